@@ -1,0 +1,388 @@
+"""Starts processes; the only module that does.
+
+helm and kubectl write to clusters, so how they are ended matters more than how they are started: a killed helm leaves
+its release ``pending-*``. A child therefore lives in its own session (the terminal's ^C does not reach it twice), is
+asked to stop by SIGINT, then SIGTERM, and is killed only when it ignored both. Nothing of a child's standard input
+and no known secret reaches the log, an error or a caller's text.
+"""
+
+import logging
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+import time
+import warnings
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from ddhelm.errors import Interrupted, ToolError
+
+log = logging.getLogger("ddhelm.run")
+
+# A pipe takes this much at once or nothing (POSIX: PIPE_BUF ≥ 512, 4096 on Linux): a write can never be cut in two,
+# and sh ignores how much was written.
+_STDIN_CHUNK = 512 if sys.platform == "darwin" else 4096
+_SHORTEST_SECRET = 6
+_MASK = "***"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_start_lock = threading.Lock()
+
+
+class Secrets:
+    """The secret values seen in this run; ``hide`` takes them out of any text.
+
+    Tools quote what they were given: Helm 4 prints the offending value of a schema's pattern, kubectl the document.
+    """
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+
+    def add(self, *values: str) -> None:
+        """Remember values and their base64 forms; shorter ones than 6 characters would hide ordinary words."""
+        for value in values:
+            text = value.strip()
+            if len(text) >= _SHORTEST_SECRET:
+                self._forms.update((text, b64encode(text.encode()).decode(), b64encode(value.encode()).decode()))
+
+    def hide(self, text: str) -> str:
+        """Replace each known value by ``***``, the longest first (one may contain another)."""
+        for form in sorted(self._forms, key=len, reverse=True):
+            text = text.replace(form, _MASK)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One process to start.
+
+    ``timeout`` and ``grace`` (the wait after each signal of the ladder) are seconds. ``env`` is the whole environment
+    (None: ``environment()``). A ``shielded`` command is let finish at the first ^C, because it has no handler of its
+    own and would leave a half-done state (helm rollback and uninstall). ``on_stderr`` gets each line at once, scrubbed,
+    in another thread.
+    """
+
+    argv: tuple[str, ...]
+    stdin: str | None = field(default=None, repr=False)
+    timeout: float = 60.0
+    env: Mapping[str, str] | None = field(default=None, repr=False)
+    cwd: str | None = None
+    grace: float = 10.0
+    shielded: bool = False
+    on_stderr: Callable[[str], None] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a process ended: ``code`` is negative for a signal, ``seconds`` wall time, ``err`` scrubbed text."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes = field(repr=False)
+    err: str = ""
+    seconds: float = 0.0
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended by itself with exit code 0."""
+        return self.code == 0 and not self.timed_out
+
+    @property
+    def out(self) -> str:
+        """Standard output as text."""
+        return self.stdout.decode("utf-8", "replace")
+
+
+class RunnerLike(Protocol):
+    """What the adapters need of a runner; tests answer from a table instead of starting anything."""
+
+    secrets: Secrets
+
+    def run(self, command: Command) -> Completed:
+        """Start one process and wait for it."""
+        ...
+
+    def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
+        """Start several and wait for all."""
+        ...
+
+
+class Runner:
+    """Starts processes through ``sh`` and waits for them; holds the secrets to scrub.
+
+    ``limit`` processes run at the same time at most. An exit code is an answer, not an error. Raises ``ToolError`` if a
+    process cannot be started, ``Interrupted`` after ^C, SIGTERM or SIGHUP once every child has ended.
+    """
+
+    def __init__(self, secrets: Secrets | None = None, limit: int = 8) -> None:
+        self.secrets = secrets if secrets is not None else Secrets()
+        self._limit = limit
+
+    def run(self, command: Command) -> Completed:
+        """Start one process and wait for it."""
+        return self.run_all((command,))[0]
+
+    def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
+        """Start the processes at the same time; the answers come in the order of ``commands``."""
+        if not commands:
+            return ()
+        children: list[_Child] = []
+        done: list[Completed] = []
+        with _Signals(children) as signals:
+            try:
+                for command in commands:
+                    if len(children) - len(done) >= self._limit:
+                        done.append(children[len(done)].wait())
+                    if signals.count:
+                        break
+                    with signals.held():
+                        children.append(_Child(command, self.secrets))
+            finally:
+                # one that cannot be started must not leave the others behind
+                if sys.exc_info()[0] is not None:
+                    for child in children[len(done) :]:
+                        child.stop()
+                done.extend(child.wait() for child in children[len(done) :])
+        if signals.count:
+            raise _interrupted(commands, done, self.secrets)
+        for child in children:
+            if child.callback_error is not None:
+                raise child.callback_error
+        return tuple(done)
+
+
+def environment(environ: Mapping[str, str] | None = None, **extra: str) -> dict[str, str]:
+    """The environment of children: the user's without ``HELM_*`` and ``DD_*``, plus ``extra``.
+
+    The user's ``HELM_NAMESPACE``, ``HELM_DEBUG`` or ``HELM_DRIVER`` would change what helm does behind our back;
+    ``DD_API_KEY`` is nobody's business.
+    """
+    source = os.environ if environ is None else environ
+    kept = {name: value for name, value in source.items() if not name.startswith(("HELM_", "DD_"))}
+    return {**kept, **extra}
+
+
+def find(tool: str) -> str:
+    """Absolute path of ``helm`` or ``kubectl``: on PATH, then beside ddhelm's own executable.
+
+    Raises ToolError (anchor ``tool-not-found``).
+    """
+    beside = (Path(sys.argv[0]).resolve().parent, Path(sys.executable).parent)
+    for place in (None, *beside):
+        found = shutil.which(tool, path=None if place is None else str(place))
+        if found:
+            return str(Path(found).absolute())
+    raise ToolError(
+        f"`{tool}` is not on PATH",
+        hint={"helm": "https://helm.sh/docs/intro/install", "kubectl": "https://kubernetes.io/docs/tasks/tools"}.get(
+            tool, f"install {tool}"
+        ),
+        anchor="tool-not-found",
+    )
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where ddhelm keeps what it can fetch again; not created here."""
+    source = os.environ if environ is None else environ
+    base = source.get("XDG_CACHE_HOME", "")
+    # the XDG rule: a relative path counts as unset
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "ddhelm"
+
+
+def _interrupted(commands: Sequence[Command], done: Sequence[Completed], secrets: Secrets) -> Interrupted:
+    started = [f"`{secrets.hide(shlex.join(each.argv))}` ended with {each.code}" for each in done]
+    unstarted = [f"`{secrets.hide(shlex.join(each.argv))}` was not started" for each in commands[len(done) :]]
+    return Interrupted("interrupted", details=(*started, *unstarted), anchor="interrupted")
+
+
+class _Child:
+    """A running process and the ladder that ends it: SIGINT, SIGTERM, and SIGKILL for one that ignored both."""
+
+    def __init__(self, command: Command, secrets: Secrets) -> None:
+        self.command = command
+        self.callback_error: BaseException | None = None
+        self._secrets = secrets
+        self._lines: list[str] = []
+        self._ladder: list[signal.Signals] = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+        self._timer: threading.Timer | None = None
+        self._timed_out = False
+        self._ended = False
+        self._began = time.monotonic()
+        self._process = _start(command, self._line if command.on_stderr else None)
+        self._later(command.timeout, self._expired)
+
+    def wait(self) -> Completed:
+        """Block until the process has ended and its output is read."""
+        code = self._process.wait()
+        stopped = len(self._ladder) < 3
+        self._ended = True
+        if self._timer:
+            self._timer.cancel()
+        if stopped:
+            # what it started itself (a credential plugin) goes with it
+            _kill_group(self._process.pgid, signal.SIGTERM)
+        err = "".join(self._lines) if self.command.on_stderr else self._process.stderr.decode("utf-8", "replace")
+        seconds = time.monotonic() - self._began
+        ended = "ran out of time" if self._timed_out else f"exit {code}"
+        log.debug("%s  # %s, %.2f s", self._secrets.hide(shlex.join(self.command.argv)), ended, seconds)
+        return Completed(
+            argv=self.command.argv,
+            code=code,
+            stdout=self._process.stdout,
+            err=self._secrets.hide(err),
+            seconds=seconds,
+            timed_out=self._timed_out,
+        )
+
+    def stop(self) -> None:
+        """Take the next step of the ladder, and the following one after the grace period."""
+        if self._ended or not self._ladder:
+            return
+        if self._timer:
+            self._timer.cancel()
+        _kill_group(self._process.pgid, self._ladder.pop(0))
+        self._later(self.command.grace, self.stop)
+
+    def ask(self) -> None:
+        """Stop because the user said so; impatience alone never kills."""
+        if self._ladder and self._ladder[0] is not signal.SIGKILL:
+            self.stop()
+
+    def _expired(self) -> None:
+        self._timed_out = True
+        self.stop()
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        self._timer = threading.Timer(seconds, action)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _line(self, line: str) -> None:
+        # sh prints what a callback raises and goes on with cut output: keep it for the caller instead
+        self._lines.append(line)
+        if self.command.on_stderr and self.callback_error is None:
+            try:
+                self.command.on_stderr(self._secrets.hide(line.rstrip("\n")))
+            except BaseException as error:  # re-raised in run_all
+                self.callback_error = error
+
+
+def _kill_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
+        return
+
+
+def _start(command: Command, on_line: Callable[[str], None] | None) -> Any:
+    # imported here: 50–100 ms that `ddhelm --version` must not pay
+    import sh  # noqa: PLC0415
+
+    # sh logs argv and the first bytes of each chunk of standard input
+    logging.getLogger("sh").setLevel(logging.CRITICAL + 1)
+    options: dict[str, Any] = {
+        "_bg": True,
+        "_bg_exc": False,
+        "_return_cmd": True,
+        "_tty_out": False,
+        "_no_pipe": True,
+        "_out_bufsize": 65536,
+        "_err_bufsize": 65536,
+        "_encoding": "utf-8",
+        "_decode_errors": "replace",
+        "_new_session": True,
+        "_env": dict(environment() if command.env is None else command.env),
+        "_cwd": command.cwd,
+    }
+    if on_line:
+        options |= {"_err": on_line, "_err_bufsize": 1}
+    with _start_lock, warnings.catch_warnings(), Path(os.devnull).open("rb") as nothing:
+        # sh's child does nothing between fork and exec that another thread could have locked
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        options["_in"] = nothing if command.stdin is None else _chunks(command.stdin.encode())
+        try:
+            return sh.Command(command.argv[0])(*command.argv[1:], **options).process
+        except (sh.CommandNotFound, sh.ForkException, OSError) as error:
+            reason = _last_line(str(error)) if isinstance(error, sh.ForkException) else type(error).__name__
+            # `from None`: what sh says about a failed start is a traceback of our own child
+            raise ToolError(
+                f"`{command.argv[0]}` cannot be started: {reason}",
+                hint=f"{shlex.quote(command.argv[0])} version",
+                anchor="tool-not-started",
+            ) from None
+
+
+def _chunks(text: bytes) -> Iterator[bytes]:
+    for at in range(0, len(text), _STDIN_CHUNK):
+        yield text[at : at + _STDIN_CHUNK]
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
+
+
+class _Signals:
+    """While children run, ^C, SIGTERM and SIGHUP are passed on to them instead of ending ddhelm at once.
+
+    An exception out of a handler could strike between fork and exec, where it would leave a child nobody knows of;
+    the handlers only count and signal, and ``run_all`` raises when all have ended.
+    """
+
+    def __init__(self, children: list[_Child]) -> None:
+        self.count = 0
+        self._children = children
+        self._holding = False
+        self._before: dict[signal.Signals, Any] = {}
+        self._pid = os.getpid()
+
+    def __enter__(self) -> "_Signals":
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._received)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def held(self) -> "_Held":
+        """A stretch in which a signal is only counted; passed on at its end."""
+        return _Held(self)
+
+    def hold(self, holding: bool) -> None:
+        """Begin or end such a stretch."""
+        self._holding = holding
+        if not holding and self.count:
+            self._pass_on()
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            os._exit(128 + number)  # a forked child that has not yet become helm
+        self.count += 1
+        if not self._holding:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        for child in self._children:
+            if self.count > 1 or not child.command.shielded:
+                child.ask()
+
+
+class _Held:
+    def __init__(self, signals: _Signals) -> None:
+        self._signals = signals
+
+    def __enter__(self) -> None:
+        self._signals.hold(True)
+
+    def __exit__(self, *_: object) -> None:
+        self._signals.hold(False)
