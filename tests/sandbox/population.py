@@ -1,0 +1,143 @@
+"""Puts a topology's nodes and pods into an empty cluster and waits until they live."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from tests.sandbox import kwok
+from tests.sandbox.api import Api, Json, at_once
+from tests.sandbox.certificates import Pki
+from tests.sandbox.topology import Topology
+
+TIMEOUT = 120.0
+_POLICIES = "/apis/admissionregistration.k8s.io/v1"
+_POLICY = "sandbox.ddhelm.dev"
+
+
+def prepare(api: Api) -> None:
+    """Lets a node's annotations reach the pods that are bound to it.
+
+    kwok decides by the pod alone. The scheduler's Binding carries annotations over to the pod, so one admission policy
+    on bindings copies ours from the node. It looks at nodes with the label `sandbox.ddhelm.dev/simulate` only.
+    """
+    for kind, plural, spec in (
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", _policy_spec()),
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", _binding_spec()),
+    ):
+        body = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": _POLICY},
+            "spec": spec,
+        }
+        api.apply(f"{_POLICIES}/{plural}/{_POLICY}", body)
+
+
+def _policy_spec() -> Json:
+    names = ", ".join(f'"{name}"' for name in kwok.POD_ANNOTATIONS)
+    patch = (
+        '[JSONPatch{op: "add", path: "/metadata/annotations", value: {}}]'
+        ".filter(patch, !has(object.metadata.annotations))"
+        f" + params.metadata.annotations.filter(name, name in [{names}])"
+        '.map(name, JSONPatch{op: "add", path: "/metadata/annotations/" + jsonpatch.escapeKey(name), '
+        "value: params.metadata.annotations[name]})"
+    )
+    return {
+        "paramKind": {"apiVersion": "v1", "kind": "Node"},
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/binding"]}
+            ]
+        },
+        "matchConditions": [{"name": "this-node", "expression": "object.target.name == params.metadata.name"}],
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+    }
+
+
+def _binding_spec() -> Json:
+    selector = {"matchExpressions": [{"key": kwok.SIMULATE, "operator": "Exists"}]}
+    return {"policyName": _POLICY, "paramRef": {"selector": selector, "parameterNotFoundAction": "Allow"}}
+
+
+def settle(api: Api, topology: Topology) -> None:
+    """Makes everything of the topology; returns when all nodes are Ready and all static pods Running.
+
+    Raises TimeoutError naming what is not.
+    """
+    for item in topology.objects:
+        api.apply(_path_of(item), item)
+    made = at_once(lambda node: api.post("/api/v1/nodes", node), topology.nodes)
+    owners = {node["metadata"]["name"]: node["metadata"]["uid"] for node in made}
+    at_once(lambda pod: _make_mirror(api, pod, owners), topology.static_pods)
+    _await_nodes(api, len(topology.nodes))
+    _await_pods(api, len(topology.static_pods))
+
+
+def _make_mirror(api: Api, pod: Json, owners: dict[str, str]) -> None:
+    node = pod["spec"]["nodeName"]
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": owners[node], "controller": True}
+    metadata = {**pod["metadata"], "ownerReferences": [owner]}
+    api.post(f"/api/v1/namespaces/{metadata['namespace']}/pods", {**pod, "metadata": metadata})
+
+
+def _path_of(item: Json) -> str:
+    """Where an extra object of a topology lives. Only kinds whose plural is the lower-case kind and an s."""
+    group = "/api/v1" if item["apiVersion"] == "v1" else f"/apis/{item['apiVersion']}"
+    metadata = item["metadata"]
+    inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{group}{inside}/{item['kind'].lower()}s/{metadata['name']}"
+
+
+def _await_nodes(api: Api, count: int) -> None:
+    end = time.monotonic() + TIMEOUT
+    while True:
+        nodes = api.get("/api/v1/nodes?resourceVersion=0")["items"]
+        unready = [node["metadata"]["name"] for node in nodes if not _as_planned(node)]
+        if len(nodes) == count and not unready:
+            return
+        if time.monotonic() > end:
+            raise TimeoutError(f"{len(nodes)} of {count} nodes; not Ready: {unready[:10]}")
+        # Reading all of a big cluster costs a second of everybody's time.
+        time.sleep(0.05 if count < 100 else 1.0)
+
+
+def _as_planned(node: Json) -> bool:
+    """Whether the node is in the state that its topology describes: Ready, unless it is told not to be."""
+    metadata, spec = node["metadata"], node["spec"]
+    conditions = {condition["type"]: condition["status"] for condition in node["status"].get("conditions", [])}
+    if kwok.NOT_READY in metadata.get("annotations", {}):
+        return conditions.get("Ready") == "False"
+    # The node controller takes its own taint away a moment after the node is Ready; nothing is scheduled before.
+    taints = {taint["key"] for taint in spec.get("taints", [])}
+    return conditions.get("Ready") == "True" and "node.kubernetes.io/not-ready" not in taints
+
+
+def _await_pods(api: Api, count: int) -> None:
+    end = time.monotonic() + TIMEOUT
+    while True:
+        pods = api.get("/api/v1/pods?resourceVersion=0")["items"]
+        waiting = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") != "Running"]
+        mirrors = [pod for pod in pods if "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})]
+        if len(mirrors) == count and not waiting:
+            return
+        if time.monotonic() > end:
+            raise TimeoutError(f"{len(mirrors)} of {count} static pods; not Running: {waiting[:10]}")
+        time.sleep(0.05)
+
+
+def write_host_files(topology: Topology, pki: Pki, host: Path) -> None:
+    """Puts the files that the topology promises under `host`, which stands for a node's root folder."""
+    for path, source in topology.host_files.items():
+        target = host / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(pki.root / source, target)
+
+
+def write_pod_log(path: Path) -> None:
+    """The log that every container shows, in the container runtime's format."""
+    lines = ("sandbox: this container is simulated", "sandbox: it does nothing")
+    path.write_text("".join(f"2026-01-01T00:00:0{n}.000000000Z stdout F {line}\n" for n, line in enumerate(lines)))

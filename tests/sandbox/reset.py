@@ -1,0 +1,161 @@
+"""Empties a running cluster: whatever was not there when its control plane came up goes, and is really gone.
+
+Swapping topologies this way takes a second or two; a new control plane takes five and a gigabyte. Nothing is known here
+about Datadog or Helm: every kind that the API server offers is listed and compared with the names noted at the start.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.sandbox.api import METADATA_ONLY, Api, ApiError, at_once
+
+SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+TIMEOUT = 60.0
+
+# Kept by the cluster itself: it would make them again at once, or stop working without them.
+_KEPT_KINDS = {
+    "flowschemas", "prioritylevelconfigurations", "servicecidrs", "ipaddresses",
+}  # fmt: skip
+_KEPT_IN_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+# Controllers make their own service account when they first need it.
+_KEPT_IN_KUBE_SYSTEM = {"serviceaccounts"}
+_KEPT_LEASES = ("kube-scheduler", "kube-controller-manager", "apiserver-")
+# What could stand in the way of deleting the rest goes first, and namespaces, so that nothing is made in them any more.
+_FIRST = (
+    "namespaces",
+    "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
+    "validatingadmissionpolicybindings", "mutatingadmissionpolicybindings",
+    "validatingadmissionpolicies", "mutatingadmissionpolicies", "apiservices",
+)  # fmt: skip
+_THEN = ("daemonsets", "deployments", "statefulsets", "replicasets", "replicationcontrollers", "cronjobs", "jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One listable, deletable kind of the API: `path` is its collection across all namespaces."""
+
+    group: str
+    plural: str
+    path: str
+    namespaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One object of the cluster."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    finalizers: bool
+
+    @property
+    def path(self) -> str:
+        prefix, _, plural = self.kind.path.rpartition("/")
+        inside = f"/namespaces/{self.namespace}" if self.kind.namespaced else ""
+        return f"{prefix}{inside}/{plural}/{self.name}"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.kind.group}/{self.kind.plural}/{self.namespace}/{self.name}"
+
+
+def inventory(api: Api) -> list[Found]:
+    """Every object of the cluster that can be listed and deleted, by name only."""
+    return [found for group in at_once(lambda kind: _list(api, kind), kinds(api)) for found in group]
+
+
+def kinds(api: Api) -> list[Kind]:
+    """Every kind once, in the version that the server prefers. A group whose own server is away is left out."""
+    groups = [("", "/api/v1")]
+    for group in api.get("/apis")["groups"]:
+        groups.append((group["name"], f"/apis/{group['preferredVersion']['groupVersion']}"))
+    return [kind for found in at_once(lambda entry: _kinds_of(api, *entry), groups) for kind in found]
+
+
+def _kinds_of(api: Api, group: str, path: str) -> list[Kind]:
+    try:
+        resources = api.get(path)["resources"]
+    except ApiError:
+        return []
+    return [
+        Kind(group, resource["name"], f"{path}/{resource['name']}", resource["namespaced"])
+        for resource in resources
+        if "/" not in resource["name"] and {"list", "delete"} <= set(resource["verbs"])
+    ]
+
+
+def _list(api: Api, kind: Kind) -> list[Found]:
+    if kind.plural in _KEPT_KINDS or (kind.group, kind.plural) == ("", "events"):  # listed once, as events.k8s.io
+        return []
+    try:
+        items = json.loads(api.request("GET", kind.path, accept=METADATA_ONLY)).get("items") or []
+    except ApiError as error:
+        if error.status in {404, 405, 503}:  # its CustomResourceDefinition or API server has gone meanwhile
+            return []
+        raise
+    return [
+        Found(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"], "finalizers" in item["metadata"])
+        for item in items
+    ]
+
+
+def empty(api: Api, baseline: set[str]) -> None:
+    """Deletes everything whose identity is not in `baseline` and waits until it is gone.
+
+    Raises TimeoutError naming what is left.
+    """
+    end = time.monotonic() + TIMEOUT
+    while left := [found for found in inventory(api) if not _stays(found, baseline)]:
+        if time.monotonic() > end:
+            names = ", ".join(found.identity for found in left[:10])
+            raise TimeoutError(f"{len(left)} objects do not go: {names}")
+        for wave in _waves(left):
+            at_once(lambda found: _delete(api, found), wave)
+        at_once(lambda found: _finalize(api, found), [found for found in left if found.kind.plural == "namespaces"])
+
+
+def _stays(found: Found, baseline: set[str]) -> bool:
+    plural, namespace = found.kind.plural, found.namespace
+    if found.identity in baseline:
+        return plural != "events"
+    if found.kind.namespaced and namespace in SYSTEM_NAMESPACES:
+        return (
+            (plural, found.name) in _KEPT_IN_NAMESPACE
+            or (namespace == "kube-system" and plural in _KEPT_IN_KUBE_SYSTEM)
+            or (namespace == "kube-system" and plural == "leases" and found.name.startswith(_KEPT_LEASES))
+        )
+    return False
+
+
+def _waves(left: list[Found]) -> Iterable[list[Found]]:
+    yield [found for found in left if found.kind.plural in _FIRST]
+    yield [found for found in left if found.kind.plural in _THEN]
+    yield [found for found in left if found.kind.plural not in _FIRST + _THEN]
+
+
+def _delete(api: Api, found: Found) -> None:
+    """Deletes one object for good: without grace, without waiting for whoever put a finalizer on it."""
+    if found.finalizers:
+        try:
+            api.merge(found.path, {"metadata": {"finalizers": None}})
+        except ApiError as error:
+            if error.status not in {404, 409, 422}:
+                raise
+    api.delete(found.path, grace=0)
+
+
+def _finalize(api: Api, found: Found) -> None:
+    """Ends a namespace's termination now: it is empty already, and the controller would take seconds to see that."""
+    namespace = api.find(found.path)
+    if namespace is not None and "deletionTimestamp" in namespace["metadata"]:
+        namespace["spec"]["finalizers"] = []
+        try:
+            api.put(f"{found.path}/finalize", namespace)
+        except ApiError as error:
+            if error.status not in {404, 409}:
+                raise
