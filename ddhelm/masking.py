@@ -1,0 +1,198 @@
+"""Secrets never come further than the parser: what looks like one is replaced by a mask as soon as it is read.
+
+A mask is a short hash keyed with a random key of this run: equal secrets stay visibly equal inside one run, and
+there is no length, no plain text and, without the key, nothing to guess against. What counts as a secret is decided
+by type (a Secret's data), by the name of the key beside it, and by shape (Datadog keys, JWTs, private keys).
+"""
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+_SECRET_WORDS = re.compile(
+    r"passw(or)?d|passphrase|(^|[^a-z])(pwd|pass)$|secret|token|credential|"
+    r"(api|app|application|access|private|license|encryption|signing|session|client|shared|account|master)[^a-z]?key|"
+    r"authorization|bearer|cookie|(^|[^a-z])(dsn|jwt|sas)$|connection[^a-z]?string|community[^a-z]?string"
+)
+# What stands beside such a word and makes the value harmless: where the secret is kept, not what it is.
+_HARMLESS_ENDING = re.compile(
+    r"(name|path|file|dir|directory|auth|enabled|type|ttl|timeout|interval|refresh|command|provider|namespace|"
+    r"selector|version|mode|audience|expiration|seconds|existing[^a-z]?secret|count|checks?|ref)$"
+)
+_PATH_KEY = re.compile(r"private[^a-z]?key$")
+_PATH = re.compile(r"/[\w.@+-]+(/[\w.@+-]+)+")
+_REFERENCE = re.compile(r"\$\([\w.-]+\)|\$\{[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\s]+\]|\{\{.*\}\}")
+_MASK = re.compile(r"\*\*\*[0-9a-f]{12}")
+_SHAPES = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?<![0-9A-Za-z])(?:[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])"  # Datadog application and API key
+    r"|\bdd(?:app|api|pat)_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[a-z]_\w{30,}|\bxox[a-z]-[\w-]{10,}",
+    re.DOTALL,
+)
+_SHORTEST_SHAPE = 15
+_PAIR = re.compile(
+    r"""(?P<head>(?P<quote>\\?["']?)(?P<key>[A-Za-z_][\w./-]*)(?P=quote)[ \t]*[:=][ \t]*)"""
+    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic)[ \t]+[^\s"',;]+|[^\s,;&"'}\]]+)"""
+)
+_BLOCK = re.compile(
+    r"^(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?(?P<key>[A-Za-z_][\w./-]*)[\"']?:[ \t]*[|>][-+0-9]*[ \t]*\n)"
+    r"(?P<value>(?:(?P=indent)[ \t]+\S.*(?:\n|\Z)|[ \t]*\n)+)",
+    re.MULTILINE,
+)
+_OPTION = re.compile(r"(?P<head>--?(?P<key>[A-Za-z][\w.-]*)[ \t]+)(?P<value>[^\s-]\S*)")
+_HINT = re.compile(r"pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# Nine tenths of a render: schemas, prose and rules, which have no place for a secret below their metadata.
+_PLAIN_KINDS = frozenset(
+    {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount"}
+)
+_WORKLOAD_PARTS = frozenset({"command", "args"})
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+class Masked(str):
+    """What is shown instead of a secret: ``***`` and twelve hex digits. The secret itself is nowhere in it."""
+
+    __slots__ = ()
+
+
+@lru_cache(maxsize=4096)
+def secret_looking(key: str) -> bool:
+    """Whether a value under this key is to be masked: ``DD_API_KEY``, ``dbPassword``, ``token``; not ``token_path``."""
+    words = _CAMEL.sub("_", key).lower()
+    return bool(_SECRET_WORDS.search(words)) and not _HARMLESS_ENDING.search(words)
+
+
+def secret_shaped(value: str) -> bool:
+    """Whether a value is a secret by its form, whatever its key: Datadog keys, JWTs, private keys, URLs with one."""
+    return bool(_SHAPES.search(value))
+
+
+class Masker:
+    """Replaces secrets by masks; one for a run, so that equal secrets stay equal everywhere.
+
+    ``key`` is random (32 bytes); ``literals`` are secrets known by their value, wherever they turn up in a text.
+    """
+
+    __slots__ = ("_key", "_literals")
+
+    def __init__(self, key: bytes, literals: Iterable[str] = ()) -> None:
+        self._key = key
+        known = {literal for literal in literals if literal}
+        known |= {b64encode(literal.encode()).decode() for literal in known}
+        longest_first = sorted(known, key=len, reverse=True)
+        self._literals = re.compile("|".join(map(re.escape, longest_first))) if known else None
+
+    def __repr__(self) -> str:
+        return "Masker(***)"
+
+    def same_key(self, other: "Masker") -> bool:
+        """Whether the masks of the two can be compared."""
+        return self._key == other._key
+
+    def value(self, secret: Any) -> Masked:
+        """The mask of one value; a mask stays what it is."""
+        if isinstance(secret, Masked):
+            return secret
+        data = secret if isinstance(secret, str) else repr(secret)
+        digest = hashlib.blake2b(data.encode("utf-8", "surrogatepass"), key=self._key, digest_size=6)
+        return Masked(f"***{digest.hexdigest()}")
+
+    def keyed(self, key: str, value: Any) -> Any:
+        """The value that stands under ``key``: masked whole if the key looks secret, else as ``text`` does."""
+        if not isinstance(value, str):
+            return value
+        return self.value(value) if secret_looking(key) and not _harmless(key, value) else self.text(value)
+
+    def text(self, text: str) -> str:
+        """Any text with what looks like a secret in it masked: check files, arguments, helm's stderr, events."""
+        if isinstance(text, Masked):
+            return text
+        if self._literals is not None:
+            text = self._literals.sub(lambda found: self.value(found[0]), text)
+        if len(text) >= _SHORTEST_SHAPE:
+            text = _SHAPES.sub(lambda found: self.value(found[0]), text)
+        if _HINT.search(text):
+            text = _BLOCK.sub(self._block, text)
+            text = _PAIR.sub(self._pair, text)
+            text = _OPTION.sub(self._pair, text)
+        return text
+
+    def _pair(self, found: re.Match[str]) -> str:
+        key, value = found["key"].lstrip("-"), found["value"]
+        quote = next((q for q in ('\\"', '"', "'") if value.startswith(q) and len(value) >= 2 * len(q)), "")
+        inner = value[len(quote) : len(value) - len(quote)]
+        if not secret_looking(key) or _harmless(key, inner) or inner in {"|", ">", "|-", ">-", "|+", ">+"}:
+            return found[0]
+        return f"{found['head']}{quote}{self.value(inner)}{quote}"
+
+    def _block(self, found: re.Match[str]) -> str:
+        value = found["value"]
+        if not secret_looking(found["key"]) or _MASK.fullmatch(value.strip()):
+            return found[0]
+        return f"{found['head']}{found['indent']}  {self.value(value)}\n"
+
+    def body(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy of an object with its secrets masked by type: nothing of a Secret's data, of keys that look secret
+        in ConfigMaps, environments, annotations and arguments is left. Masking twice is masking once.
+        """
+        kind = tree.get("kind")
+        if kind in _PLAIN_KINDS:
+            metadata = tree.get("metadata")
+            return {**tree, "metadata": self._walk("metadata", metadata)} if metadata else dict(tree)
+        out: dict[str, Any] = {}
+        for key, value in tree.items():
+            if kind == "Secret" and key in ("data", "stringData") and isinstance(value, dict):
+                out[key] = {k: None if v is None else self.value(v) for k, v in value.items()}
+            elif kind == "ConfigMap" and key == "binaryData" and isinstance(value, dict):
+                out[key] = {k: self.value(v) for k, v in value.items()}
+            else:
+                out[key] = self._walk(key, value)
+        return out
+
+    def _walk(self, key: str, value: Any) -> Any:
+        if isinstance(value, str):
+            if key == _LAST_APPLIED:  # the whole object as one text, Secrets included
+                return self.value(value)
+            return self.keyed(key, value)
+        if isinstance(value, dict):
+            name = value.get("name")
+            if isinstance(name, str) and "value" in value:  # environment, HTTP headers
+                return {k: self.keyed(name, v) if k == "value" else self._walk(k, v) for k, v in value.items()}
+            return {k: self._walk(k, v) for k, v in value.items()}
+        if isinstance(value, list):
+            return self._arguments(value) if key in _WORKLOAD_PARTS else [self._walk(key, item) for item in value]
+        return value
+
+    def _arguments(self, items: list[Any]) -> list[Any]:
+        out: list[Any] = []
+        option = ""
+        for item in items:
+            if isinstance(item, str):
+                out.append(self.keyed(option, item))
+                option = item.lstrip("-") if item.startswith("-") and "=" not in item else ""
+            else:
+                out.append(item)
+        return out
+
+
+def constant(tree: Any) -> Any:
+    """The tree with every mask replaced by ``***``: masks differ from run to run, digests must not."""
+    if isinstance(tree, str):
+        return _MASK.sub("***", tree) if "***" in tree else str(tree)
+    if isinstance(tree, dict):
+        return {key: constant(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [constant(item) for item in tree]
+    return tree
+
+
+def _harmless(key: str, value: str) -> bool:
+    if not value or value in {"true", "false", "null"} or _MASK.fullmatch(value) or _REFERENCE.fullmatch(value):
+        return True
+    return bool(_PATH_KEY.search(_CAMEL.sub("_", key).lower()) and _PATH.fullmatch(value))
