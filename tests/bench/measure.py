@@ -1,0 +1,112 @@
+"""Measures programs side by side: the same machine, the same minute, taking turns, so that only the ratio counts."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Work = Callable[[], "Sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run: wall-clock seconds, and the largest resident size in MiB of the process or any child of it."""
+
+    seconds: float
+    mebibytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A command line with the environment to run it in; any other exit code than those given stops the benchmark."""
+
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    stdin: str | None = None
+    codes: tuple[int, ...] = (0,)
+
+    def __call__(self) -> Sample:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
+            if self.stdin is not None:
+                given.write(self.stdin.encode())
+                given.seek(0)
+            started = time.perf_counter()
+            process = subprocess.Popen(self.argv, env=dict(self.environ), stdin=given, stdout=out, stderr=err)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode not in self.codes:
+                err.seek(0)
+                words = " ".join(self.argv)
+                raise RuntimeError(f"`{words}` ended with {process.returncode}:\n{err.read().decode()[-2000:]}")
+        return Sample(seconds, usage.ru_maxrss / 1024)
+
+
+def in_turns(works: Mapping[str, Work], rounds: int, warm_up: int = 1) -> dict[str, Sample]:
+    """The median of each work over `rounds` rounds in which every work runs once; memory is the largest seen."""
+    for _ in range(warm_up):
+        for work in works.values():
+            work()
+    samples: dict[str, list[Sample]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            samples[name].append(work())
+    return {
+        name: Sample(statistics.median(s.seconds for s in taken), max(s.mebibytes for s in taken))
+        for name, taken in samples.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: ours beside theirs, and the ratio that was promised."""
+
+    ours: str
+    theirs: str
+    measured: Sample
+    beside: Sample
+    ratio_limit: float
+    memory_limit: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.measured.seconds / self.beside.seconds
+
+    @property
+    def kept(self) -> bool:
+        in_memory = self.memory_limit is None or self.measured.mebibytes <= self.memory_limit
+        return self.ratio <= self.ratio_limit and in_memory
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as aligned text; a promise that was not kept is marked `OVER`."""
+    head = ("ddhelm", "seconds", "beside", "seconds", "ratio", "promised", "MiB", "promised", "")
+    lines = [head]
+    for row in rows:
+        lines.append(
+            (
+                row.ours,
+                f"{row.measured.seconds:.3f}",
+                row.theirs,
+                f"{row.beside.seconds:.3f}",
+                f"{row.ratio:.2f}",
+                f"≤ {row.ratio_limit:.2f}",
+                f"{row.measured.mebibytes:.0f}",
+                "" if row.memory_limit is None else f"≤ {row.memory_limit:.0f}",
+                "" if row.kept else "OVER",
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    text_columns = {0, 2, 8}
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column in text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,35 @@
+"""Tables of the docs that mirror files of the repository stay in step with them."""
+
+import re
+
+import yaml
+
+from tests.docs.pages import ROOT, page
+
+LAYERS = ROOT / "charts-values"
+
+
+def rows(name: str) -> dict[str, str]:
+    """First cell (a word in backticks) -> the whole row, for all tables of a page."""
+    found = re.findall(r"^\| `([^`]+)` \|(.*)\|$", page(name).text, re.MULTILINE)
+    return dict(found)
+
+
+def test_every_distribution_has_its_row_and_no_row_is_left_over() -> None:
+    files = {path.stem for path in (LAYERS / "distributions").glob("*.yaml")}
+    assert set(rows("docs/reference/distributions.md")) == files
+
+
+def test_a_row_calls_the_distribution_by_its_title_and_says_how_many_releases_it_gets() -> None:
+    table = rows("docs/reference/distributions.md")
+    for path in (LAYERS / "distributions").glob("*.yaml"):
+        tree = yaml.safe_load(path.read_text())
+        cells = [cell.strip() for cell in table[path.stem].split("|")]
+        assert cells[0] == tree["title"], path.stem
+        assert cells[1] == ("one" if "managed" in tree else "two"), path.stem
+
+
+def test_every_file_of_layers_is_on_the_page_about_layers() -> None:
+    text = page("docs/reference/values-layers.md").text
+    for path in LAYERS.glob("*.yaml"):
+        assert f"`{path.name}`" in text or f"`charts-values/{path.name}`" in text, path.name
