@@ -1,7 +1,8 @@
 """`make demo`: ddhelm's main job on a real control plane that runs on this machine, and how to look around afterwards.
 
 Everything stands in one folder (`.demo`), so that `make demo-down` has one thing to remove. The user's own kubeconfig,
-Helm folders and keys are neither read nor written, and nothing is sent to Datadog: no container runs on the simulated nodes.
+Helm folders and keys are neither read nor written, and nothing is sent to Datadog: no container runs on
+the simulated nodes.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def farewell(demo: Demo) -> str:
             demo.command("ddhelm", "values", "control-plane", "--explain"),
         ),
         ("again: nothing to do", demo.command("ddhelm", "onboard", "--yes")),
-        ("the releases are Helm's own", demo.command("helm", "list", "--namespace", "datadog")),
+        ("the releases are Helm's own", demo.command("helm", "list", "-n", "datadog")),
         (
             "the agents, one on each node",
             demo.command("kubectl", "get", "pods", "--namespace", "datadog", "-o", "wide"),
