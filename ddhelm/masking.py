@@ -45,7 +45,7 @@ _BLOCK = re.compile(
     re.MULTILINE,
 )
 _OPTION = re.compile(r"(?P<head>--?(?P<key>[A-Za-z][\w.-]*)[ \t]+)(?P<value>[^\s-]\S*)")
-_HINT = re.compile(r"pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string", re.IGNORECASE)
+_HINT = re.compile(r"(?i)pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Nine tenths of a render: schemas, prose and rules, which have no place for a secret below their metadata.
 _PLAIN_KINDS = frozenset(
