@@ -46,7 +46,7 @@ _VERSION_SPEC = re.compile(r"(>=|<)\d+\.\d+(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing that the cluster may show. ``pattern`` is a glob that knows ``*`` only; ``everywhere``: on each node."""
+    """One thing a cluster may show. ``pattern`` is a glob that knows only ``*``; ``everywhere``: on each node."""
 
     field: str
     pattern: str
@@ -75,7 +75,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class EtcdCluster:
-    """One etcd cluster of a distribution; ``resource`` is its path in ``--etcd-servers-overrides``."""
+    """One etcd cluster of a distribution.
+
+    ``pod`` is its static pod, empty where etcd is a process of the host; ``resource`` its path in the API server's
+    ``--etcd-servers-overrides``; ``listener`` the plaintext metrics listener it has by default.
+    """
 
     name: str
     pod: str = "etcd"
@@ -89,7 +93,7 @@ class Endpoint:
     """Where a component answers, if its own command line does not say: one alternative of a component."""
 
     when: tuple[Row, ...] = ()
-    on: str = ""
+    runs_on: str = ""
     leave_out: str = ""
     fix: str = ""
     port: int = 0
@@ -141,6 +145,7 @@ class Distribution:
     claimed: str = ""
     managed: str = ""
     pod_security: str = ""
+    files_untyped: bool = False
     docs: str = ""
     signals: Signals = Signals()
     control_plane_labels: tuple[str, ...] = ()
@@ -191,6 +196,7 @@ def parse(name: str, tree: object) -> Distribution:
         claimed=reader.text(root, "claimed"),
         managed=reader.text(root, "managed"),
         pod_security=reader.text(root, "pod-security"),
+        files_untyped=root.get("files-untyped") is True,
         docs=reader.text(root, "docs"),
         signals=Signals(*(reader.rows(signals.get(kind), f"signals.{kind}") for kind in _SIGNALS)),
         control_plane_labels=reader.texts(root, "control-plane-labels"),
@@ -200,9 +206,7 @@ def parse(name: str, tree: object) -> Distribution:
                 reader.endpoint(entry, f"components.{component}[{index}]")
                 for index, entry in enumerate(entries if isinstance(entries, list) else [entries])
             )
-            for component, entries in reader.keys(
-                root.get("components"), "components", set(COMPONENTS), set()
-            ).items()
+            for component, entries in reader.keys(root.get("components"), "components", set(COMPONENTS), set()).items()
         },
         values=reader.values(root.get("values"), "values"),
         variants=tuple(
@@ -238,7 +242,18 @@ def parse_node_kinds(tree: object) -> tuple[NodeKind, ...]:
 
 
 _SIGNALS = ("decisive", "required", "supporting", "contradicting")
-_PLAIN = ("title", "also", "extends", "over", "confidence", "claimed", "managed", "pod-security", "docs")
+_PLAIN = (
+    "title",
+    "also",
+    "extends",
+    "over",
+    "confidence",
+    "claimed",
+    "managed",
+    "pod-security",
+    "files-untyped",
+    "docs",
+)
 _NESTED = (
     "signals",
     "control-plane-labels",
@@ -292,6 +307,13 @@ class _Reader:
             self.problems.append(f"`{key}` must be text, not {value!r}")
         return " ".join(value.split()) if isinstance(value, str) else ""
 
+    def number(self, tree: Mapping[str, Any], key: str) -> int:
+        value = tree.get(key, 0)
+        if not isinstance(value, int):
+            self.problems.append(f"`{key}` must be a number, not {value!r}")
+            return 0
+        return value
+
     def texts(self, tree: Mapping[str, Any], key: str) -> tuple[str, ...]:
         values = self.list(tree.get(key), key)
         if any(not isinstance(value, str) for value in values):
@@ -326,34 +348,35 @@ class _Reader:
         return Row(named[0], str(pattern), everywhere="nodes" in tree)
 
     def endpoint(self, entry: object, where: str) -> Endpoint:
-        known = {"when", "on", "leave-out", "fix", "port", "bind", "scheme", "verify", "clusters"}
+        known = {"when", "runs-on", "leave-out", "fix", "port", "bind", "scheme", "verify", "clusters", "certificates"}
         tree = self.keys(entry, where, known, set())
         if not tree.keys() & {"leave-out", "port", "clusters"}:
             self.problems.append(f"{where}: one of `port`, `clusters`, `leave-out` is needed")
         return Endpoint(
             when=self.rows(tree.get("when"), f"{where}.when"),
-            on=self.text(tree, "on"),
+            runs_on=self.text(tree, "runs-on"),
             leave_out=self.text(tree, "leave-out"),
             fix=self.text(tree, "fix"),
-            port=int(tree.get("port", 0)),
+            port=self.number(tree, "port"),
             bind=self.text(tree, "bind"),
             scheme=self.text(tree, "scheme") or "https",
             verify=tree.get("verify", True) is True,
             clusters=tuple(
-                self.cluster(name, cluster, f"{where}.clusters.{name}")
+                self.cluster(name, cluster, tree.get("certificates"), f"{where}.clusters.{name}")
                 for name, cluster in self.keys(tree.get("clusters"), f"{where}.clusters", None, set()).items()
             ),
         )
 
-    def cluster(self, name: str, entry: object, where: str) -> EtcdCluster:
-        tree = self.keys(entry, where, {"pod", "resource", "listener", "client"}, set())
+    def cluster(self, name: str, entry: object, certificates: object, where: str) -> EtcdCluster:
+        tree = self.keys(entry, where, {"pod", "resource", "listener", "url"}, set())
         client = None
-        if "client" in tree:
-            paths = self.keys(tree["client"], f"{where}.client", {"url", "ca", "cert", "key"}, {"url", "ca", "cert", "key"})
-            client = Client(*(self.text(paths, key) for key in ("url", "ca", "cert", "key")))
+        if "url" in tree:
+            files = ("ca", "cert", "key")
+            paths = self.keys(certificates, f"{where}: certificates", set(files), set(files))
+            client = Client(self.text(tree, "url"), *(self.text(paths, key) for key in files))
         return EtcdCluster(
             name=name,
-            pod=self.text(tree, "pod") or "etcd",
+            pod="" if tree.get("pod") == "none" else self.text(tree, "pod") or "etcd",
             resource=self.text(tree, "resource"),
             listener=self.text(tree, "listener") or None,
             client=client,

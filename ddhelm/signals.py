@@ -47,7 +47,7 @@ class Sighting:
 
 
 class Look:
-    """Answers rows about one cluster. ``role_keys`` are the label keys by which any distribution marks a control plane."""
+    """Answers rows about one cluster; ``role_keys`` are the labels by which any distribution marks a control plane."""
 
     def __init__(self, facts: ClusterFacts, role_keys: Iterable[str]) -> None:
         self.facts = facts
