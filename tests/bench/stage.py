@@ -1,0 +1,126 @@
+"""The cluster that programs are measured on, and the programs."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from tests.bench.measure import Program
+from tests.demo.chart import STAND_IN
+from tests.sandbox.api import at_once
+from tests.sandbox.sandbox import Sandbox
+
+NAMESPACE = "datadog"
+RELEASES = ("worker-node-ddagent", "control-plane-ddagent")
+KEY = "0" * 32
+"""Made up; it has the form of a Datadog API key and belongs to nobody."""
+
+
+class Stage:
+    """One sandbox of its own, ended with the `with` block; started when a part first needs it."""
+
+    def __init__(self, folder: Path, helm: str, chart: str | None, effort: float) -> None:
+        self.folder = folder
+        self._helm = helm
+        self._effort = effort
+        self._sandbox: Sandbox | None = None
+        self._onboarded = False
+        self.chart = Path(chart).resolve() if chart else STAND_IN
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._sandbox is not None:
+            self._sandbox.stop()
+
+    @property
+    def sentence(self) -> str:
+        """What the figures were taken on."""
+        chart = "the stand-in chart" if self.chart == STAND_IN else self.chart.name
+        python = platform.python_version()
+        return f"{os.cpu_count()} cores, Python {python}, Helm {self._helm}, {chart}; medians of runs that take turns"
+
+    @property
+    def sandbox(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = Sandbox.start(self.folder / "cluster")
+            self._sandbox.use("kubeadm")
+        return self._sandbox
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return self.sandbox.environment(self._helm)
+
+    def rounds(self, usual: int) -> int:
+        return max(3, round(usual * self._effort))
+
+    def ddhelm(self, *arguments: str) -> Program:
+        return Program([str(Path(sys.executable).parent / "ddhelm"), *arguments], self.environ)
+
+    def topology(self, name: str) -> None:
+        """An empty cluster with these nodes."""
+        self.sandbox.use(name)
+        self._onboarded = False
+
+    def onboarded(self, name: str) -> None:
+        """A cluster with these nodes and both releases, and nothing else in the namespace."""
+        if self.sandbox.topology != name or not self._onboarded:
+            self.topology(name)
+            environ = {**self.environ, "DD_API_KEY": KEY}
+            program = self.ddhelm("onboard", "--yes", "--chart", str(self.chart))
+            Program(program.argv, environ)()
+            self._onboarded = True
+
+    def upgrade(self, release: str, *flags: str) -> Program:
+        """The `helm upgrade --install` that changes nothing: the chart and the values that are installed."""
+        values = self._answer("helm", "get", "values", release, "--namespace", NAMESPACE, "--output", "json")
+        place = ["--namespace", NAMESPACE, "--reset-values", "--values", "-"]
+        command = ["helm", "upgrade", "--install", release, str(self.chart), *place, *flags]
+        return Program(command, self.environ, stdin=values)
+
+    def revisions(self) -> dict[str, str]:
+        """Release -> revision."""
+        listed = json.loads(self._answer("helm", "list", "--namespace", NAMESPACE, "--output", "json"))
+        return {release["name"]: release["revision"] for release in listed}
+
+    def fill(self, releases: int) -> None:
+        """Other releases, of another chart, each as large as ours, until so many stand in the namespace."""
+        self._onboarded = False
+        path = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+        query = f"{path}?labelSelector=owner=helm,status=deployed,name={RELEASES[0]}"
+        (model,) = self.sandbox.loader.get(query)["items"]
+        names = [f"release-{number:03}" for number in range(releases - len(RELEASES))]
+        at_once(lambda name: self.sandbox.loader.post(path, _renamed(model, name)), names, connections=2)
+
+    def _answer(self, *command: str) -> str:
+        done = subprocess.run(
+            command, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+
+def _renamed(secret: dict[str, Any], name: str) -> dict[str, Any]:
+    """The Secret of another release with the same content: base64 of base64 of gzip of JSON, as Helm keeps it."""
+    packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+    release = json.loads(gzip.decompress(packed))
+    release["name"] = name
+    release["chart"]["metadata"]["name"] = "filler"
+    data = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode(), 6))).decode()
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": secret["type"],
+        "metadata": {
+            "name": f"sh.helm.release.v1.{name}.v{release['version']}",
+            "labels": {**secret["metadata"]["labels"], "name": name},
+        },
+        "data": {"release": data},
+    }
