@@ -11,8 +11,7 @@ LAYERS = ROOT / "charts-values"
 
 def rows(name: str) -> dict[str, str]:
     """First cell (a word in backticks) -> the whole row, for all tables of a page."""
-    found = re.findall(r"^\| `([^`]+)` \|(.*)\|$", page(name).text, re.MULTILINE)
-    return dict(found)
+    return dict(re.findall(r"^\| `([^`]+)` \|(.*)\|$", page(name).text, re.MULTILINE))
 
 
 def test_every_distribution_has_its_row_and_no_row_is_left_over() -> None:
@@ -27,6 +26,13 @@ def test_a_row_calls_the_distribution_by_its_title_and_says_how_many_releases_it
         cells = [cell.strip() for cell in table[path.stem].split("|")]
         assert cells[0] == tree["title"], path.stem
         assert cells[1] == ("one" if "managed" in tree else "two"), path.stem
+
+
+def test_every_other_name_that_a_distribution_goes_by_is_listed_with_it() -> None:
+    text = page("docs/reference/distributions.md").section("Other names")
+    for path in (LAYERS / "distributions").glob("*.yaml"):
+        for other in yaml.safe_load(path.read_text()).get("also", []):
+            assert re.search(rf"^\| .*\b{other}\b.* \| `{path.stem}` \|$", text, re.MULTILINE), other
 
 
 def test_every_file_of_layers_is_on_the_page_about_layers() -> None:
