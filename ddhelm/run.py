@@ -284,7 +284,7 @@ def _kill_group(group: int, number: signal.Signals) -> None:
 
 def _start(command: Command, on_line: Callable[[str], None] | None) -> Any:
     # imported here: 50–100 ms that `ddhelm --version` must not pay
-    import sh  # noqa: PLC0415
+    import sh
 
     # sh logs argv and the first bytes of each chunk of standard input
     logging.getLogger("sh").setLevel(logging.CRITICAL + 1)

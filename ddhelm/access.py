@@ -1,0 +1,285 @@
+"""Which cluster and which namespace, found once and passed explicitly to every process.
+
+Left to themselves helm and kubectl answer the same question differently: they read other variables, and with a broken
+kubeconfig or an empty current-context they quietly talk to ``localhost:8080``. Here each answer carries its origin, and
+what cannot be answered is an error before anything starts.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ddhelm.errors import ClusterError, ConfigError
+
+DEFAULT_NAMESPACE = "datadog"
+
+_TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The cluster and the namespace of this run.
+
+    ``kubeconfig`` is an absolute path, or several joined as in ``KUBECONFIG``, or None in a pod. ``context`` is ``""``
+    in a pod. ``origins`` says where ``kubeconfig``, ``context`` and ``namespace`` were found, in words.
+    """
+
+    kubeconfig: str | None
+    context: str
+    namespace: str
+    server: str
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the pod's own service account is used."""
+        return self.kubeconfig is None
+
+    @property
+    def where(self) -> str:
+        """The cluster in words, for messages."""
+        return f"context `{self.context}` ({self.server})" if self.context else f"the cluster ({self.server})"
+
+    def helm_flags(self) -> tuple[str, ...]:
+        """The flags that name cluster and namespace to helm."""
+        return (*self.helm_context(), "--namespace", self.namespace)
+
+    def helm_context(self) -> tuple[str, ...]:
+        """The flags that name the cluster to helm."""
+        return self._flags("--kube-context")
+
+    def kubectl_flags(self) -> tuple[str, ...]:
+        """The flags that name the cluster to kubectl; the namespace differs by question."""
+        return self._flags("--context")
+
+    def environment(self) -> dict[str, str]:
+        """What a flag cannot carry: a list of kubeconfig files."""
+        return {"KUBECONFIG": self.kubeconfig} if self.kubeconfig and self._is_list() else {}
+
+    def _flags(self, context: str) -> tuple[str, ...]:
+        if self.kubeconfig is None:
+            return ()
+        file = () if self._is_list() else ("--kubeconfig", self.kubeconfig)
+        return (*file, context, self.context)
+
+    def _is_list(self) -> bool:
+        return self.kubeconfig is not None and os.pathsep in self.kubeconfig
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    value: str
+    origin: str
+
+
+def resolve(
+    *,
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    namespace: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    token_file: str = _TOKEN_FILE,
+) -> Access:
+    """Find kubeconfig (flag, ``KUBECONFIG``, ``~/.kube/config``, the pod's account), context and namespace.
+
+    The arguments are what the flags said, None if they were not given. Raises ConfigError for a variable that would
+    make helm look elsewhere, ClusterError if there is no usable kubeconfig or context.
+    """
+    source = os.environ if environ is None else environ
+    refuse_foreign_variables(source)
+    space = _first((namespace, "--namespace"), (source.get("HELM_NAMESPACE"), "HELM_NAMESPACE")) or _Found(
+        DEFAULT_NAMESPACE, "default"
+    )
+    files = _files(kubeconfig, source)
+    if files is None:
+        return _in_cluster(source, space, context, token_file)
+    paths = [path for path in files.value.split(os.pathsep) if path]
+    merged = _merge([_read(path) for path in paths], files)
+    chosen = _first(
+        (context, "--context"),
+        (source.get("HELM_KUBECONTEXT"), "HELM_KUBECONTEXT"),
+        (merged.current, f"current-context of `{files.value}`"),
+    )
+    if chosen is None:
+        raise ClusterError(
+            f"`{files.value}` has no current-context",
+            hint=f"--context {next(iter(merged.contexts), 'NAME')}",
+            anchor="unknown-context",
+            details=_listed(merged.contexts),
+        )
+    return Access(
+        kubeconfig=files.value,
+        context=chosen.value,
+        namespace=space.value,
+        server=_server(merged, chosen, files),
+        origins={"kubeconfig": files.origin, "context": chosen.origin, "namespace": space.origin},
+    )
+
+
+def refuse_foreign_variables(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for variables that send helm to another cluster, identity or store than the one shown.
+
+    They are not passed on to helm, so going on without them would act on the wrong one.
+    """
+    bad = [
+        f"{name} is set"
+        for name, value in sorted(environ.items())
+        if name.startswith("HELM_KUBE") and name != "HELM_KUBECONTEXT" and value
+    ]
+    driver = environ.get("HELM_DRIVER", "")
+    if driver not in ("", "secret", "secrets"):
+        bad.append(f"HELM_DRIVER is `{driver}`; ddhelm reads releases from Secrets only")
+    if bad:
+        names = " ".join(each.split()[0] for each in bad)
+        raise ConfigError(
+            f"`{names}` in the environment cannot be honoured",
+            hint=f"unset {names}  (name cluster and identity with --kubeconfig and --context)",
+            anchor="unsupported-environment",
+            details=bad if len(bad) > 1 or driver else (),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    current: str
+    contexts: Mapping[str, str]  # context → cluster
+    servers: Mapping[str, str]  # cluster → server
+
+
+def _first(*candidates: tuple[str | None, str]) -> _Found | None:
+    for value, origin in candidates:
+        if value:
+            return _Found(value, origin)
+    return None
+
+
+def _files(flag: str | None, environ: Mapping[str, str]) -> _Found | None:
+    """Paths that exist, absolute, joined as in KUBECONFIG; None without any."""
+    if flag:
+        if not Path(flag).exists():
+            raise ClusterError(
+                f"kubeconfig `{flag}` does not exist", hint="--kubeconfig FILE", anchor="unreadable-kubeconfig"
+            )
+        return _Found(str(Path(flag).absolute()), "--kubeconfig")
+    listed = [path for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path]
+    if listed:
+        # client-go skips missing files of the list too
+        there = [str(Path(path).absolute()) for path in listed if Path(path).exists()]
+        if not there:
+            raise ClusterError(
+                f"KUBECONFIG names `{os.pathsep.join(listed)}`, which does not exist",
+                hint="--kubeconfig FILE, or unset KUBECONFIG",
+                anchor="unreadable-kubeconfig",
+            )
+        return _Found(os.pathsep.join(there), "KUBECONFIG")
+    usual = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
+    return _Found(str(usual), "default") if usual.exists() else None
+
+
+def _in_cluster(environ: Mapping[str, str], space: _Found, context: str | None, token_file: str) -> Access:
+    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host or not Path(token_file).exists():
+        raise ClusterError(
+            "no kubeconfig: `~/.kube/config` does not exist and KUBECONFIG is not set",
+            hint="--kubeconfig FILE",
+            anchor="no-kubeconfig",
+        )
+    if context:
+        raise ClusterError(
+            f"context `{context}` needs a kubeconfig, and there is none in this pod",
+            hint="--kubeconfig FILE",
+            anchor="unknown-context",
+        )
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    pod = "the pod's service account"
+    return Access(None, "", space.value, server, {"kubeconfig": pod, "context": pod, "namespace": space.origin})
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    import yaml  # here: commands that ask no cluster do not pay for it
+
+    try:
+        text = Path(path).read_bytes()
+        tree = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+    except (OSError, yaml.YAMLError) as error:
+        raise ClusterError(
+            f"kubeconfig `{path}` cannot be read: {_reason(error)}",
+            hint="kubectl config view --kubeconfig FILE",
+            anchor="unreadable-kubeconfig",
+        ) from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ClusterError(
+            f"kubeconfig `{path}` is not a kubeconfig: no `clusters:` and `contexts:` in it",
+            hint="--kubeconfig FILE",
+            anchor="unreadable-kubeconfig",
+        )
+    return tree
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    mark = getattr(error, "problem_mark", None)
+    # never the error's own text: PyYAML quotes the line, which may hold a token
+    return f"no YAML at line {mark.line + 1}" if mark else "no YAML"
+
+
+def _merge(trees: Sequence[Mapping[str, Any]], files: _Found) -> _Merged:
+    """As client-go merges: for each name, and for current-context, the first file that has it wins."""
+    current = ""
+    contexts: dict[str, str] = {}
+    servers: dict[str, str] = {}
+    for tree in trees:
+        current = current or _text(tree.get("current-context"))
+        for name, body in _entries(tree, "contexts", "context"):
+            contexts.setdefault(name, _text(body.get("cluster")))
+        for name, body in _entries(tree, "clusters", "cluster"):
+            servers.setdefault(name, _text(body.get("server")))
+    if not contexts:
+        raise ClusterError(
+            f"kubeconfig `{files.value}` holds no context", hint="--kubeconfig FILE", anchor="unreadable-kubeconfig"
+        )
+    return _Merged(current, contexts, servers)
+
+
+def _entries(tree: Mapping[str, Any], group: str, key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    entries = tree.get(group)
+    return [
+        (str(entry["name"]), entry[key])
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and "name" in entry and isinstance(entry.get(key), dict)
+    ]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _server(merged: _Merged, chosen: _Found, files: _Found) -> str:
+    if chosen.value not in merged.contexts:
+        close = get_close_matches(chosen.value, merged.contexts, n=1)
+        raise ClusterError(
+            f"context `{chosen.value}` ({chosen.origin}) is not in `{files.value}`",
+            hint=f"--context {(close or list(merged.contexts))[0]}",
+            anchor="unknown-context",
+            details=_listed(merged.contexts),
+        )
+    cluster = merged.contexts[chosen.value]
+    server = merged.servers.get(cluster, "")
+    if not server:
+        raise ClusterError(
+            f"context `{chosen.value}` names the cluster `{cluster}`, which has no server in `{files.value}`",
+            hint="kubectl config view",
+            anchor="unreadable-kubeconfig",
+        )
+    return server
+
+
+def _listed(contexts: Mapping[str, str]) -> tuple[str, ...]:
+    shown = [f"context {name}" for name in list(contexts)[:10]]
+    return (*shown, f"and {len(contexts) - 10} more") if len(contexts) > 10 else tuple(shown)

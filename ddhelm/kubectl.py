@@ -1,0 +1,474 @@
+"""Asks the API server through kubectl: typed question in, typed answer out.
+
+Through kubectl and not a client library, so that credential plugins, proxies and contexts work as users know them. Big
+answers come by ``get --raw``: kubectl's printing costs ten times as much as the answer itself.
+"""
+
+import hmac
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+from ddhelm import failures, record
+from ddhelm.access import Access
+from ddhelm.applying import ApplyResult, Attribution, identity
+from ddhelm.conflicts import Conflict, Identity
+from ddhelm.errors import DdhelmError
+from ddhelm.record import Record, ReleaseRow
+from ddhelm.run import Command, Completed, RunnerLike, environment
+from ddhelm.tree import Tree
+
+ALL = "*"
+"""In place of a namespace: all of them."""
+
+MANAGER = "ddhelm"
+
+# A login in the browser (OIDC plugins) may stand between the question and the answer.
+_LOGIN = 180.0
+_NOT_FOUND = re.compile(r"^Error from server \(NotFound\): ", re.MULTILINE)
+_TAKEN = re.compile(r"^Error from server \((?:AlreadyExists|Conflict|NotFound)\): ", re.MULTILINE)
+_NO_KIND = re.compile(r'no matches for kind "(?P<kind>[^"]+)" in version "(?P<version>[^"]+)"')
+_KEY_NAMES = (
+    "go-template={{.metadata.uid}} {{.metadata.resourceVersion}}{{range $key, $value := .data}}\n"
+    "{{$key}} {{len $value}}{{end}}{{range $key, $value := .metadata.labels}}\n{{$key}}={{$value}}{{end}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a GET came to: ``body`` is None where nothing is there (404), and where it failed (see ``failure``)."""
+
+    path: str
+    body: bytes | None = field(repr=False)
+    failure: DdhelmError | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether there is something to read."""
+        return self.body is not None
+
+    def tree(self) -> Tree:
+        """The answer's JSON; ``{}`` where nothing was found."""
+        tree: Tree = json.loads(self.body) if self.body else {}
+        return tree
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeys:
+    """What may be known of a Secret: the names of its keys, and which of them are empty; never a value."""
+
+    name: str
+    keys: frozenset[str]
+    empty: frozenset[str]
+    uid: str
+    resource_version: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A verb on a resource, as RBAC means them; ``namespace`` ``""`` asks for the whole cluster."""
+
+    verb: str
+    resource: str
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RightAnswer:
+    """Whether the right is held, and the server's reason if it gave one."""
+
+    right: Right
+    allowed: bool
+    reason: str = ""
+
+
+class Kubectl:
+    """kubectl at ``path``, bound to one cluster. ``request_timeout`` (seconds) bounds each request to the API server.
+
+    Every method raises the error of ``failures`` that kubectl's words stand for (ClusterError mostly), unless it says
+    otherwise. ``namespace`` None means the one of ``access``, ``""`` that the object has none.
+    """
+
+    def __init__(self, runner: RunnerLike, path: str, access: Access, request_timeout: int = 30) -> None:
+        self.access = access
+        self.path = path
+        self._runner = runner
+        self._request_timeout = request_timeout
+
+    # -- reading
+
+    def raw(self, path: str) -> bytes | None:
+        """GET a path of the API; None where nothing is there (404)."""
+        answer = self.raws((path,))[0]
+        if answer.failure:
+            raise answer.failure
+        return answer.body
+
+    def raws(self, paths: Sequence[str]) -> tuple[Answer, ...]:
+        """GET several paths at the same time; a failure is part of its answer, none is raised."""
+        done = self._runner.run_all([self._command("get", "--raw", path) for path in paths])
+        return tuple(self._answer(path, each) for path, each in zip(paths, done, strict=True))
+
+    def tree(self, path: str) -> Tree | None:
+        """GET a path of the API as JSON; None where nothing is there (404)."""
+        body = self.raw(path)
+        return None if body is None else dict(json.loads(body))
+
+    def release_rows(self, namespace: str | None = None) -> tuple[ReleaseRow, ...]:
+        """All revisions of all releases of a namespace (``ALL``: of the cluster), without reading any release."""
+        space = self._space(namespace)
+        scope = ("-A",) if space == ALL else ("-n", space)
+        columns = ("-l", "owner=helm", "-L", "name,status,version,modifiedAt", "--no-headers")
+        done = self._done("get", "secret", *scope, *columns)
+        return record.rows(done.out, None if space == ALL else space)
+
+    def record(self, name: str, revision: int, namespace: str | None = None) -> Record | None:
+        """One revision of a release; None where it is gone."""
+        return self.records([(name, revision)], namespace)[0]
+
+    def records(self, wanted: Sequence[tuple[str, int]], namespace: str | None = None) -> tuple[Record | None, ...]:
+        """Several revisions (name, number) at the same time, in the order asked."""
+        base = f"/api/v1/namespaces/{quote(self._space(namespace))}/secrets/"
+        answers = self.raws([base + quote(record.secret_name(name, revision)) for name, revision in wanted])
+        for answer in answers:
+            if answer.failure:
+                raise answer.failure
+        return tuple(record.decode(answer.tree()) if answer.found else None for answer in answers)
+
+    def get_many(self, objects: Sequence[Tree]) -> tuple[Tree | None, ...]:
+        """The live state (with ``managedFields``) of each object, None where it is not there; one process."""
+        if not objects:
+            return ()
+        return self._standing(objects, self._runner.run_all(self._gets(objects)))
+
+    def events(self, field_selector: str, namespace: str | None = None) -> tuple[Tree, ...]:
+        """The events of a namespace that a field selector picks (``involvedObject.name=x,type=Warning``)."""
+        path = f"/api/v1/namespaces/{quote(self._space(namespace))}/events?fieldSelector={quote(field_selector)}"
+        return tuple((self.tree(path) or {}).get("items") or ())
+
+    def can_i(self, rights: Sequence[Right]) -> tuple[RightAnswer, ...]:
+        """Whether the user of the kubeconfig holds each right; one process for all."""
+        if not rights:
+            return ()
+        reviews = [
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": {name: value for name, value in _attributes(right) if value}},
+            }
+            for right in rights
+        ]
+        done = self._done("create", "-f", "-", "-o", "json", "--validate=false", stdin=_listed(reviews))
+        statuses = [document.get("status") or {} for document in _documents(done.out)]
+        return tuple(
+            RightAnswer(right, bool(status.get("allowed")), str(status.get("reason") or ""))
+            for right, status in zip(rights, statuses, strict=True)
+        )
+
+    def version(self) -> str:
+        """Kubectl's own version, ``v1.36.3``."""
+        done = self._done("version", "--client", "-o", "json")
+        return str(json.loads(done.out)["clientVersion"]["gitVersion"])
+
+    # -- server-side apply
+
+    def apply(
+        self, objects: Sequence[Tree], *, manager: str = MANAGER, force: bool = False, dry_run: bool = False
+    ) -> ApplyResult:
+        """Server-side apply; conflicts and refusals are in the result, object by object.
+
+        The other objects are applied even if some fail. ``objects`` of the result are as the server answered, () if any
+        failed (kubectl prints none then).
+        """
+        if not objects:
+            return ApplyResult()
+        done = self._runner.run_all(self._applies(objects, manager, "-o", "json", *_how(force, dry_run)))
+        if all(each.ok for each in done):
+            return ApplyResult(_answered(done))
+        return self._attributed(objects, manager, force)
+
+    def forecast(self, objects: Sequence[Tree], *, manager: str) -> ApplyResult:
+        """What a server-side apply would do: all objects as a *forced* apply would leave them, and the conflicts.
+
+        Objects that the server refuses are in ``refusals`` and not in ``objects``. Nothing is written.
+        """
+        return self.standing_and_forecast(objects, manager=manager, standing=False)[1]
+
+    def standing_and_forecast(
+        self, objects: Sequence[Tree], *, manager: str, standing: bool = True
+    ) -> tuple[tuple[Tree | None, ...], ApplyResult]:
+        """``get_many`` and ``forecast`` in one parallel round."""
+        if not objects:
+            return (), ApplyResult()
+        reads = self._gets(objects) if standing else []
+        applies = self._applies(objects, manager, "-o", "json", *_how(force=False, dry_run=True))
+        done = self._runner.run_all([*reads, *applies])
+        found = self._standing(objects, done[: len(reads)]) if standing else ()
+        if all(each.ok for each in done[len(reads) :]):
+            return found, ApplyResult(_answered(done[len(reads) :]))
+        forced = self._applies(objects, manager, "-o", "json", *_how(force=True, dry_run=True))
+        plain = self._applies(objects, manager, *_how(force=False, dry_run=True))
+        done = self._runner.run_all([*forced, *plain])
+        result = self._attributed(objects, manager, force=False, plain=done[len(forced) :])
+        if all(each.ok for each in done[: len(forced)]):
+            return found, ApplyResult(_answered(done[: len(forced)]), result.conflicts, result.refusals)
+        refused = {refusal.object for refusal in result.refusals}
+        rest = [each for each in objects if identity(each) not in refused]
+        again = self._runner.run_all(self._applies(rest, manager, "-o", "json", *_how(force=True, dry_run=True)))
+        answered = _answered(again) if all(each.ok for each in again) else ()
+        return found, ApplyResult(answered, result.conflicts, result.refusals)
+
+    # -- writing
+
+    def create(self, obj: Tree) -> Tree | None:
+        """Create an object; None if one of that name exists."""
+        return self._written("create", obj, "--field-manager", MANAGER)
+
+    def replace(self, obj: Tree) -> Tree | None:
+        """Replace an object; None if it is gone or has another ``resourceVersion`` than ``obj`` says."""
+        return self._written("replace", obj, "--field-manager", MANAGER)
+
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        patch: Tree | list[Any],
+        *,
+        type: Literal["merge", "json", "strategic"] = "merge",
+        namespace: str | None = None,
+        subresource: str = "",
+    ) -> Tree:
+        """Patch an object (``kind`` as on kubectl's command line) and return it."""
+        part = ("--subresource", subresource) if subresource else ()
+        flags = (f"--type={type}", "--patch-file=/dev/stdin", "--field-manager", MANAGER, "-o", "json", *part)
+        done = self._done("patch", kind, name, *self._scope(namespace), *flags, stdin=json.dumps(patch))
+        return dict(json.loads(done.out))
+
+    def delete(self, kind: str, name: str, *, namespace: str | None = None, wait: bool = False) -> bool:
+        """Delete an object; False if there was none."""
+        flags = ("--ignore-not-found", f"--wait={str(wait).lower()}", "-o", "name")
+        return bool(self._done("delete", kind, name, *self._scope(namespace), *flags).out.strip())
+
+    def label(self, kind: str, name: str, labels: Mapping[str, str | None], *, namespace: str | None = None) -> None:
+        """Set labels; None as value removes one."""
+        self._mark("label", kind, name, labels, namespace)
+
+    def annotate(
+        self, kind: str, name: str, annotations: Mapping[str, str | None], *, namespace: str | None = None
+    ) -> None:
+        """Set annotations; None as value removes one."""
+        self._mark("annotate", kind, name, annotations, namespace)
+
+    def exec(
+        self, pod: str, argv: Sequence[str], *, container: str, namespace: str | None = None, timeout: float = 60
+    ) -> Completed:
+        """Run a program in a container; its exit code is in the answer, nothing is raised for it."""
+        args = ("exec", *self._scope(namespace), pod, "-c", container, "--", *argv)
+        return self._runner.run(self._command(*args, timeout=timeout))
+
+    # -- Secrets: names are read, values only pass through
+
+    def secret_keys(self, name: str, namespace: str | None = None) -> SecretKeys | None:
+        """The names of a Secret's keys; None where there is no such Secret."""
+        scope = self._scope(namespace)
+        done = self._done("get", "secret", name, *scope, "--ignore-not-found", "-o", _KEY_NAMES)
+        if not done.out.strip():
+            return None
+        first, *rest = done.out.splitlines()
+        uid, version = first.split()
+        keys = dict(line.split(" ") for line in rest if "=" not in line and line)
+        labels = dict(line.split("=", 1) for line in rest if "=" in line)
+        empty = frozenset(key for key, size in keys.items() if size == "0")
+        return SecretKeys(name, frozenset(keys), empty, uid, version, labels)
+
+    def secret_equals(self, name: str, key: str, value: str, namespace: str | None = None) -> bool | None:
+        """Whether a Secret's key holds this value; None where Secret or key are missing. The value is not kept."""
+        tree = self.tree(f"/api/v1/namespaces/{quote(self._space(namespace))}/secrets/{quote(name)}")
+        stored = ((tree or {}).get("data") or {}).get(key)
+        return None if stored is None else hmac.compare_digest(b64decode(stored), value.encode())
+
+    def write_secret(
+        self,
+        name: str,
+        values: Mapping[str, str],
+        *,
+        labels: Mapping[str, str] | None = None,
+        namespace: str | None = None,
+        force: bool = False,
+    ) -> None:
+        """Write keys of a Secret; its other keys stay. ``force`` takes keys over that somebody else wrote.
+
+        Each key has a field manager of its own (``ddhelm-KEY``): with one for all, applying a part of the keys would
+        remove the others.
+        """
+        self._runner.secrets.add(*values.values())
+        metadata = {"name": name, "namespace": self._space(namespace), "labels": dict(labels or {})}
+        for key, value in values.items():
+            data = {key: b64encode(value.encode()).decode()}
+            body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+            self.apply([body], manager=f"{MANAGER}-{key}", force=force).raise_first()
+
+    # -- inside
+
+    def _space(self, namespace: str | None) -> str:
+        return self.access.namespace if namespace is None else namespace
+
+    def _scope(self, namespace: str | None) -> tuple[str, ...]:
+        space = self._space(namespace)
+        return ("-n", space) if space else ()
+
+    def _command(self, *args: str, stdin: str | None = None, timeout: float | None = None) -> Command:
+        flags = (*self.access.kubectl_flags(), f"--request-timeout={self._request_timeout}s")
+        if timeout is not None:
+            flags = self.access.kubectl_flags()
+        # kuberc: a user's own defaults (an interactive delete, a dry run) are not ours
+        env = {**environment(), **self.access.environment(), "KUBERC": "off", "KUBECTL_KUBERC": "false"}
+        limit = self._request_timeout + _LOGIN if timeout is None else timeout
+        return Command((self.path, *flags, *args), stdin=stdin, timeout=limit, env=env, grace=2)
+
+    def _done(self, *args: str, stdin: str | None = None) -> Completed:
+        done = self._runner.run(self._command(*args, stdin=stdin))
+        if not done.ok:
+            raise self._error(done, args[0])
+        return done
+
+    def _error(self, done: Completed, verb: str) -> DdhelmError:
+        where, space = self.access.where, self.access.namespace
+        return failures.error(done, doing=f"kubectl {verb}", where=where, namespace=space)
+
+    def _answer(self, path: str, done: Completed) -> Answer:
+        if done.ok:
+            return Answer(path, done.stdout)
+        if not done.timed_out and _NOT_FOUND.search(done.err):
+            return Answer(path, None)
+        return Answer(path, None, self._error(done, "get"))
+
+    def _written(self, verb: str, obj: Tree, *flags: str) -> Tree | None:
+        args = (verb, "-f", "-", "-o", "json", "--validate=false", *flags)
+        done = self._runner.run(self._command(*args, stdin=json.dumps(obj)))
+        if done.ok:
+            return dict(json.loads(done.out))
+        if not done.timed_out and _TAKEN.search(done.err) and "namespaces " not in done.err:
+            return None
+        raise self._error(done, verb)
+
+    def _mark(self, verb: str, kind: str, name: str, marks: Mapping[str, str | None], namespace: str | None) -> None:
+        words = [f"{key}-" if value is None else f"{key}={value}" for key, value in marks.items()]
+        flags = ("--overwrite", "--field-manager", MANAGER)
+        self._done(verb, kind, name, *words, *self._scope(namespace), *flags)
+
+    def _groups(self, objects: Sequence[Tree]) -> list[tuple[str, list[Tree]]]:
+        """Objects by the namespace that kubectl must be given: it refuses a document that names another one."""
+        groups: dict[str, list[Tree]] = {}
+        for obj in objects:
+            groups.setdefault(identity(obj)[2] or self.access.namespace, []).append(obj)
+        return list(groups.items())
+
+    def _gets(self, objects: Sequence[Tree]) -> list[Command]:
+        flags = ("-f", "-", "-o", "json", "--ignore-not-found", "--show-managed-fields")
+        return [
+            self._command("get", "-n", space, *flags, stdin=_listed([_bare(each) for each in group]))
+            for space, group in self._groups(objects)
+        ]
+
+    def _standing(self, objects: Sequence[Tree], done: Sequence[Completed]) -> tuple[Tree | None, ...]:
+        if not all(each.ok for each in done):
+            # a kind that the cluster does not know spoils the whole answer
+            unknown = {found.group("kind") for each in done for found in _NO_KIND.finditer(each.err)}
+            known = [each for each in objects if each.get("kind") not in unknown]
+            if len(known) == len(objects):
+                raise self._error(next(each for each in done if not each.ok), "get")
+            rest = iter(self.get_many(known))
+            return tuple(None if each.get("kind") in unknown else next(rest) for each in objects)
+        found = {identity(each): each for each in _answered(done)}
+        return tuple(found.get(self._there(each)) or found.get(identity(each)) for each in objects)
+
+    def _there(self, obj: Tree) -> Identity:
+        group, kind, namespace, name = identity(obj)
+        return (group, kind, namespace or self.access.namespace, name)
+
+    def _applies(self, objects: Sequence[Tree], manager: str, *flags: str) -> list[Command]:
+        # --validate=false: kubectl's own check stops at the first unknown field, the server names each
+        fixed = ("--server-side", "--validate=false", "--field-manager", manager, "-f", "-")
+        return [
+            self._command("apply", "-n", space, *fixed, *flags, stdin=_listed(group))
+            for space, group in self._groups(objects)
+        ]
+
+    def _attributed(
+        self, objects: Sequence[Tree], manager: str, force: bool, plain: Sequence[Completed] | None = None
+    ) -> ApplyResult:
+        """Which object each complaint belongs to; asked by dry runs, because kubectl does not say."""
+        how = _how(force, dry_run=True)
+        if plain is None:
+            plain = self._runner.run_all(self._applies(objects, manager, *how))
+        found = Attribution()
+        for (_, group), done in zip(self._groups(objects), plain, strict=True):
+            alone = found.take(group, done)
+            single = self._runner.run_all([command for obj in alone for command in self._applies([obj], manager, *how)])
+            for obj, each in zip(alone, single, strict=True):
+                found.one(obj, each)
+        return ApplyResult((), tuple(found.conflicts), tuple(found.refusals(self._error)))
+
+
+def _how(force: bool, dry_run: bool) -> tuple[str, ...]:
+    return (*(("--force-conflicts",) if force else ()), *(("--dry-run=server",) if dry_run else ()))
+
+
+def _listed(objects: Sequence[Tree]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def _bare(obj: Tree) -> Tree:
+    """Enough of an object to find it."""
+    metadata = obj.get("metadata") or {}
+    names = {key: metadata[key] for key in ("name", "namespace") if metadata.get(key)}
+    return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": names}
+
+
+def _documents(text: str) -> list[Tree]:
+    """JSON documents one after the other, as ``kubectl create -o json`` prints several objects."""
+    decoder = json.JSONDecoder()
+    documents, at, text = [], 0, text.strip()
+    while at < len(text):
+        document, end = decoder.raw_decode(text, at)
+        documents.append(document)
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+    return documents
+
+
+def _answered(done: Sequence[Completed]) -> tuple[Tree, ...]:
+    """The objects in kubectl's JSON: one as it is, several in a List, none as nothing at all."""
+    found: list[Tree] = []
+    for each in done:
+        if each.stdout.strip():
+            tree = json.loads(each.stdout)
+            found.extend(tree["items"] if tree.get("kind") == "List" else [tree])
+    return tuple(found)
+
+
+def _attributes(right: Right) -> list[tuple[str, str]]:
+    names = ("verb", "resource", "group", "namespace", "name", "subresource")
+    return [(name, str(getattr(right, name))) for name in names]
+
+
+__all__ = [
+    "ALL",
+    "MANAGER",
+    "Answer",
+    "ApplyResult",
+    "Conflict",
+    "Identity",
+    "Kubectl",
+    "Right",
+    "RightAnswer",
+    "SecretKeys",
+]
