@@ -36,7 +36,7 @@ FIELDS = (
     "kubernetes",
 )
 _CHOICES = {
-    "control-plane-nodes": ("some", "none"),
+    "control-plane-nodes": ("some", "none", "several"),
     "worker-nodes": ("some", "none"),
     "static-pods": ("some", "none"),
     "configmap": ("kubeadm-config",),

@@ -338,7 +338,7 @@ def _cluster_configuration(config_map: Mapping[str, Any]) -> Tree | None:
         return None
     if not isinstance(text, str):
         return {}
-    import yaml  # noqa: PLC0415 - only a kubeadm cluster pays for it
+    import yaml  # here, because only a kubeadm cluster pays for it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

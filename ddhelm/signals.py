@@ -103,7 +103,8 @@ class Look:
             case _:
                 total, planes = len(facts.nodes), len(self.control_plane)
                 count = planes if row.field == "control-plane-nodes" else total - planes
-                return facts.has("nodes"), (count > 0) is (want == "some"), f"{count} of {total} nodes"
+                held = {"some": count > 0, "none": count == 0, "several": count > 1}[want]
+                return facts.has("nodes"), held, f"{count} of {total} nodes"
 
     def _on_nodes(self, row: Row) -> Sighting:
         if not self.facts.has("nodes"):
