@@ -4,6 +4,7 @@ import re
 
 import yaml
 
+from ddhelm.actions import configfile
 from tests.docs.pages import ROOT, page
 
 LAYERS = ROOT / "charts-values"
@@ -33,6 +34,14 @@ def test_every_other_name_that_a_distribution_goes_by_is_listed_with_it() -> Non
     for path in (LAYERS / "distributions").glob("*.yaml"):
         for other in yaml.safe_load(path.read_text()).get("also", []):
             assert re.search(rf"^\| .*\b{other}\b.* \| `{path.stem}` \|$", text, re.MULTILINE), other
+
+
+def test_the_settings_are_those_that_a_settings_file_takes() -> None:
+    table = rows("docs/reference/settings.md")
+    kinds = {"text": configfile.TEXTS, "true, false": configfile.SWITCHES, "list of texts": configfile.LISTS}
+    assert {name: cells.split("|")[0].strip() for name, cells in table.items()} == {
+        name: kind for kind, names in kinds.items() for name in names
+    }
 
 
 def test_every_file_of_layers_is_on_the_page_about_layers() -> None:
