@@ -1,5 +1,6 @@
 """Every link inside the documentation leads somewhere, and every page can be reached."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +35,12 @@ def test_every_page_of_the_docs_is_reached_from_the_readme() -> None:
                 ahead.append(Page(target))
     lost = {found.name for found in every_page() if found.path not in seen}
     assert not lost
+
+
+def test_every_page_that_ddhelm_names_in_its_messages_exists() -> None:
+    sources = [*(ROOT / "ddhelm").rglob("*.py"), *(ROOT / "charts-values").rglob("*.yaml")]
+    named = {name: path.name for path in sources for name in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text())}
+    assert not {name: where for name, where in named.items() if not (ROOT / name).exists()}
 
 
 def test_no_line_of_the_docs_names_a_folder_of_somebodys_machine() -> None:
