@@ -59,6 +59,11 @@ class Workload:
         return max(self.desired - reached, 0) + surplus
 
     @property
+    def unready(self) -> int:
+        """Pods that are wanted and not ready, new or old: those that a look has to find."""
+        return max(self.desired - self.ready, 0)
+
+    @property
     def settled(self) -> bool:
         """Whether every pod that is wanted is new, ready and available, and (Deployment) no old one is left."""
         return self.current and self.behind == 0 and self.ready >= self.desired
@@ -113,7 +118,11 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: what happened to which object; ``count`` grows while it goes on, ``uid`` is the event's own."""
+    """One event: what happened to which object.
+
+    ``count`` grows while it goes on; ``uid`` is the event's own, ``about`` that of the object, which tells an object
+    from a former one of the same name.
+    """
 
     uid: str
     reason: str
@@ -121,6 +130,7 @@ class Event:
     kind: str
     name: str
     count: int = 1
+    about: str = ""
 
 
 def workload(tree: Mapping[str, Any]) -> Workload:
@@ -210,6 +220,7 @@ def event(tree: Mapping[str, Any]) -> Event:
         kind=str(concerned.get("kind") or ""),
         name=str(concerned.get("name") or ""),
         count=int(tree.get("count") or (tree.get("series") or {}).get("count") or 1),
+        about=str(concerned.get("uid") or ""),
     )
 
 

@@ -1,0 +1,228 @@
+"""What outlives ``helm uninstall``: objects that agents, users or ddhelm made beside the releases.
+
+Measured (chart 3.240.0, Helm 3.22 and 4.3): what is not in the manifest stays. A webhook configuration whose Service
+is gone blocks the creation of every pod where its ``failurePolicy`` is ``Fail``; an APIService without its Service
+makes ``kubectl delete namespace`` hang.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ddhelm.actions.look import Reads
+from ddhelm.release import CREATED_BY_LABEL, LEASE, SECRET, Release
+
+if TYPE_CHECKING:
+    from ddhelm.kubectl import Answer
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OURS = "ddhelm"
+GROUP = "datadoghq.com"
+
+_WEBHOOKS = {
+    "mutatingwebhookconfiguration.admissionregistration.k8s.io": "mutatingwebhookconfigurations",
+    "validatingwebhookconfiguration.admissionregistration.k8s.io": "validatingwebhookconfigurations",
+}
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1/"
+_API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+_PLURALS = {"configmap": "configmaps", "secret": "secrets", "lease.coordination.k8s.io": "leases"}
+# Made by Kubernetes or OpenShift in every namespace, or by controllers for somebody else's objects.
+_NOBODYS = frozenset(
+    {
+        ("ServiceAccount", "default"),
+        ("ServiceAccount", "builder"),
+        ("ServiceAccount", "deployer"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("ConfigMap", "openshift-service-ca.crt"),
+    }
+)
+_NOBODYS_KINDS = frozenset({"Event", "Endpoints", "EndpointSlice", "PodMetrics"})
+_LISTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An object outside of the releases; ``kind`` as on kubectl's command line, ``namespace`` empty: cluster-scoped."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+    why: str = ""
+
+    @property
+    def command(self) -> str:
+        """What removes it by hand."""
+        scope = f"-n {self.namespace} " if self.namespace else ""
+        return f"kubectl {scope}delete {self.kind} {self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.kind.partition('.')[0]} `{self.name}`"
+
+
+def services(releases: Sequence[Release]) -> frozenset[str]:
+    """Names that the chart gives the Cluster Agent's Services: what a webhook or APIService of ours points to."""
+    parts = ("", "-admission-controller", "-metrics-api")
+    return frozenset(f"{release.cluster_agent}{part}" for release in releases for part in parts)
+
+
+def hooks(kubectl: Reads, namespace: str, services: frozenset[str]) -> tuple[tuple[Leftover, ...], tuple[str, ...]]:
+    """Webhook configurations and APIServices whose Service is one of ours; and what could not be looked at.
+
+    A configuration that also calls other Services is left alone.
+    """
+    paths = [*(_ADMISSION + plural for plural in _WEBHOOKS.values()), _API_SERVICES]
+    *answers, api = kubectl.raws(paths)
+    found = []
+    for kind, answer in zip(_WEBHOOKS, answers, strict=True):
+        for item in _items(answer):
+            called = [(hook.get("clientConfig") or {}).get("service") or {} for hook in item.get("webhooks") or ()]
+            if called and all(_is_ours(each, namespace, services) for each in called):
+                found.append(Leftover(kind, _name(item), why="its Service goes with the release"))
+    for item in _items(api):
+        if _is_ours((item.get("spec") or {}).get("service") or {}, namespace, services):
+            kind = "apiservice.apiregistration.k8s.io"
+            found.append(Leftover(kind, _name(item), why="its Service goes with the release"))
+    unread = [answer.failure.message for answer in (*answers, api) if answer.failure is not None]
+    return tuple(found), tuple(dict.fromkeys(unread))
+
+
+def of_agents(kubectl: Reads, namespace: str, releases: Sequence[Release]) -> tuple[Leftover, ...]:
+    """What running agents left in the namespace: leader election, event tokens, cluster id, webhook certificate."""
+    names = [name for release in releases for name in (f"{release.fullname}-leader-election",)]
+    candidates = [
+        *(Leftover("configmap", name, namespace, "leader election of the agents") for name in names),
+        *(Leftover("lease.coordination.k8s.io", name, namespace, "leader election of the agents") for name in names),
+        Leftover("configmap", "datadog-leader-election", namespace, "leader election of the agents"),
+        Leftover("lease.coordination.k8s.io", "datadog-leader-election", namespace, "leader election of the agents"),
+        *(
+            Leftover("configmap", name, namespace, "how far events were read")
+            for name in ("datadogtoken", *(f"{release.fullname}token" for release in releases))
+        ),
+        Leftover("configmap", "datadog-cluster-id", namespace, "the cluster's identity in Datadog"),
+        Leftover("secret", "webhook-certificate", namespace, "certificate of the admission webhook"),
+    ]
+    return _existing(kubectl, candidates)
+
+
+def of_ddhelm(kubectl: Reads, namespace: str) -> tuple[Leftover, ...]:
+    """What ddhelm itself made beside the releases, found by its label: Secrets, history, Lease."""
+    words = {
+        "secret": "written by ddhelm: keys, token or certificates",
+        "configmap": "written by ddhelm: history",
+        "lease.coordination.k8s.io": "the lock of ddhelm's runs",
+    }
+    selector = f"?labelSelector={MANAGED_BY.replace('/', '%2F')}%3D{OURS}"
+    answers = kubectl.raws([_collection(kind, namespace) + selector for kind in words])
+    found = [
+        Leftover(kind, _name(item), namespace, why)
+        for (kind, why), answer in zip(words.items(), answers, strict=True)
+        for item in _items(answer)
+    ]
+    named = {(each.kind, each.name) for each in found}
+    fixed = [
+        Leftover(kind, name, namespace, words[kind])
+        for kind, name in (("secret", SECRET), ("lease.coordination.k8s.io", LEASE))
+        if (kind, name) not in named
+    ]
+    return (*found, *_existing(kubectl, fixed))
+
+
+def crds(kubectl: Reads) -> tuple[str, ...]:
+    """Names of the CRDs in Datadog's API group, from discovery (the CRDs themselves are 100 KB each)."""
+    (group,) = kubectl.raws([f"/apis/{GROUP}"])
+    versions = [each["groupVersion"] for each in (group.tree().get("versions") or ()) if group.found]
+    answers = kubectl.raws([f"/apis/{version}" for version in versions]) if versions else ()
+    plurals = {
+        str(resource["name"])
+        for answer in answers
+        for resource in (answer.tree().get("resources") or () if answer.found else ())
+        if "/" not in resource["name"]
+    }
+    return tuple(sorted(f"{plural}.{GROUP}" for plural in plurals))
+
+
+def made_by_ddhelm(namespace: Mapping[str, Any] | None) -> bool:
+    """Whether a Namespace object carries the label that ddhelm gives those that it makes."""
+    labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
+    return labels.get(CREATED_BY_LABEL) == OURS
+
+
+def strangers(
+    kubectl: Reads, namespace: str, releases: Sequence[Release], known: Iterable[Leftover]
+) -> tuple[str, ...]:
+    """Everything in a namespace that is neither of the releases, nor known, nor made by Kubernetes itself.
+
+    Asks for every kind that the server can list: deleting a namespace takes whatever is in it. What cannot be listed
+    counts as a stranger.
+    """
+    paths, unread = _listable(kubectl, namespace)
+    expected = {(each.kind.partition(".")[0], each.name) for each in known}
+    ours = {release.name for release in releases}
+    found = []
+    for (path, kind), answer in zip(paths.items(), kubectl.raws(list(paths)), strict=True):
+        if answer.failure is not None:
+            unread.append(f"{kind} objects, which could not be listed ({path.partition('?')[0]})")
+        for item in _items(answer):
+            if not _accounted_for(item, kind, ours, namespace, expected):
+                found.append(f"{kind} `{_name(item)}`")
+    return (*found, *unread)
+
+
+def _listable(kubectl: Reads, namespace: str) -> tuple[dict[str, str], list[str]]:
+    """Path to kind of every namespaced collection, each kind once, in its group's preferred version."""
+    (groups,) = kubectl.raws(["/apis"])
+    versions = [each["preferredVersion"]["groupVersion"] for each in groups.tree().get("groups") or ()]
+    roots = ["/api/v1", *(f"/apis/{version}" for version in versions)]
+    paths, unread = {}, []
+    for root, answer in zip(roots, kubectl.raws(roots), strict=True):
+        if answer.failure is not None:
+            unread.append(f"objects of `{root.removeprefix('/apis/')}`, which could not be listed")
+        for resource in answer.tree().get("resources") or () if answer.found else ():
+            listed = resource.get("namespaced") and "list" in (resource.get("verbs") or ())
+            if listed and "/" not in resource["name"] and resource["kind"] not in _NOBODYS_KINDS:
+                paths[f"{root}/namespaces/{namespace}/{resource['name']}?limit={_LISTED}"] = str(resource["kind"])
+    return paths, unread
+
+
+def _accounted_for(
+    item: Mapping[str, Any], kind: str, ours: set[str], namespace: str, expected: set[tuple[str, str]]
+) -> bool:
+    metadata: Mapping[str, Any] = item.get("metadata") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    name = str(metadata.get("name"))
+    return (
+        bool(metadata.get("ownerReferences"))
+        or (kind, name) in _NOBODYS
+        or (kind.lower(), name) in expected
+        or labels.get(MANAGED_BY) == OURS
+        or (kind == "Secret" and labels.get("owner") == "helm" and labels.get("name") in ours)
+        or (kind == "RoleBinding" and name.startswith("system:"))
+        or (kind == "Secret" and "kubernetes.io/service-account.name" in annotations)
+        or (
+            annotations.get("meta.helm.sh/release-name") in ours
+            and annotations.get("meta.helm.sh/release-namespace") == namespace
+        )
+    )
+
+
+def _existing(kubectl: Reads, candidates: Sequence[Leftover]) -> tuple[Leftover, ...]:
+    paths = [f"{_collection(each.kind, each.namespace)}/{each.name}" for each in candidates]
+    answers = kubectl.raws(paths) if paths else ()
+    return tuple(each for each, answer in zip(candidates, answers, strict=True) if answer.found)
+
+
+def _collection(kind: str, namespace: str) -> str:
+    root = "/apis/coordination.k8s.io/v1" if kind.startswith("lease.") else "/api/v1"
+    return f"{root}/namespaces/{namespace}/{_PLURALS[kind]}"
+
+
+def _is_ours(service: Mapping[str, Any], namespace: str, services: frozenset[str]) -> bool:
+    return service.get("namespace") == namespace and service.get("name") in services
+
+
+def _items(answer: "Answer") -> Sequence[Mapping[str, Any]]:
+    return answer.tree().get("items") or () if answer.found else ()
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return str((item.get("metadata") or {}).get("name"))

@@ -1,0 +1,122 @@
+"""What the releases promise and what of it does not hold: pure, from what a status read to lines with a hint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ddhelm.causes import Cause, listed
+from ddhelm.pools import Pool
+from ddhelm.proof import ForeignAgent
+from ddhelm.release import Release, Role
+from ddhelm.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something worth a line: what, what to type, and whether it breaks what the releases promise."""
+
+    text: str
+    hint: str = ""
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLine:
+    """A release as Helm recorded its newest revision; ``deployed`` is the revision that Helm last called deployed.
+
+    ``updated`` is RFC 3339 text in the zone of whoever did it.
+    """
+
+    release: Release
+    installed: bool = False
+    revision: int = 0
+    status: str = ""
+    deployed: int | None = None
+    chart: str = ""
+    app_version: str = ""
+    updated: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadLine:
+    """A DaemonSet or Deployment that a release's manifest promises; ``live`` is None where it is gone."""
+
+    release: str
+    kind: str
+    name: str
+    live: Workload | None
+
+
+def of_releases(lines: Sequence[ReleaseLine], needed: frozenset[Role]) -> list[Problem]:
+    """Releases that are needed and not there, or whose newest revision is not deployed."""
+    found = []
+    for line in lines:
+        name = line.release.name
+        if not line.installed:
+            if line.release.role in needed:
+                found.append(Problem(f"release `{name}` is not installed", "ddhelm onboard"))
+        elif line.status != "deployed":
+            kept = f"; revision {line.deployed} is the last that was deployed" if line.deployed else ""
+            about = f" ({line.description})" if line.description and line.status == "failed" else ""
+            hint = "ddhelm uninstall" if line.status == "uninstalling" else "ddhelm onboard"
+            found.append(Problem(f"release `{name}` revision {line.revision} is `{line.status}`{about}{kept}", hint))
+    return found
+
+
+def of_workloads(lines: Sequence[WorkloadLine]) -> list[Problem]:
+    """Workloads that are gone, and DaemonSets that want no node."""
+    found = []
+    for line in lines:
+        if line.live is None:
+            text = f"{line.kind} `{line.name}` is gone; the manifest of `{line.release}` has it"
+            found.append(Problem(text, "ddhelm onboard"))
+        elif line.live.empty:
+            text = f"DaemonSet `{line.name}` wants no node: nothing runs through it"
+            found.append(Problem(text, "ddhelm detect"))
+    return found
+
+
+def of_causes(causes: Sequence[Cause], behind: Sequence[Workload]) -> list[Problem]:
+    """Why workloads are behind, and those of them for which nothing is known but that they are."""
+    explained = {cause.workload for cause in causes}
+    return [Problem(cause.text, cause.hint) for cause in causes] + [
+        Problem(
+            f"`{each.name}` is rolling out: {each.behind} of {each.desired} pods to come",
+            f"kubectl -n {each.namespace} rollout status {each.kind.lower()}/{each.name}",
+        )
+        for each in behind
+        if each.name not in explained
+    ]
+
+
+def of_coverage(pools: Sequence[Pool]) -> list[Problem]:
+    """Nodes with several agents or none, a line a pool, with the taint or label to blame and what to type."""
+    found = []
+    for pool in pools:
+        why = f": {pool.blame.text}" if pool.blame else ""
+        fix = f"ddhelm onboard {pool.fix}" if pool.fix.startswith("--") else pool.fix
+        if pool.agents > 1:
+            found.append(Problem(f"more than one agent on {nodes_of(pool)}: {' and '.join(pool.releases)}{why}", fix))
+        elif pool.agents == 0 and not pool.accepted:
+            stays = "; one that still runs there does not come back after a restart" if pool.until_restart else ""
+            found.append(Problem(f"no agent on {nodes_of(pool)}{why}{stays}", fix, fatal=not pool.transient))
+    return found
+
+
+def of_others(others: Sequence[ForeignAgent], *, allowed: bool) -> list[Problem]:
+    """Datadog agents that are not ours; ``allowed``: the user accepted them."""
+    return [
+        Problem(
+            f"another Datadog agent: {other.what} `{other.namespace}/{other.name}` on {other.nodes} nodes, owner: "
+            f"{other.owner}",
+            "remove it, or accept it: ddhelm onboard --allow-second-agent",
+            fatal=not allowed,
+        )
+        for other in others
+    ]
+
+
+def nodes_of(pool: Pool) -> str:
+    """The nodes of a pool in words: the first few by name, the rest counted."""
+    rest = pool.nodes - len(pool.names)
+    return listed(pool.names, len(pool.names)) + (f" and {rest} more nodes" if rest > 0 else "")

@@ -1,0 +1,266 @@
+"""Decides what an uninstall removes and what it leaves; reads only.
+
+Keys, certificates and history stay unless asked for: they cost more to make again than to keep. A namespace goes only
+if ddhelm made it and nothing of others is in it.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ddhelm import record, workloads
+from ddhelm.actions import leftovers
+from ddhelm.actions.leftovers import Leftover
+from ddhelm.errors import PreflightFailed
+from ddhelm.manifest import Manifest, parse
+from ddhelm.masking import Masker
+from ddhelm.release import SECRET, Release
+from ddhelm.settings import RECORD_KEY
+
+if TYPE_CHECKING:
+    from ddhelm.kubectl import Kubectl
+
+KEEP = "helm.sh/resource-policy"
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A release that goes: its newest revision, and how many objects Helm removes with it."""
+
+    release: Release
+    revision: int
+    status: str
+    objects: int
+    crds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that stays: why, and the command that would remove it (empty where there is none to recommend)."""
+
+    what: str
+    why: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What will go, in order, and what will stay. ``uid`` is kube-system's: which cluster this was decided for.
+
+    ``pods`` and ``agents`` are label selectors of the Cluster Agent's and the node agents' pods.
+    """
+
+    namespace: str
+    uid: str
+    releases: tuple[Going, ...] = ()
+    hooks: tuple[Leftover, ...] = ()
+    secrets: tuple[Leftover, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    delete_namespace: bool = False
+    exists: bool = True
+    pods: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    services: frozenset[str] = frozenset()
+    pair: tuple[Release, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to remove."""
+        return not (self.releases or self.hooks or self.secrets or self.delete_namespace)
+
+
+def prepare(
+    kubectl: "Kubectl",
+    releases: Sequence[Release],
+    *,
+    delete_secrets: bool = False,
+    delete_namespace: bool = False,
+    delete_crds: bool = False,
+) -> Removal:
+    """What an uninstall would do; reads only.
+
+    Raises PreflightFailed where helm would fail half-way and spoil its record (API versions that the cluster does not
+    have any more), or where CRDs would go that hold objects; ClusterError, ToolError.
+    """
+    namespace = releases[0].namespace
+    found, kube_system = kubectl.raws([f"/api/v1/namespaces/{namespace}", KUBE_SYSTEM])
+    for answer in (found, kube_system):
+        if answer.failure is not None:
+            raise answer.failure
+    uid = str(kube_system.tree().get("metadata", {}).get("uid") or "")
+    hook_services = leftovers.services(releases)
+    hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
+    if not found.found:
+        return Removal(namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases))
+    records = _records(kubectl, releases)
+    masker = Masker(secrets.token_bytes(32))
+    manifests = {name: parse(each.manifest, namespace, masker) for name, each in records.items()}
+    _refuse_dead_kinds(kubectl, manifests)
+    going = tuple(
+        _going(kubectl, release, records[release.name], manifests[release.name], delete_crds=delete_crds)
+        for release in reversed(releases)
+        if release.name in records
+    )
+    own = leftovers.of_ddhelm(kubectl, namespace)
+    agents = leftovers.of_agents(kubectl, namespace, releases)
+    removal = Removal(
+        namespace,
+        uid,
+        releases=going,
+        hooks=hooks,
+        secrets=own if delete_secrets else (),
+        pods=_selectors(manifests, "Deployment") or tuple(f"app={release.cluster_agent}" for release in releases),
+        agents=_selectors(manifests, "DaemonSet") or tuple(f"app={release.fullname}" for release in releases),
+        services=hook_services,
+        pair=tuple(releases),
+        unread=unread,
+    )
+    why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_secrets) if delete_namespace else (
+        "--delete-namespace removes it, if ddhelm made it and nothing of others is in it"
+    )  # fmt: skip
+    removal = replace(removal, delete_namespace=delete_namespace and not why_not)
+    return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
+
+
+def _records(kubectl: "Kubectl", releases: Sequence[Release]) -> dict[str, record.Record]:
+    rows = kubectl.release_rows(releases[0].namespace)
+    heads = [row for release in releases if (row := record.head(rows, release.name)) is not None]
+    found = kubectl.records([(row.name, row.revision) for row in heads], releases[0].namespace) if heads else ()
+    return {each.name: each for each in found if each is not None}
+
+
+def _going(
+    kubectl: "Kubectl", release: Release, head: record.Record, manifest: Manifest, *, delete_crds: bool
+) -> Going:
+    crds = [
+        obj
+        for obj in manifest.of_kind("CustomResourceDefinition")
+        if ((obj.body.get("metadata") or {}).get("annotations") or {}).get(KEEP) != "keep"
+    ]
+    holding = _holding(kubectl, [obj.body for obj in crds]) if crds and not delete_crds else ()
+    if holding:
+        raise PreflightFailed(
+            f"uninstalling `{release.name}` would delete {len(holding)} CRDs together with the objects in them",
+            hint="ddhelm onboard --set operator.datadogCRDs.keepCrds=true, then uninstall again: the CRDs stay",
+            anchor="crds-hold-objects",
+            details=holding,
+        )
+    return Going(release, head.revision, head.status, len(manifest), tuple(obj.ref.name for obj in crds))
+
+
+def _holding(kubectl: "Kubectl", crds: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Those CRDs of which objects exist, with their number."""
+    specs = [crd.get("spec") or {} for crd in crds]
+    paths = [
+        f"/apis/{spec['group']}/{next((v['name'] for v in spec['versions'] if v.get('served')), '')}"
+        f"/{spec['names']['plural']}?limit=1"
+        for spec in specs
+    ]
+    found = []
+    for spec, answer in zip(specs, kubectl.raws(paths), strict=True):
+        page = answer.tree() if answer.found else {}
+        count = len(page.get("items") or ()) + int((page.get("metadata") or {}).get("remainingItemCount") or 0)
+        if count:
+            found.append(f"CRD `{spec['names']['plural']}.{spec['group']}` holds {count} objects")
+    return tuple(found)
+
+
+def _refuse_dead_kinds(kubectl: "Kubectl", manifests: Mapping[str, Manifest]) -> None:
+    """Helm (3.22, 4.3) fails on a kind that the server does not know, deletes nothing and leaves `uninstalling`."""
+    wanted = {(obj.ref.api_version, obj.ref.kind) for each in manifests.values() for obj in each.objects.values()}
+    versions = sorted({version for version, _ in wanted})
+    paths = [f"/apis/{version}" if "/" in version else f"/api/{version}" for version in versions]
+    known: set[tuple[str, str]] = set()
+    for version, answer in zip(versions, kubectl.raws(paths) if paths else (), strict=True):
+        if answer.failure is not None:  # an aggregated API that is down is not gone: helm tells more
+            known |= {(version, kind) for each, kind in wanted if each == version}
+        elif answer.found:
+            known |= {(version, str(each.get("kind"))) for each in answer.tree().get("resources") or ()}
+    dead = sorted(wanted - known)
+    if not dead:
+        return
+    name = next(
+        name
+        for name, manifest in manifests.items()
+        if any((obj.ref.api_version, obj.ref.kind) in dead for obj in manifest.objects.values())
+    )
+    raise PreflightFailed(
+        f"the stored manifest of `{name}` has kinds that this cluster does not know any more; helm would delete "
+        "nothing and leave the release `uninstalling`",
+        hint="helm plugin install https://github.com/helm/helm-mapkubeapis, then helm mapkubeapis "
+        f"{name} --namespace {kubectl.access.namespace}",
+        anchor="api-version-gone",
+        details=[f"{kind} in `{version}`" for version, kind in dead],
+    )
+
+
+def _selectors(manifests: Mapping[str, Manifest], kind: str) -> tuple[str, ...]:
+    found = [workloads.workload(obj.body).selector for each in manifests.values() for obj in each.of_kind(kind)]
+    return tuple(dict.fromkeys(selector for selector in found if selector))
+
+
+def _namespace_stays(
+    kubectl: "Kubectl",
+    namespace: Mapping[str, Any],
+    removal: Removal,
+    agents: Sequence[Leftover],
+    own: Sequence[Leftover],
+    delete_secrets: bool,
+) -> str:
+    """Why the namespace must stay; empty where it may go."""
+    if not leftovers.made_by_ddhelm(namespace):
+        return "ddhelm did not make it"
+    held = [each for each in own if each.kind == "secret"]
+    if held and not delete_secrets:
+        return f"it holds {held[0]}; add --delete-secrets"
+    return crowded(leftovers.strangers(kubectl, removal.namespace, removal.pair, agents))
+
+
+def crowded(others: Sequence[str]) -> str:
+    if not others:
+        return ""
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return f"it holds what is not ours: {', '.join(others[:3])}{more}"
+
+
+def _kept(
+    kubectl: "Kubectl",
+    removal: Removal,
+    records: Mapping[str, record.Record],
+    manifests: Mapping[str, Manifest],
+    own: Sequence[Leftover],
+    agents: Sequence[Leftover],
+    why_namespace: str,
+) -> tuple[Kept, ...]:
+    stays = [] if removal.secrets else [Kept(str(each), each.why, "ddhelm uninstall --delete-secrets") for each in own]
+    if not removal.delete_namespace:
+        stays += [Kept(str(each), each.why, each.command) for each in agents]
+        stays += [Kept(f"secret `{name}`", "holds keys and was not made by ddhelm") for name in _foreign(records)]
+        stays.append(namespace_kept(removal.namespace, why_namespace))
+    deleted = {crd for going in removal.releases for crd in going.crds}
+    declared = {obj.ref.name for each in manifests.values() for obj in each.of_kind("CustomResourceDefinition")}
+    for name in leftovers.crds(kubectl):
+        if name not in deleted:
+            why = "kept by its resource policy" if name in declared else "in Datadog's API group, not of these releases"
+            stays.append(Kept(f"crd `{name}`", why, f"kubectl delete crd {name}"))
+    return tuple(stays)
+
+
+def _foreign(records: Mapping[str, record.Record]) -> tuple[str, ...]:
+    """Secrets with keys that the stored settings name and ddhelm does not manage."""
+    names: dict[str, None] = {}
+    for each in records.values():
+        kept: Any = each.config.get(RECORD_KEY)
+        settings = (kept.get("settings") or {}) if isinstance(kept, dict) else {}
+        for key in ("api_key_secret", "app_key_secret"):
+            name = (settings.get(key) or {}).get("name")
+            if name and name != SECRET:
+                names[str(name)] = None
+    return tuple(names)
+
+
+def namespace_kept(name: str, why: str) -> Kept:
+    return Kept(f"namespace `{name}`", why, f"kubectl delete namespace {name}")

@@ -1,0 +1,320 @@
+"""Where both releases stand: Helm's records, the workloads, and which node runs an agent.
+
+One parallel round of reads answers it on a healthy cluster, whatever its size: release Secrets by label (never
+``helm list``, which decodes every revision of every release), DaemonSets, Deployments and nodes raw. Pods are only
+looked for where a workload lacks some. A node that no DaemonSet wants is silent to Helm and to the DaemonSet; here it
+is named, because the pod templates are held against all nodes by the scheduler's own rules.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ddhelm import coverage as coverage_
+from ddhelm import facts, profile, record
+from ddhelm import pools as pools_
+from ddhelm import settings as settings_
+from ddhelm.actions import agents, look, promises
+from ddhelm.actions.promises import Problem, ReleaseLine, WorkloadLine
+from ddhelm.causes import explain
+from ddhelm.coverage import Coverage
+from ddhelm.errors import ConfigError, DdhelmError
+from ddhelm.facts import Node, Unread
+from ddhelm.manifest import from_objects, parse
+from ddhelm.masking import Masker
+from ddhelm.pools import Pool
+from ddhelm.proof import ForeignAgent
+from ddhelm.record import Record
+from ddhelm.release import Release, Role, pair
+from ddhelm.rollout import Reading
+from ddhelm.settings import RECORD_KEY, Settings
+from ddhelm.symptoms import find
+from ddhelm.tree import Tree
+from ddhelm.workloads import workload
+
+if TYPE_CHECKING:
+    from ddhelm.actions.session import Session
+    from ddhelm.kubectl import Answer
+
+NOT_AS_PROMISED = 4
+UNREADABLE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The answer; ``coverage`` is None where nodes could not be read, ``unread`` says why."""
+
+    context: str
+    server: str
+    namespace: str
+    distribution: str
+    releases: tuple[ReleaseLine, ...]
+    workloads: tuple[WorkloadLine, ...]
+    coverage: Coverage | None
+    pools: tuple[Pool, ...] = ()
+    others: tuple[ForeignAgent, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes the cluster has."""
+        return len(self.coverage.verdicts) if self.coverage else 0
+
+    @property
+    def running(self) -> int:
+        """Nodes that run exactly one agent: wanted by one release, less the agents that are not ready."""
+        late = sum(line.live.unready for line in self.workloads if line.live and line.kind == "DaemonSet")
+        return max(len(self.coverage.exactly_one) - late, 0) if self.coverage else 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything was read and is as promised."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 4 a workload or the coverage is not as promised, 1 the answer could not be read in full."""
+        if any(problem.fatal for problem in self.problems):
+            return NOT_AS_PROMISED
+        return UNREADABLE if self.unread else 0
+
+
+@dataclass
+class _Read:
+    """What one round of reads gave; None or empty where it could not be read (then ``unread`` says so)."""
+
+    records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] | None = None
+    objects: Mapping[tuple[str, str, str], Tree] = field(default_factory=dict)
+    others: tuple[ForeignAgent, ...] = ()
+    unread: list[Unread] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+
+
+def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> Status:
+    """The status of the pair in the session's namespace; ``accept`` None takes the stored ``--accept-uncovered``.
+
+    Raises ClusterError or ToolError where nothing could be read at all.
+    """
+    releases = pair(session.access.namespace, control_plane=True)
+    read = _read(session.kubectl, releases)
+    lines, stored, distribution, needed = _releases(releases, read)
+    workloads = _workloads(read, releases, session.masker)
+    covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept)
+    pools = pools_.pools(covered, read.nodes) if covered is not None and read.nodes is not None else ()
+    installed = any(line.installed for line in lines)
+    if any(each.name == "releases" for each in read.unread):
+        needed = frozenset()  # not seen is not the same as not there
+    problems = [
+        *promises.of_releases(lines, needed),
+        *promises.of_workloads(workloads),
+        *_why_behind(session.kubectl, workloads, read),
+        *(promises.of_coverage(pools) if installed else ()),
+        *promises.of_others(read.others, allowed=stored.allow_second_agent),
+        *read.notes,
+    ]
+    return Status(
+        context=session.access.context,
+        server=session.access.server,
+        namespace=session.access.namespace,
+        distribution=distribution,
+        releases=tuple(line for line in lines if line.installed or line.release.role in needed),
+        workloads=workloads,
+        coverage=covered,
+        pools=tuple(pools),
+        others=read.others,
+        problems=tuple(dict.fromkeys(problems)),
+        unread=tuple(read.unread),
+    )
+
+
+def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
+    namespace, names = releases[0].namespace, tuple(release.name for release in releases)
+    paths = {
+        "releases": record_path(namespace, names),
+        "nodes": facts.READS["nodes"],
+        "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
+        "daemonsets": agents.DAEMONSETS,
+        "agents": agents.DATADOG_AGENTS,
+    }
+    answers = dict(zip(paths, kubectl.raws(list(paths.values())), strict=True))
+    failures = [answer.failure for answer in answers.values() if answer.failure is not None]
+    if len(failures) == len(answers):
+        raise failures[0]
+    read = _Read()
+    if answers["daemonsets"].failure is not None:  # rights to one namespace only: enough for our own
+        read.notes.append(_not_looked_for(answers["daemonsets"].failure))
+        (answers["daemonsets"],) = kubectl.raws([f"/apis/apps/v1/namespaces/{namespace}/daemonsets"])
+    elif answers["agents"].failure is not None:
+        read.notes.append(_not_looked_for(answers["agents"].failure))
+    read.unread = [
+        Unread(name, what, failure.message)
+        for name, what in _ESSENTIAL.items()
+        if (failure := answers[name].failure) is not None
+    ]
+    daemonsets, custom = _tree(answers["daemonsets"]), _tree(answers["agents"])
+    read.objects = {
+        (kind, str(item["metadata"].get("namespace")), str(item["metadata"].get("name"))): {"kind": kind, **item}
+        for kind, document in (("DaemonSet", daemonsets), ("Deployment", _tree(answers["deployments"])))
+        for item in (document or {}).get("items") or ()
+    }
+    read.others = agents.foreign_agents(daemonsets, custom, namespace, names)
+    read.records = _records(_tree(answers["releases"]), read)
+    nodes = answers.pop("nodes")
+    if nodes.body is not None:
+        read.nodes = facts.parse(facts.Answers({"nodes": nodes.body})).nodes
+    return read
+
+
+_ESSENTIAL = {
+    "releases": "Helm's release Secrets",
+    "nodes": "the nodes",
+    "deployments": "the Deployments of the namespace",
+    "daemonsets": "the DaemonSets of the namespace",
+}
+
+
+def _not_looked_for(failure: DdhelmError) -> Problem:
+    text = f"other Datadog agents were not looked for outside this namespace: {failure.message}"
+    return Problem(text, failure.hint, fatal=False)
+
+
+def record_path(namespace: str, names: Sequence[str]) -> str:
+    """The Secrets of these releases' revisions, superseded ones left out: two of a pair that went well."""
+    chosen = "%2C".join(names)
+    return (
+        f"/api/v1/namespaces/{namespace}/secrets"
+        f"?labelSelector=owner%3Dhelm%2Cname%20in%20%28{chosen}%29%2Cstatus%21%3Dsuperseded"
+    )
+
+
+def _records(document: Tree | None, read: _Read) -> Mapping[str, tuple[Record, ...]]:
+    found: dict[str, list[Record]] = {}
+    for item in (document or {}).get("items") or ():
+        try:
+            entry = record.decode(item)
+        except DdhelmError as error:
+            read.unread.append(Unread("releases", "a release Secret", error.message))
+            continue
+        found.setdefault(entry.name, []).append(entry)
+    return {name: tuple(sorted(entries, key=lambda each: each.revision)) for name, entries in found.items()}
+
+
+def _tree(answer: "Answer") -> Tree | None:
+    return answer.tree() if answer.found else None
+
+
+def _releases(
+    releases: Sequence[Release], read: _Read
+) -> tuple[tuple[ReleaseLine, ...], Settings, str, frozenset[Role]]:
+    """A line a release, the stored settings, the distribution, and the roles that this cluster needs."""
+    lines, settings, distribution = [], Settings(), ""
+    needed = {Role.WORKER}
+    for release in releases:
+        entries = read.records.get(release.name, ())
+        if not entries:
+            lines.append(ReleaseLine(release))
+            continue
+        head = entries[-1]
+        base = max((each.revision for each in entries if each.status == "deployed"), default=None)
+        lines.append(
+            ReleaseLine(
+                release,
+                installed=True,
+                revision=head.revision,
+                status=head.status,
+                deployed=base,
+                chart=f"{head.chart_name}-{head.chart_version}",
+                app_version=head.app_version,
+                updated=head.last_deployed,
+                description=head.description,
+            )
+        )
+        kept: Any = head.config.get(RECORD_KEY)
+        if isinstance(kept, dict):
+            known = kept.get("facts") or {}
+            distribution = distribution or str(known.get("distribution") or "")
+            if not known.get("managed"):
+                needed.add(Role.CONTROL_PLANE)
+            settings = _settings(kept, read)
+    return tuple(lines), settings, distribution, frozenset(needed)
+
+
+def _settings(kept: Tree, read: _Read) -> Settings:
+    try:
+        return settings_.from_record(kept, "stored with the release")
+    except ConfigError as error:
+        read.unread.append(Unread("releases", "the stored settings", error.message))
+        return Settings()
+
+
+def _workloads(read: _Read, releases: Sequence[Release], masker: Masker) -> tuple[WorkloadLine, ...]:
+    """What the newest manifests promise; without records, what stands in the cluster under our releases' names."""
+    promised = {
+        release.name: parse(read.records[release.name][-1].manifest, release.namespace, masker)
+        for release in releases
+        if release.name in read.records
+    }
+    expected = look.targets(promised) or tuple(
+        look.Target(release.name, kind, namespace, name)
+        for release in releases
+        for (kind, namespace, name), obj in read.objects.items()
+        if _owner(obj) == (release.name, release.namespace)
+    )
+    return tuple(
+        WorkloadLine(
+            each.release,
+            each.kind,
+            each.name,
+            workload(found) if (found := read.objects.get((each.kind, each.namespace, each.name))) else None,
+        )
+        for each in expected
+    )
+
+
+def _owner(obj: Tree) -> tuple[str, str]:
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    return str(annotations.get("meta.helm.sh/release-name")), str(annotations.get("meta.helm.sh/release-namespace"))
+
+
+def _coverage(session: "Session", read: _Read, releases: Sequence[Release], accept: Sequence[str]) -> Coverage | None:
+    """The pod templates of the live DaemonSets against all nodes; None where nodes could not be read."""
+    if read.nodes is None:
+        return None
+    placements = [
+        placement
+        for release in releases
+        for placement in coverage_.agent_placements(
+            from_objects(
+                [
+                    {"apiVersion": "apps/v1", **tree}
+                    for (kind, _, _), tree in read.objects.items()
+                    if kind == "DaemonSet" and _owner(tree) == (release.name, release.namespace)
+                ],
+                release.namespace,
+                session.masker,
+            ),
+            release.name,
+            str(release.role),
+        )
+    ]
+    return coverage_.compute(
+        read.nodes,
+        placements,
+        accept=accept,
+        kind_of=lambda node: profile.kind_of(node, session.library.node_kinds()),
+    )
+
+
+def _why_behind(kubectl: look.Reads, lines: Sequence[WorkloadLine], read: _Read) -> list[Problem]:
+    """What keeps workloads from being complete; pods are only looked for here, and only where some are lacking."""
+    behind = tuple(line.live for line in lines if line.live is not None and not line.live.settled)
+    if not behind:
+        return []
+    down = frozenset(node.name for node in read.nodes or () if not node.ready)
+    looker = look.Looker(kubectl, (), since=look.Baseline())
+    reading = looker.deep(Reading(workloads=behind), nodes_down=down)
+    findings = find(reading.workloads, pods=reading.pods, events=reading.events, nodes_down=reading.nodes_down)
+    causes = explain(findings, namespaces={each.name: each.namespace for each in behind}, checks={})
+    return promises.of_causes(causes, behind)

@@ -1,0 +1,217 @@
+"""Removes both releases, control plane first, and what would do harm when it stayed.
+
+Does exactly what a prepared ``Removal`` says (see ``removal``), and tells what turned out otherwise. No wait is without
+a bound: a finaliser without its controller would hold it for ever.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ddhelm import record
+from ddhelm.actions import leftovers, lock
+from ddhelm.actions.leftovers import Leftover
+from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
+from ddhelm.actions.watch import SYSTEM, Clock
+from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, ToolError
+
+if TYPE_CHECKING:
+    from ddhelm.helm import Helm
+    from ddhelm.kubectl import Kubectl
+
+__all__ = ["Finished", "Kept", "Removal", "Removed", "Started", "carry_out", "prepare"]
+
+_NOT_REMOVED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Told to the observer: something begins to be removed or waited for."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Told to the observer: it is gone."""
+
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What went, what stayed, and what should have gone and did not (``problems``)."""
+
+    done: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    problems: tuple[Kept, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where something that should have gone is left."""
+        return _NOT_REMOVED if self.problems else 0
+
+
+def carry_out(
+    removal: Removal,
+    kubectl: "Kubectl",
+    helm: "Helm",
+    *,
+    observer: Callable[[object], None] = lambda _event: None,
+    clock: Clock = SYSTEM,
+    timeout: float = 300,
+    now: Callable[[], float] = time.time,
+    lock_timeout: float = 0,
+) -> Removed:
+    """Remove what ``removal`` says. Each wait is bounded by ``timeout`` seconds.
+
+    Raises PlanStale where the cluster is another one or another run holds the lock, ReleaseError or ClusterError where
+    helm fails (the message says what is gone already), Interrupted.
+    """
+    if str(((kubectl.tree(KUBE_SYSTEM) or {}).get("metadata") or {}).get("uid") or "") != removal.uid:
+        raise PlanStale(
+            "the context leads to another cluster than a moment ago",
+            hint="run it again and read what goes",
+            anchor="another-cluster",
+        )
+    run = _Run(removal, kubectl, helm, observer, clock, timeout)
+    if not removal.exists:
+        run.hooks()
+        return run.result()
+    with lock.held(kubectl, removal.namespace, now=now, sleep=clock.sleep, wait=lock_timeout) as lease:
+        run.renew = lease.renew
+        run.releases()
+        if run.gone(removal.pods, "Cluster Agent pods"):
+            run.hooks()
+        run.gone(removal.agents, "agent pods")
+        run.delete([each for each in removal.secrets if not _is_lock(each)])
+    run.delete([each for each in removal.secrets if _is_lock(each)])
+    if removal.delete_namespace:
+        run.namespace()
+    return run.result()
+
+
+class _Run:
+    """One uninstall as it goes: what is done, what turned out otherwise."""
+
+    def __init__(
+        self,
+        removal: Removal,
+        kubectl: "Kubectl",
+        helm: "Helm",
+        observer: Callable[[object], None],
+        clock: Clock,
+        timeout: float,
+    ) -> None:
+        self._removal, self._kubectl, self._helm = removal, kubectl, helm
+        self._observer, self._clock, self._timeout = observer, clock, timeout
+        self._done: list[str] = []
+        self._kept = list(removal.kept)
+        self._problems: list[Kept] = []
+        self.renew: Callable[[], None] = lambda: None
+
+    def result(self) -> Removed:
+        return Removed(tuple(self._done), tuple(self._kept), tuple(self._problems))
+
+    def releases(self) -> None:
+        for going in self._removal.releases:
+            self.renew()
+            name = going.release.name
+            try:
+                self._timed(f"release `{name}`", lambda name=name: self._uninstall(name))  # type: ignore[misc]
+            except (ReleaseError, ClusterError, ToolError) as error:
+                raise self._half_way(error, name) from None
+            except Interrupted as error:
+                raise Interrupted(
+                    error.message, hint="ddhelm uninstall", anchor=error.anchor, details=self._so_far()
+                ) from None
+
+    def _uninstall(self, name: str) -> None:
+        self._helm.uninstall(name, timeout=int(self._timeout), wait=True)
+
+    def _half_way(self, error: DdhelmError, name: str) -> DdhelmError:
+        left = [f"release `{name}` is not removed"]
+        row = record.head(self._kubectl.release_rows(), name)
+        if row is not None:
+            left = [f"release `{name}` is left at revision {row.revision}, `{row.status}`"]
+        details = (*error.details, *left, *self._so_far())
+        hint = error.hint or "ddhelm uninstall goes on where it stopped"
+        return type(error)(error.message, hint=hint, anchor=error.anchor, details=details)
+
+    def _so_far(self) -> tuple[str, ...]:
+        return tuple(f"gone already: {each}" for each in self._done)
+
+    def gone(self, selectors: Sequence[str], what: str) -> bool:
+        """Wait until no pod of the selectors is left; False, and a problem noted, when time runs out."""
+        paths = [
+            f"/api/v1/namespaces/{self._removal.namespace}/pods?labelSelector={quote(selector, safe='')}&limit=1"
+            for selector in selectors
+        ]
+        began = self._clock.now()
+        while paths:
+            answers = self._kubectl.raws(paths)
+            if all(answer.failure is None and not answer.tree().get("items") for answer in answers):
+                break
+            if self._clock.now() - began >= self._timeout:
+                selector = selectors[0]
+                command = f"kubectl -n {self._removal.namespace} get pods -l {selector}"
+                self._problems.append(Kept(what, f"still there after {self._timeout:.0f} s", command))
+                return False
+            self.renew()
+            self._clock.sleep(1.0)
+        return True
+
+    def hooks(self) -> None:
+        """Delete the webhook configurations and APIServices that are there now: agents may have made them again."""
+        found, _ = leftovers.hooks(self._kubectl, self._removal.namespace, self._removal.services)
+        self.delete(tuple(dict.fromkeys((*self._removal.hooks, *found))))
+
+    def delete(self, objects: Sequence[Leftover]) -> None:
+        for each in objects:
+            try:
+                if self._kubectl.delete(each.kind, each.name, namespace=each.namespace):
+                    self._finished(str(each), 0)
+            except (ClusterError, ToolError, ReleaseError) as error:
+                self._problems.append(Kept(str(each), error.message, each.command))
+
+    def namespace(self) -> None:
+        name = self._removal.namespace
+        releases = self._removal.pair
+        known = leftovers.of_agents(self._kubectl, name, releases)
+        others = leftovers.strangers(self._kubectl, name, releases, known)
+        if others:
+            self._kept.append(namespace_kept(name, crowded(others)))
+            return
+        self._timed(f"namespace `{name}`", lambda: self._delete_namespace(name))
+
+    def _delete_namespace(self, name: str) -> None:
+        self._kubectl.delete("namespace", name, namespace="")
+        began = self._clock.now()
+        while (found := self._kubectl.tree(f"/api/v1/namespaces/{name}")) is not None:
+            if self._clock.now() - began >= self._timeout:
+                said = [str(each.get("message")) for each in (found.get("status") or {}).get("conditions") or ()]
+                self._problems.append(
+                    Kept(
+                        f"namespace `{name}`", "; ".join(said) or "still there", f"kubectl get namespace {name} -o yaml"
+                    )
+                )
+                return
+            self._clock.sleep(1.0)
+
+    def _timed(self, what: str, do: Callable[[], None]) -> None:
+        self._observer(Started(what))
+        began, problems = self._clock.now(), len(self._problems)
+        do()
+        if len(self._problems) == problems:
+            self._finished(what, self._clock.now() - began)
+
+    def _finished(self, what: str, seconds: float) -> None:
+        self._done.append(what)
+        self._observer(Finished(what, seconds))
+
+
+def _is_lock(each: Leftover) -> bool:
+    return each.kind.startswith("lease.")

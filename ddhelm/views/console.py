@@ -1,0 +1,110 @@
+"""The one place that builds consoles: where output goes, how wide, with which colours.
+
+Colours go away for ``NO_COLOR``, ``TERM=dumb`` and pipes; a pipe is never wrapped, so that a line stays one line for
+``grep``. Markup is on for the words of views; whatever comes from a cluster is escaped or goes through ``words``
+(the scheduler writes `[NodeAffinity]`, which markup would swallow).
+"""
+
+import io
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+STYLES = {
+    "good": "green",
+    "warn": "yellow",
+    "bad": "bold red",
+    "faint": "dim",
+    "thing": "bold",
+    "hint": "cyan",
+    "head": "bold",
+}
+GOOD, WARN, BAD = "✓", "!", "✗"
+_UNWRAPPED = 10_000
+_THING = re.compile(r"`[^`]*`")
+
+
+def out(*, environ: Mapping[str, str] = os.environ, width: int | None = None) -> "Console":
+    """The console on stdout, for answers."""
+    return on(sys.stdout, environ=environ, width=width)
+
+
+def err(*, environ: Mapping[str, str] = os.environ, width: int | None = None) -> "Console":
+    """The console on stderr, for progress, questions and problems."""
+    return on(sys.stderr, environ=environ, width=width)
+
+
+def on(stream: TextIO, *, environ: Mapping[str, str] = os.environ, width: int | None = None) -> "Console":
+    """A console on a stream: colour and the terminal's width on a terminal, plain unwrapped lines elsewhere."""
+    terminal = stream.isatty() and environ.get("TERM") != "dumb"
+    if width is None and not stream.isatty():
+        columns = environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdecimal() and int(columns) else _UNWRAPPED
+    return _console(stream, terminal=terminal, colour=terminal and not environ.get("NO_COLOR"), width=width)
+
+
+def fixed(*, width: int = 100, colour: bool = False) -> "Console":
+    """A console that writes into memory at a fixed width; ``text`` reads it back."""
+    return _console(io.StringIO(), terminal=colour, colour=colour, width=width)
+
+
+def text(console: "Console") -> str:
+    """What was written to a ``fixed`` console, without blanks at line ends."""
+    stream = console.file
+    if not isinstance(stream, io.StringIO):
+        raise TypeError("only a console made by `fixed` can be read back")
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def words(sentence: str, style: str = "") -> "Text":
+    """A sentence with its things in backticks made bold; the backticks stay, for eyes without colour."""
+    from rich.text import Text
+
+    shown = Text(sentence, style=style)
+    for found in _THING.finditer(sentence):
+        shown.stylize("thing", *found.span())
+    return shown
+
+
+def problem(console: "Console", sentence: str, hint: str = "", *, mark: str = WARN, style: str = "warn") -> None:
+    """One problem: its mark and sentence, and below it what to type."""
+    from rich.text import Text
+
+    console.print(Text(f"{mark} ", style=style) + words(sentence))
+    if hint:
+        console.print(Text("  hint: ", style="faint") + Text(hint, style="hint"))
+
+
+def grid(*heads: str, right: tuple[str, ...] = ()) -> "Table":
+    """A table as kubectl draws them: a line of heads, columns apart by blanks, no frames."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="head", show_edge=False, padding=(0, 3, 0, 0))
+    for head in heads:
+        # Long names fold rather than vanish behind an ellipsis: a name that is cut cannot be pasted.
+        table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+    return table
+
+
+def _console(stream: TextIO, *, terminal: bool, colour: bool, width: int | None) -> "Console":
+    from rich.console import Console
+    from rich.theme import Theme
+
+    return Console(
+        file=stream,
+        theme=Theme(STYLES),
+        width=width,
+        force_terminal=terminal,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )

@@ -1,0 +1,121 @@
+"""Which node runs how many agents: one sentence, and a table of pools in which the exceptions come first."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ddhelm.coverage import Coverage
+from ddhelm.pools import Pool
+from ddhelm.views.console import BAD, GOOD, WARN, grid, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Tree = dict[str, Any]
+
+
+def sentence(coverage: Coverage, *, verb: str = "get", running: int | None = None) -> str:
+    """How many nodes get exactly one agent, with the nodes that do not count named as such.
+
+    ``running`` is how many really do, where that was read; otherwise how many the rules give one.
+    """
+    total = len(coverage.verdicts)
+    one = len(coverage.exactly_one) if running is None else running
+    told = f"{one} of {total} {_nodes(total)} {verb} exactly one agent"
+    asides = []
+    if accepted := len(coverage.accepted):
+        asides.append(f"{accepted} without one as accepted")
+    if transient := len(coverage.transient):
+        asides.append(f"{transient} not yet")
+    return f"{told} ({', '.join(asides)})" if asides else told
+
+
+def table(pools: Sequence[Pool], console: "Console") -> None:
+    """The pools: nodes, agents, which release, and why not where there is none."""
+    from rich.text import Text
+
+    shown = grid("POOL", "NODES", "AGENTS", "RELEASE", "WHY", right=("NODES", "AGENTS"))
+    for pool in pools:
+        mark, style = _mark(pool)
+        shown.add_row(
+            Text(title(pool)),
+            str(pool.nodes),
+            Text(f"{pool.agents} {mark}", style=style),
+            Text(", ".join(pool.releases) or "-"),
+            words(_why(pool)),
+        )
+    console.print(shown)
+
+
+def json(coverage: Coverage, pools: Sequence[Pool]) -> Tree:
+    """Counts, every node that does not get exactly one agent, and the pools; camelCase keys."""
+    counts = coverage.counts()
+    return {
+        "nodes": counts["nodes"],
+        "exactlyOne": counts["exactly_one"],
+        "doubled": counts["doubled"],
+        "uncovered": counts["uncovered"],
+        "accepted": counts["accepted"],
+        "transient": counts["transient"],
+        "untilRestart": counts["until_restart"],
+        "exceptions": [
+            {
+                "node": verdict.node,
+                "releases": list(verdict.releases),
+                "why": verdict.blame.text if verdict.blame else "",
+                "fix": verdict.fix,
+                "accepted": verdict.accepted,
+                "transient": verdict.transient,
+                "untilRestart": list(verdict.until_restart),
+            }
+            for verdict in coverage.verdicts
+            if len(verdict.releases) != 1
+        ],
+        "pools": [
+            {
+                "name": pool.name,
+                "roles": list(pool.roles),
+                "nodes": pool.nodes,
+                "examples": list(pool.names),
+                "releases": list(pool.releases),
+                "taints": list(pool.taints),
+                "os": pool.os,
+                "arch": pool.arch,
+                "why": pool.blame.text if pool.blame else "",
+            }
+            for pool in pools
+        ],
+    }
+
+
+def title(pool: Pool) -> str:
+    """A pool's name, or its nodes' role, or the node itself where it is one alone."""
+    if pool.name:
+        return pool.name
+    if pool.nodes == 1:
+        return pool.names[0]
+    return ", ".join(pool.roles) or "workers"
+
+
+def _why(pool: Pool) -> str:
+    parts = []
+    if pool.agents > 1 and pool.port_clash:
+        parts.append(f"both want host port {', '.join(pool.port_clash)}")
+    if pool.agents == 0 and pool.blame:
+        parts.append(pool.blame.text)
+    if pool.agents == 0 and pool.accepted:
+        parts.append("accepted")
+    if pool.agents == 0 and not pool.accepted and pool.fix:
+        parts.append(pool.fix)
+    return "; ".join(parts)
+
+
+def _mark(pool: Pool) -> tuple[str, str]:
+    if pool.agents == 1:
+        return GOOD, "good"
+    if pool.accepted or pool.transient:
+        return WARN, "faint"
+    return BAD, "bad"
+
+
+def _nodes(count: int) -> str:
+    return "node" if count == 1 else "nodes"

@@ -1,0 +1,151 @@
+"""Shows a status: releases, workloads, one sentence on coverage, and below it only what is not as it should be."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ddhelm.actions.promises import ReleaseLine, WorkloadLine
+from ddhelm.actions.status import Status
+from ddhelm.views import coverage, envelope
+from ddhelm.views.console import BAD, GOOD, WARN, grid, problem, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Tree = dict[str, Any]
+
+
+def table(status: Status, console: "Console") -> None:
+    """For people."""
+    from rich.text import Text
+
+    where = f"context `{status.context}`, namespace `{status.namespace}`" if status.context else (
+        f"server {status.server}, namespace `{status.namespace}`"
+    )  # fmt: skip
+    about = f", distribution `{status.distribution}`" if status.distribution else ""
+    console.print(words(where + about), "")
+    releases = grid("RELEASE", "REVISION", "STATUS", "CHART", "APP VERSION", "UPDATED", right=("REVISION",))
+    for line in status.releases:
+        cells = (
+            str(line.revision),
+            _release_state(line),
+            Text(line.chart),
+            Text(line.app_version),
+            _when(line.updated),
+        )
+        missing = ("-", Text("not installed", style="bad"), "-", "-", "-")
+        releases.add_row(Text(line.release.name), *(cells if line.installed else missing))
+    console.print(releases)
+    if status.workloads:
+        console.print("")
+        console.print(_workloads(status))
+    console.print("")
+    if status.coverage is not None:
+        good = status.running == status.nodes - len(status.coverage.accepted)
+        told = coverage.sentence(status.coverage, verb="run", running=status.running)
+        mark, style = (GOOD, "good") if good else (BAD, "bad")
+        console.print(Text(f"{mark} ", style=style) + Text(told))
+    for each in status.problems:
+        mark, style = (BAD, "bad") if each.fatal else (WARN, "warn")
+        problem(console, each.text, each.hint, mark=mark, style=style)
+    for unread in status.unread:
+        problem(console, f"could not be read: {unread.what}: {unread.why}", mark=BAD, style="bad")
+
+
+def json(status: Status) -> Tree:
+    """For programs: the same, in the versioned envelope of kind ``Status``."""
+    data: Tree = {
+        "context": status.context,
+        "server": status.server,
+        "namespace": status.namespace,
+        "distribution": status.distribution,
+        "healthy": status.healthy,
+        "exitCode": status.exit_code,
+        "releases": [
+            {
+                "name": line.release.name,
+                "role": str(line.release.role),
+                "installed": line.installed,
+                "revision": line.revision or None,
+                "status": line.status,
+                "deployedRevision": line.deployed,
+                "chart": line.chart,
+                "appVersion": line.app_version,
+                "updated": line.updated,
+                "description": line.description,
+            }
+            for line in status.releases
+        ],
+        "workloads": [_workload_json(line) for line in status.workloads],
+        "coverage": None,
+        "otherAgents": [
+            {
+                "kind": other.what,
+                "namespace": other.namespace,
+                "name": other.name,
+                "owner": other.owner,
+                "nodes": other.nodes,
+            }
+            for other in status.others
+        ],
+        "problems": [{"text": each.text, "hint": each.hint, "fatal": each.fatal} for each in status.problems],
+        "unread": [{"what": each.what, "why": each.why} for each in status.unread],
+    }
+    if status.coverage is not None:
+        data["coverage"] = {"running": status.running, **coverage.json(status.coverage, status.pools)}
+    return envelope.wrap("Status", data)
+
+
+def _workloads(status: Status) -> object:
+    from rich.text import Text
+
+    shown = grid("WORKLOAD", "DESIRED", "UP TO DATE", "READY", "STATE", right=("DESIRED", "UP TO DATE", "READY"))
+    for line in status.workloads:
+        name = Text(f"{line.kind.lower()}/{line.name}")
+        if line.live is None:
+            shown.add_row(name, "-", "-", "-", Text(f"{BAD} gone", style="bad"))
+            continue
+        state, style = _state(line)
+        numbers = (str(line.live.desired), str(line.live.updated), str(line.live.ready))
+        shown.add_row(name, *numbers, Text(state, style=style))
+    return shown
+
+
+def _state(line: WorkloadLine) -> tuple[str, str]:
+    live = line.live
+    if live is None or live.empty:
+        return f"{BAD} wants no node", "bad"
+    if live.settled:
+        return f"{GOOD} ready", "good"
+    return f"{WARN} {live.behind or live.unready} to come" if live.current else f"{WARN} not yet looked at", "warn"
+
+
+def _workload_json(line: WorkloadLine) -> Tree:
+    live = line.live
+    numbers = (
+        {
+            "desired": live.desired,
+            "upToDate": live.updated,
+            "ready": live.ready,
+            "available": live.available,
+            "misscheduled": live.misscheduled,
+            "settled": live.settled,
+        }
+        if live
+        else {}
+    )
+    return {"release": line.release, "kind": line.kind, "name": line.name, "exists": live is not None, **numbers}
+
+
+def _release_state(line: ReleaseLine) -> "Text":
+    from rich.text import Text
+
+    return Text(line.status, style="good" if line.status == "deployed" else "bad")
+
+
+def _when(stamp: str) -> str:
+    """RFC 3339 to the minute, in the zone in which it was written (Helm writes the installer's)."""
+    try:
+        return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M %z").strip()
+    except ValueError:
+        return stamp

@@ -1,0 +1,111 @@
+"""Shows an uninstall: before, what goes and what stays; while it runs, what is gone; after, what is left."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ddhelm.actions.removal import Kept, Removal
+from ddhelm.actions.uninstall import Finished, Removed, Started
+from ddhelm.views import envelope
+from ddhelm.views.console import BAD, GOOD, WARN, grid, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Tree = dict[str, Any]
+
+
+def table(removal: Removal, console: "Console") -> None:
+    """What goes and what stays."""
+    if removal.nothing:
+        console.print(words(f"Nothing to remove: no release of ddhelm's in namespace `{removal.namespace}`."))
+    else:
+        _going(removal, console)
+    _staying(removal.kept, console)
+    for each in removal.unread:
+        console.print(words(f"{WARN} webhook configurations could not all be looked at: {each}", "warn"))
+
+
+def observer(console: "Console") -> Callable[[object], None]:
+    """Prints a line when something begins and when it is gone."""
+
+    def tell(event: object) -> None:
+        if isinstance(event, Started):
+            console.print(words(f"  removing {event.what} …", "faint"))
+        elif isinstance(event, Finished):
+            took = f" ({event.seconds:.0f} s)" if event.seconds >= 1 else ""
+            console.print(words(f"{GOOD} {event.what} is gone{took}"))
+
+    return tell
+
+
+def done(removed: Removed, console: "Console") -> None:
+    """What is left, and what should not be."""
+    _staying(removed.kept, console)
+    for each in removed.problems:
+        console.print(words(f"{BAD} {each.what}: {each.why}", "bad"))
+        if each.command:
+            console.print(words(f"  hint: {each.command}"))
+
+
+def json(value: Removal | Removed) -> Tree:
+    """For programs: kind ``Removal`` before, ``Removed`` after."""
+    if isinstance(value, Removed):
+        data: Tree = {
+            "exitCode": value.exit_code,
+            "removed": list(value.done),
+            "kept": _kept_json(value.kept),
+            "problems": _kept_json(value.problems),
+        }
+        return envelope.wrap("Removed", data)
+    data = {
+        "namespace": value.namespace,
+        "releases": [
+            {
+                "name": each.release.name,
+                "revision": each.revision,
+                "status": each.status,
+                "objects": each.objects,
+                "crds": list(each.crds),
+            }
+            for each in value.releases
+        ],
+        "objects": [
+            {"kind": each.kind, "namespace": each.namespace, "name": each.name}
+            for each in (*value.hooks, *value.secrets)
+        ],
+        "deleteNamespace": value.delete_namespace,
+        "kept": _kept_json(value.kept),
+        "unread": list(value.unread),
+    }
+    return envelope.wrap("Removal", data)
+
+
+def _going(removal: Removal, console: "Console") -> None:
+    console.print("Goes:", style="head")
+    shown = grid("", "")
+    for going in removal.releases:
+        about = f"revision {going.revision}, {going.status}, {going.objects} objects"
+        if going.crds:
+            about += f", {len(going.crds)} of them CRDs without objects"
+        shown.add_row(words(f"- release `{going.release.name}`"), words(about))
+    for each in (*removal.hooks, *removal.secrets):
+        shown.add_row(words(f"- {each}"), words(each.why))
+    if removal.delete_namespace:
+        shown.add_row(words(f"- namespace `{removal.namespace}`"), words("made by ddhelm, with all that is left in it"))
+    shown.show_header = False
+    console.print(shown)
+
+
+def _staying(kept: Sequence[Kept], console: "Console") -> None:
+    if not kept:
+        return
+    console.print("Stays:", style="head")
+    shown = grid("", "", "")
+    shown.show_header = False
+    for each in kept:
+        shown.add_row(words(f"- {each.what}"), words(each.why), words(each.command, "hint"))
+    console.print(shown)
+
+
+def _kept_json(kept: Sequence[Kept]) -> list[Tree]:
+    return [{"what": each.what, "why": each.why, "command": each.command} for each in kept]
