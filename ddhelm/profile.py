@@ -1,35 +1,21 @@
-"""Which distribution the cluster is, by which evidence, and what that implies.
+"""What the cluster is and what follows from it: role labels, checks, files, values, requirements.
 
-Several distributions may be seen at once: a kind cluster shows all that a kubeadm cluster shows. The more special one
-wins where its file says so (``extends``, ``over``); otherwise, and where nothing is seen, ddhelm stops with the
-evidence and asks for ``--distribution``. It never guesses.
+Everything here comes out of the distribution's file and the facts; nothing knows a distribution by name.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ddhelm import components
-from ddhelm.components import CheckInstance, HostFile, LeftOut
+from ddhelm.controlplane import CheckInstance, HostFile, LeftOut
 from ddhelm.distribution import PARTS, Confidence, Distribution, NodeKind, Requirement, ValuesPart
-from ddhelm.errors import ClusterError, ConfigError
 from ddhelm.facts import ClusterFacts, Node, Unread
-from ddhelm.signals import Look, Sighting, matches
+from ddhelm.recognition import Evidence, detected, evidence_for, lineage, named, resolved, role_keys
+from ddhelm.signals import Look, matches
 from ddhelm.tree import Tree
 
 __all__ = ["CheckInstance", "Evidence", "HostFile", "LeftOut", "Profile", "ValuesPart", "kind_of", "of", "to_json"]
-
-_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One signal that was seen and whether it speaks for the conclusion or against it."""
-
-    signal: str
-    seen: str
-    supports: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +85,18 @@ def of(
     ClusterError (anchor ``unknown-distribution``) with the evidence where nothing or more than one thing was
     recognised, and ConfigError for a name that ``--distribution`` does not know.
     """
-    known = {one.name: _resolved(one, distributions) for one in distributions}
-    look = Look(facts, _role_keys(distributions))
+    known = {one.name: resolved(one, distributions) for one in distributions}
+    look = Look(facts, role_keys(distributions))
     remembered = remembered or {}
     notes: list[str] = []
-    chosen = _named(override, known) if override else _detected(look, known, remembered, notes)
+    chosen = named(override, known) if override else detected(look, known, remembered, notes)
     labels = _labels(chosen, facts, remembered)
     nodes = [node for node in facts.nodes if any(label in node.labels for label in labels)]
-    why_managed = _why_one_release(chosen, facts, nodes)
+    why_managed = _why_one_release(chosen, facts, nodes, remembered)
     derived = components.Derived()
     if not why_managed:
         derived = components.derive(chosen, look, nodes, remembered)
-    evidence = _evidence(chosen, known, look)
+    evidence = evidence_for(chosen, known, look)
     if override and (against := [e for e in evidence if not e.supports]):
         notes.append(f"`--distribution {override}` was given although {against[0].signal} speaks against it")
     notes += derived.notes
@@ -172,211 +158,6 @@ def to_json(profile: Profile) -> Tree:
     }
 
 
-# --- recognising -----------------------------------------------------------------------------------------------------
-
-
-def _lineage(name: str, distributions: Sequence[Distribution]) -> list[Distribution]:
-    """A distribution and what it extends, the most general first."""
-    by_name = {one.name: one for one in distributions}
-    line: list[Distribution] = []
-    while name:
-        if name not in by_name or any(one.name == name for one in line):
-            raise ConfigError(
-                f"`charts-values/distributions/{line[-1].name}.yaml` extends `{name}`, which "
-                f"{'extends it in turn' if name in by_name else 'does not exist'}",
-                hint="ls charts-values/distributions",
-                anchor="wrong-distribution-file",
-            )
-        line.append(by_name[name])
-        name = by_name[name].extends
-    return line[::-1]
-
-
-def _resolved(one: Distribution, distributions: Sequence[Distribution]) -> Distribution:
-    """With what it leaves unsaid taken from what it extends. Its signals are its own."""
-    line = _lineage(one.name, distributions)
-    first, rest = line[0], line[1:]
-    for child in rest:
-        first = Distribution(
-            name=child.name,
-            title=child.title,
-            also=child.also,
-            extends=child.extends,
-            over=child.over,
-            confidence=child.confidence,
-            claimed=child.claimed,
-            managed=child.managed or first.managed,
-            pod_security=child.pod_security or first.pod_security,
-            files_untyped=child.files_untyped or first.files_untyped,
-            docs=child.docs or first.docs,
-            signals=child.signals,
-            control_plane_labels=child.control_plane_labels or first.control_plane_labels,
-            lone_control_plane_labels=child.lone_control_plane_labels or first.lone_control_plane_labels,
-            components={**first.components, **child.components},
-            requires=(*first.requires, *child.requires),
-            notes=(*first.notes, *child.notes),
-            variants=(*first.variants, *child.variants),
-        )
-    return first
-
-
-def _role_keys(distributions: Sequence[Distribution]) -> list[str]:
-    return [key for one in distributions for key in (*one.control_plane_labels, *one.lone_control_plane_labels)]
-
-
-def _named(name: str, known: Mapping[str, Distribution]) -> Distribution:
-    wanted = name.strip().lower()
-    found = known.get(wanted) or next((one for one in known.values() if wanted in one.also), None)
-    if found:
-        return found
-    names = sorted({*known, *(other for one in known.values() for other in one.also)})
-    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-    raise ConfigError(
-        f"no distribution is called `{name}`",
-        hint=f"--distribution {close[0]}" if close else "--distribution kubeadm",
-        anchor="unknown-distribution-name",
-        details=[f"known: {', '.join(names)}"],
-    )
-
-
-def _detected(
-    look: Look, known: Mapping[str, Distribution], remembered: Mapping[str, Any], notes: list[str]
-) -> Distribution:
-    candidates = {name: one for name, one in known.items() if _is_candidate(one, look)}
-    beaten = {
-        loser
-        for name, one in candidates.items()
-        for loser in (*one.over, *(parent for parent in _ancestors(one, known)))
-    }
-    winners = [one for name, one in candidates.items() if name not in beaten]
-    if len(winners) == 1:
-        return winners[0]
-    before = remembered.get("distribution")
-    if not winners and before in known and not look.facts.has("nodes"):
-        notes.append(
-            f"the nodes could not be read, so the distribution is taken from the last run: {known[str(before)].title}"
-        )
-        return known[str(before)]
-    raise _ambiguous(winners, look) if winners else _unknown(look, known)
-
-
-def _is_candidate(one: Distribution, look: Look) -> bool:
-    signals = one.signals
-    return (
-        any(look.at(row).held for row in signals.decisive)
-        and look.all_hold(signals.required)
-        and not any(look.at(row).held for row in signals.contradicting)
-    )
-
-
-def _ancestors(one: Distribution, known: Mapping[str, Distribution]) -> Iterable[str]:
-    name = one.extends
-    while name in known:
-        yield name
-        name = known[name].extends
-
-
-def _ambiguous(winners: Sequence[Distribution], look: Look) -> ClusterError:
-    titles = " and ".join(f"{one.title}" for one in winners)
-    return ClusterError(
-        f"the cluster looks like {titles} at once",
-        hint=" or ".join(f"--distribution {one.name}" for one in winners),
-        anchor="unknown-distribution",
-        details=[
-            f"{one.title}: {_said(seen)}"
-            for one in winners
-            for row in one.signals.decisive
-            if (seen := look.at(row)).held
-        ],
-    )
-
-
-def _unknown(look: Look, known: Mapping[str, Distribution]) -> ClusterError:
-    facts = look.facts
-    near = [
-        (one, [look.at(row) for row in one.signals.decisive if look.at(row).held])
-        for one in known.values()
-        if any(look.at(row).held for row in one.signals.decisive)
-    ]
-    if near:
-        likely = near[0][0].name
-    elif look.control_plane or facts.static_pods or not facts.has("nodes"):
-        likely = "kubeadm"
-    else:
-        likely = "managed"
-    details = [
-        f"{one.title} is ruled out although {_said(sightings[0])}: {_why_not(one, look)}" for one, sightings in near
-    ]
-    return ClusterError(
-        "the distribution of this cluster is unknown",
-        hint=f"--distribution {likely}, if that is what it is (ddhelm detect --help lists the names)",
-        anchor="unknown-distribution",
-        details=[*details, *_seen(look), *(f"not read: {unread.what}: {unread.why}" for unread in facts.unread)],
-    )
-
-
-def _why_not(one: Distribution, look: Look) -> str:
-    for row in one.signals.contradicting:
-        if look.at(row).held:
-            return _said(look.at(row))
-    missing = next((row for row in one.signals.required if look.at(row).held is not True), None)
-    if missing is None:
-        return ""
-    sighting = look.at(missing)
-    return f"{sighting.signal} is needed, and it is {'not readable' if sighting.held is None else sighting.text}"
-
-
-def _said(sighting: Sighting) -> str:
-    return f"{sighting.signal} {sighting.text}"
-
-
-def _seen(look: Look) -> list[str]:
-    """What an unknown cluster shows, so that a person can tell what it is."""
-    nodes = look.facts.nodes
-
-    def values(what: str, texts: Iterable[str]) -> list[str]:
-        found = sorted({text for text in texts if text})
-        shown = ", ".join(f"`{text}`" for text in found[:_SHOWN])
-        return [f"{what}: {shown}{' …' if len(found) > _SHOWN else ''}"] if found else []
-
-    return [
-        *values("Kubernetes version", [look.facts.server_version or ""]),
-        f"nodes: {len(nodes)}, {len(look.control_plane)} of them with a control-plane label",
-        *values("providerID", (node.provider_id.partition("://")[0] for node in nodes)),
-        *values("osImage", (node.os_image for node in nodes)),
-        *values("container runtime", (node.container_runtime for node in nodes)),
-        *values("role labels", (key for node in nodes for key in node.labels if "node-role" in key)),
-        *values("label domains", (key.partition("/")[0] for node in nodes for key in node.labels if "/" in key)),
-        *values("static pods", (pod.component for pod in look.facts.static_pods)),
-    ]
-
-
-def _evidence(chosen: Distribution, known: Mapping[str, Distribution], look: Look) -> tuple[Evidence, ...]:
-    signals = chosen.signals
-    supporting = (*signals.decisive, *signals.required, *signals.supporting)
-    found = [Evidence(s.signal, s.text, True) for row in supporting if (s := look.at(row)).held]
-    found += [Evidence(s.signal, s.text, False) for row in signals.contradicting if (s := look.at(row)).held]
-    found += [
-        Evidence(s.signal, f"needed, but {s.text}", False)
-        for row in signals.required
-        if (s := look.at(row)).held is False
-    ]
-    own = {chosen.name, *chosen.over, *_ancestors(chosen, known)}
-    shown = set(supporting)
-    for other in known.values():
-        if other.name in own or chosen.name in set(_ancestors(other, known)):
-            continue
-        found += [
-            Evidence(s.signal, f"{s.text}; it would speak for {other.title}", False)
-            for row in other.signals.decisive
-            if row not in shown and (s := look.at(row)).held
-        ]
-    return tuple(dict.fromkeys(found))
-
-
-# --- what follows ----------------------------------------------------------------------------------------------------
-
-
 def _labels(chosen: Distribution, facts: ClusterFacts, remembered: Mapping[str, Any]) -> tuple[str, ...]:
     """The fixed list of the distribution, and labels that some node carries alone.
 
@@ -393,10 +174,15 @@ def _labels(chosen: Distribution, facts: ClusterFacts, remembered: Mapping[str, 
     return (*fixed, *lone)
 
 
-def _why_one_release(chosen: Distribution, facts: ClusterFacts, nodes: Sequence[Node]) -> str:
+def _why_one_release(
+    chosen: Distribution, facts: ClusterFacts, nodes: Sequence[Node], remembered: Mapping[str, Any]
+) -> str:
     if chosen.managed:
         return chosen.managed
-    if nodes or not facts.has("nodes"):
+    if not facts.has("nodes"):
+        same = remembered.get("distribution") == chosen.name and remembered.get("managed")
+        return "the nodes could not be read, and the last run found no control-plane node" if same else ""
+    if nodes:
         return ""
     keys = ", ".join(f"`{key}`" for key in (*chosen.control_plane_labels, *chosen.lone_control_plane_labels))
     return f"no node carries a control-plane label ({keys}): a control-plane release would run nowhere"
@@ -406,7 +192,7 @@ def _values(
     name: str, distributions: Sequence[Distribution], node_kinds: Sequence[NodeKind], look: Look
 ) -> tuple[ValuesPart, ...]:
     parts = []
-    for one in _lineage(name, distributions):
+    for one in lineage(name, distributions):
         parts += [
             ValuesPart(one.name, ("values", role), role, one.values[role]) for role in PARTS if role in one.values
         ]

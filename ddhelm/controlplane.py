@@ -1,0 +1,159 @@
+"""What is known about the processes of a control plane, and what a check derived from it looks like.
+
+There are four sources, in this order: the static pods' command lines, kubeadm's ConfigMap, what the release remembers
+from an earlier run, and what the distribution documents. ``ControlPlane`` holds them; ``servers`` and ``etcd`` ask it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ddhelm.distribution import Distribution
+from ddhelm.facts import ClusterFacts, Node
+from ddhelm.staticpods import StaticPod
+from ddhelm.tree import Tree
+
+KUBEADM_CONFIG = "the ConfigMap kube-system/kubeadm-config"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInstance:
+    """One instance of a check, in the check's own keys; ``source`` says in words where its address comes from.
+
+    Paths in it are paths on the node, but for the service account's CA, which every pod has. ``claimed``: documented
+    somewhere, but neither read from this cluster nor from the distribution's source.
+    """
+
+    component: str
+    instance: Tree
+    source: str
+    claimed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A check that is not given to the control-plane agents, why, and what would change that."""
+
+    component: str
+    reason: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """One file of the node that a check reads. ``untyped``: the kubelet cannot look there, the runtime can (Talos)."""
+
+    path: str
+    kind: Literal["file", "socket", "untyped"]
+    purpose: str
+    component: str
+
+
+Found = list[CheckInstance] | LeftOut
+
+
+@dataclass(slots=True)
+class ControlPlane:
+    """The static pods of the control-plane ``nodes`` and what else is known; ``notes`` collects what to say."""
+
+    distribution: Distribution
+    facts: ClusterFacts
+    nodes: Sequence[Node]
+    remembered: Mapping[str, Any]
+    notes: list[str] = field(default_factory=list)
+    _pods: dict[str, dict[str, StaticPod]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = {node.name for node in self.nodes}
+        for pod in self.facts.static_pods:
+            if pod.node in names or not self.facts.has("nodes"):
+                self._pods.setdefault(pod.component, {})[pod.node] = pod
+
+    def pods(self, component: str) -> Mapping[str, StaticPod]:
+        """Node → static pod of that component."""
+        return self._pods.get(component, {})
+
+    @property
+    def seen(self) -> set[str]:
+        """Nodes of which any static pod was seen: of the others nothing is known."""
+        return {node for pods in self._pods.values() for node in pods}
+
+    @property
+    def unreadable(self) -> str:
+        """Why static pods or the nodes that run them could not be read, empty if both could."""
+        return next((u.why for u in self.facts.unread if u.name in {"nodes", "static-pods", "static-pods-by-app"}), "")
+
+    @property
+    def documented(self) -> str:
+        """The source of what only the distribution's file says."""
+        return f"documented for {self.distribution.title}"
+
+    @property
+    def claimed(self) -> bool:
+        """Whether what the distribution's file says was read in no source."""
+        return self.distribution.confidence != "high"
+
+    def address(self, pod: StaticPod) -> str:
+        """The address of a pod's node."""
+        return pod.address or next((node.address for node in self.nodes if node.name == pod.node), "")
+
+    def kubeadm(self, *path: str) -> Mapping[str, Any]:
+        """A map in kubeadm's ClusterConfiguration, empty where there is none; `extraArgs` in both of its shapes."""
+        found: Any = self.facts.kubeadm_config
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(found, list):  # a list of name and value since v1beta4
+            found = {entry.get("name"): entry.get("value") for entry in found if isinstance(entry, Mapping)}
+        return found if isinstance(found, Mapping) else {}
+
+    def agreed(self, what: str, by_node: Mapping[str, str]) -> str:
+        """The value that most nodes have; a note names the others. Of equally many, the first in sort order."""
+        counts = Counter(by_node.values())
+        winner = min(counts, key=lambda value: (-counts[value], value))
+        for value in sorted(set(counts) - {winner}):
+            others = listed(sorted(node for node, its in by_node.items() if its == value))
+            self.notes.append(
+                f"{what} differs between control-plane nodes: `{value or 'none'}` on {others}, "
+                f"`{winner or 'none'}` on {counts[winner]} of {len(by_node)}; the majority is used"
+            )
+        return winner
+
+    def missing(self, component: str, pods: Mapping[str, StaticPod], name: str) -> LeftOut | None:
+        """A reason to leave the check out where some control-plane nodes do not run the process."""
+        absent = sorted(self.seen - set(pods))
+        if not absent:
+            return None
+        return LeftOut(
+            component,
+            f"{name} runs on {len(pods)} of {len(self.seen)} control-plane nodes, not on {listed(absent)}, "
+            "where the check would fail",
+        )
+
+    def unlabelled(self, component: str, label: str) -> LeftOut | None:
+        """A reason to leave the check out where some control-plane nodes lack the role's label."""
+        bare = sorted(node.name for node in self.nodes if label not in node.labels)
+        if not bare:
+            return None
+        return LeftOut(
+            component,
+            f"{len(bare)} of {len(self.nodes)} control-plane nodes lack the label `{label}` ({listed(bare)}), "
+            "where the check would fail",
+        )
+
+    def recall(self, component: str) -> Found | None:
+        """What an earlier run found, for when it cannot be read now; None where it found nothing."""
+        checks = self.remembered.get("checks")
+        known = checks.get(component) if isinstance(checks, Mapping) else None
+        if not isinstance(known, Mapping) or self.remembered.get("distribution") != self.distribution.name:
+            return None
+        if reason := known.get("leftOut"):
+            return LeftOut(component, f"{reason} (remembered from the last run: {self.unreadable})")
+        source = f"remembered from the last run; it could not be read now: {self.unreadable}"
+        return [CheckInstance(component, dict(one), source) for one in known.get("instances") or ()] or None
+
+
+def listed(names: Sequence[str], limit: int = 5) -> str:
+    """`a`, `b` and 3 more."""
+    shown = ", ".join(f"`{name}`" for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

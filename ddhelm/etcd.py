@@ -1,0 +1,247 @@
+"""The check of etcd: its plaintext metrics listener where there is one, otherwise its client port with a certificate.
+
+A metrics listener answers metrics and health and nothing else. A client certificate of etcd can read and write the
+whole state of the cluster, so it is the second choice, and only its three files are mounted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ddhelm.address import is_local, reachable, split
+from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut
+from ddhelm.distribution import Client, Endpoint, EtcdCluster
+from ddhelm.servers import scattered
+from ddhelm.staticpods import StaticPod
+from ddhelm.tree import Tree
+
+FILES: Mapping[str, str] = {
+    "tls_ca_cert": "the CA of etcd",
+    "tls_cert": "a client certificate for etcd",
+    "tls_private_key": "the key of that client certificate",
+}
+_CLIENT_PORT, _METRICS_PORT = 2379, 2381
+_DIALLED = "`--etcd-servers` of kube-apiserver"
+_CERTIFIED = (
+    "etcd is asked with a client certificate, and any client certificate of etcd can read and write everything in the "
+    "cluster; a plaintext metrics listener on 127.0.0.1 would spare the agents that key"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """etcd as the API servers dial it: resource path ("" for all others) → URLs, and the files they show there.
+
+    ``everywhere``: each control-plane node that was seen runs an API server, so the files are on each of them.
+    """
+
+    urls: Mapping[str, tuple[str, ...]]
+    client: Client | None
+    everywhere: bool
+
+
+def checks(plane: ControlPlane, endpoint: Endpoint) -> Found:
+    """The instances for every etcd cluster, tagged by cluster where there are several, or why there are none."""
+    if plane.unreadable and not any(plane.pods(cluster.pod) for cluster in endpoint.clusters if cluster.pod):
+        if (recalled := plane.recall("etcd")) is not None:
+            return recalled
+        if configured := _configured_external(plane):
+            return configured
+    stores = _stores(plane)
+    clusters = _clusters(plane, endpoint, stores)
+    found = [(cluster.name, _cluster(plane, cluster, stores)) for cluster in clusters]
+    refused = [one for _, one in found if isinstance(one, LeftOut)]
+    kept = [(name, one) for name, one in found if not isinstance(one, LeftOut)]
+    if not kept:
+        return refused[0] if refused else LeftOut("etcd", "no etcd cluster is known")
+    plane.notes += [f"etcd: {one.reason}" for one in refused]
+    if len(clusters) == 1:
+        return kept[0][1]
+    return [
+        CheckInstance("etcd", _tagged(one.instance, f"etcd_cluster:{name}"), one.source, one.claimed)
+        for name, instances in kept
+        for one in instances
+    ]
+
+
+def _clusters(plane: ControlPlane, endpoint: Endpoint, stores: Stores | None) -> list[EtcdCluster]:
+    """The clusters that the API servers really use; all documented ones where no command line could be read."""
+    if stores is None:
+        return list(endpoint.clusters)
+    known = [c for c in endpoint.clusters if c.resource in stores.urls or (c.pod and plane.pods(c.pod))]
+    named = {cluster.resource for cluster in known}
+    return known + [
+        EtcdCluster(resource.strip("/").replace("/", ".") or "main", pod="", resource=resource)
+        for resource in stores.urls
+        if resource not in named
+    ]
+
+
+def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -> Found:
+    pods = plane.pods(cluster.pod) if cluster.pod else {}
+    urls = stores.urls.get(cluster.resource, ()) if stores else ()
+    if not pods and stores and urls and _external(plane, urls):
+        return _external_checks(plane, urls, stores.client, _DIALLED)
+    if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
+        return left_out
+    return _listener(plane, cluster, pods) or _with_certificate(plane, cluster, stores, urls)
+
+
+# --- the plaintext listener ------------------------------------------------------------------------------------------
+
+
+def _listener(plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, StaticPod]) -> Found | None:
+    if not pods:
+        return _documented_listener(plane, cluster)
+    found = {node: _listener_of(plane, cluster, pod) for node, pod in pods.items()}
+    urls = {node: url for node, (url, _) in found.items()}
+    url = plane.agreed(f"the metrics listener of {cluster.pod}", urls)
+    if not url:
+        return None
+    source = next(source for at, source in found.values() if at == url)
+    claimed = plane.claimed and source == plane.documented
+    return scattered("etcd", url, set(urls.values())) or [_plain(url, source, claimed=claimed)]
+
+
+def _documented_listener(plane: ControlPlane, cluster: EtcdCluster) -> Found | None:
+    # Where other static pods are seen and etcd's is not, etcd is not what the distribution documents. A process of
+    # the host is never seen.
+    if cluster.listener is None or (cluster.pod and plane.seen and not plane.unreadable):
+        return None
+    extra = plane.kubeadm("etcd", "local", "extraArgs").get("listen-metrics-urls")
+    if extra and (url := _nearest(str(extra), "")):
+        return [_plain(url, KUBEADM_CONFIG)]
+    return [_plain(cluster.listener, plane.documented, claimed=plane.claimed)]
+
+
+def _listener_of(plane: ControlPlane, cluster: EtcdCluster, pod: StaticPod) -> tuple[str, str]:
+    """Base URL of one pod's plaintext listener, empty if it has none, and where that is written."""
+    flags = pod.flags
+    for text, source in (
+        (flags.get("listen-metrics-urls"), f"`--listen-metrics-urls` of {pod.component}"),
+        (pod.variable("ETCD_LISTEN_METRICS_URLS"), f"`ETCD_LISTEN_METRICS_URLS` of {pod.component}"),
+    ):
+        if text and (url := _nearest(text, plane.address(pod))):
+            return url, source
+    if "config-file" in flags or pod.variable("ETCD_CONFIG_FILE"):
+        # RKE2 writes etcd's settings into a file that the API does not show.
+        return cluster.listener or "", plane.documented
+    return "", ""
+
+
+def _nearest(text: str, node_address: str) -> str | None:
+    """Of a list of listen URLs the plaintext one that is nearest: loopback before the node's address before others."""
+    urls = []
+    for listed in text.split(","):
+        parts = split(listed, _METRICS_PORT)
+        host = reachable(parts[1], node_address) if parts and parts[0] == "http" else None
+        if parts and host:
+            urls.append(f"http://{host}:{parts[2]}")
+    return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default=None)
+
+
+def _plain(url: str, source: str, *, claimed: bool = False) -> CheckInstance:
+    # A metrics listener does not serve the call by which the check looks for the leader.
+    return CheckInstance("etcd", {"prometheus_url": f"{url}/metrics", "leader_tag": False}, source, claimed)
+
+
+# --- the client port -------------------------------------------------------------------------------------------------
+
+
+def _stores(plane: ControlPlane) -> Stores | None:
+    """None where no API server's command line could be read."""
+    pods = {n: pod for n, pod in sorted(plane.pods("kube-apiserver").items()) if pod.flags.get("etcd-servers")}
+    if not pods:
+        return None
+    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
+    main = {
+        n: ",".join(sorted({_from_node(url, plane.address(pod)) for url in pod.flags["etcd-servers"].split(",")}))
+        for n, pod in pods.items()
+    }
+    overrides = {n: pod.flags.get("etcd-servers-overrides", "") for n, pod in pods.items()}
+    urls = {"": tuple(plane.agreed(_DIALLED, main).split(","))}
+    for entry in filter(None, plane.agreed("`--etcd-servers-overrides` of kube-apiserver", overrides).split(",")):
+        resource, _, servers = entry.partition("#")
+        urls[resource] = tuple(servers.split(";"))
+    files = []
+    for flag in ("etcd-cafile", "etcd-certfile", "etcd-keyfile"):
+        paths = {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()}
+        files.append(plane.agreed(f"`--{flag}` of kube-apiserver", paths))
+    client = Client("", *files) if all(files) else None
+    return Stores(urls, client, everywhere=not plane.seen - set(plane.pods("kube-apiserver")))
+
+
+def _from_node(url: str, node_address: str) -> str:
+    """A URL as an agent on that node would write it."""
+    parts = split(url, _CLIENT_PORT)
+    host = reachable(parts[1], node_address) if parts else None
+    return f"{parts[0]}://{host}:{parts[2]}" if parts and host else url.strip()
+
+
+def _on_host(pod: StaticPod, path: str) -> str:
+    """A path of the container on the node, empty if it is none. A pod that tells no mounts is taken at its word."""
+    return (pod.host_path(path) or "") if path and pod.mounts else path
+
+
+def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None, urls: Sequence[str]) -> Found:
+    own = next((url for url in urls if _is_own(url)), None)
+    if own and own.startswith("http:"):
+        return [CheckInstance("etcd", {"prometheus_url": f"{own}/metrics"}, _DIALLED)]
+    if own and stores and stores.client and stores.everywhere:
+        source = "`--etcd-servers` and `--etcd-certfile` of kube-apiserver"
+        found = CheckInstance("etcd", {"prometheus_url": f"{own}/metrics", **_keys(stores.client)}, source)
+    elif cluster.client:
+        tree = {"prometheus_url": f"{cluster.client.url}/metrics", **_keys(cluster.client)}
+        found = CheckInstance("etcd", tree, plane.documented, plane.claimed)
+    else:
+        return LeftOut("etcd", "it has no plaintext metrics listener, and no client certificate for it is known")
+    if _CERTIFIED not in plane.notes:
+        plane.notes.append(_CERTIFIED)
+    return [found]
+
+
+def _keys(client: Client) -> Tree:
+    return {"tls_verify": True, "tls_ca_cert": client.ca, "tls_cert": client.cert, "tls_private_key": client.key}
+
+
+# --- etcd outside the cluster ----------------------------------------------------------------------------------------
+
+
+def _external(plane: ControlPlane, urls: Sequence[str]) -> bool:
+    """Whether none of the URLs is on a control-plane node."""
+    own = {node.address for node in plane.nodes}
+    return not any(_is_own(url) or (split(url, 0) or ("", "", 0))[1] in own for url in urls)
+
+
+def _configured_external(plane: ControlPlane) -> Found | None:
+    external = plane.kubeadm("etcd", "external")
+    endpoints = [str(url) for url in external.get("endpoints") or ()]
+    files = [str(external.get(key) or "") for key in ("caFile", "certFile", "keyFile")]
+    client = Client("", *files) if all(files) else None
+    return _external_checks(plane, endpoints, client, KUBEADM_CONFIG) if endpoints else None
+
+
+def _external_checks(plane: ControlPlane, urls: Sequence[str], client: Client | None, source: str) -> Found:
+    found = []
+    for url in urls:
+        parts = split(url, _CLIENT_PORT)
+        if parts is None or (parts[0] == "https" and client is None):
+            return LeftOut("etcd", f"etcd runs outside (`{url}`), and no client certificate for it is known")
+        member = f"[{parts[1]}]:{parts[2]}" if ":" in parts[1] else f"{parts[1]}:{parts[2]}"
+        tree: Tree = {"prometheus_url": f"{parts[0]}://{member}/metrics"}
+        if parts[0] == "https" and client:
+            tree |= _keys(client)
+        found.append(CheckInstance("etcd", _tagged(tree, f"etcd_endpoint:{member}"), source))
+    if len(plane.nodes) > 1:
+        plane.notes.append(
+            f"etcd runs outside the cluster: each of the {len(plane.nodes)} control-plane agents asks all "
+            f"{len(found)} members, so each member is reported once a node (the tag `etcd_endpoint` tells them apart)"
+        )
+    return found
+
+
+def _is_own(url: str) -> bool:
+    return is_local(url.partition("://")[2].rpartition(":")[0])
+
+
+def _tagged(instance: Tree, tag: str) -> Tree:
+    return {**instance, "tags": [*instance.get("tags", ()), tag]}
