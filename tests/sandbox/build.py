@@ -2,7 +2,7 @@
 
 Why it exists: the sandbox runs the real Kubernetes programs, and a bare machine has none of them. Every module under
 `go/` pins one program family by its own `go.mod` and `go.sum`; nothing is vendored. The results stand in the user's
-cache folder under a key of everything that determines them, so that two checkouts share them and a changed pin builds anew.
+cache folder under a key of everything that determines them: two checkouts share them, a changed pin builds anew.
 
 Needs nothing but the standard library: it also runs before `.venv` is complete (`python3 -m tests.sandbox.build`).
 """
@@ -63,7 +63,14 @@ class Module:
         digest = hashlib.sha256()
         for part in ("go.mod", "go.sum"):
             digest.update((self.source / part).read_bytes())
-        words = (*FLAGS, self.linker_flags, *self.programs, *self.programs.values(), platform.system(), platform.machine())
+        words = (
+            *FLAGS,
+            self.linker_flags,
+            *self.programs,
+            *self.programs.values(),
+            platform.system(),
+            platform.machine(),
+        )
         digest.update("\0".join(words).encode())
         return f"{self.name}-{self.version}-{digest.hexdigest()[:12]}"
 

@@ -1,7 +1,7 @@
 """The certificate authorities and certificates of one sandbox, as kubeadm would lay them out.
 
-Three authorities (cluster, etcd, front proxy), because a check that trusts the wrong one must fail here as it would on a
-real cluster. File names are those of `/etc/kubernetes/pki`, so that a topology can show the folder as the node's own.
+Three authorities (cluster, etcd, front proxy), because a check that trusts the wrong one must fail here as it would on
+a real cluster. File names are those of `/etc/kubernetes/pki`, so that a topology can show the folder as the node's own.
 """
 
 from __future__ import annotations
@@ -160,9 +160,7 @@ def _template(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublic
 def _make_service_account_key(root: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     _write_private(root / "sa.key", _pem(key))
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (root / "sa.pub").write_bytes(public)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,20 @@ def stop(layout: Layout) -> None:
                 raise RuntimeError(f"process {processes[name][0]} (`{name}`) does not end")
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(layout.root)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Holds the folder for one starter; whoever comes second waits and then finds what the first one made."""
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), folder.stat()):
+                    yield
+                    return
+        finally:
+            os.close(handle)
+        # The folder that we waited for was removed meanwhile: claim the new one.

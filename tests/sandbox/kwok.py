@@ -259,9 +259,7 @@ def stages() -> list[Json]:
             [_status(_POD_SUCCEEDED)],
             delay=COMPLETE_AFTER,
         ),
-        _stage(
-            "Pod", "pod-gone", [_exists(".metadata.deletionTimestamp")], [{"delete": True}], delay=STOP_AFTER
-        ),
+        _stage("Pod", "pod-gone", [_exists(".metadata.deletionTimestamp")], [{"delete": True}], delay=STOP_AFTER),
     ]
 
 

@@ -24,6 +24,8 @@ _KEPT_IN_NAMESPACE = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "d
 # Controllers make their own service account when they first need it.
 _KEPT_IN_KUBE_SYSTEM = {"serviceaccounts"}
 _KEPT_LEASES = ("kube-scheduler", "kube-controller-manager", "apiserver-")
+# Kinds of which nothing was there at the start, so that a whole collection may go.
+_NEVER_KEPT = {"nodes", "pods", "events"}
 # What could stand in the way of deleting the rest goes first, and namespaces, so that nothing is made in them any more.
 _FIRST = (
     "namespaces",
@@ -115,7 +117,7 @@ def empty(api: Api, baseline: set[str]) -> None:
             names = ", ".join(found.identity for found in left[:10])
             raise TimeoutError(f"{len(left)} objects do not go: {names}")
         for wave in _waves(left):
-            at_once(lambda found: _delete(api, found), wave)
+            _delete_all(api, wave)
         at_once(lambda found: _finalize(api, found), [found for found in left if found.kind.plural == "namespaces"])
 
 
@@ -136,6 +138,14 @@ def _waves(left: list[Found]) -> Iterable[list[Found]]:
     yield [found for found in left if found.kind.plural in _FIRST]
     yield [found for found in left if found.kind.plural in _THEN]
     yield [found for found in left if found.kind.plural not in _FIRST + _THEN]
+
+
+def _delete_all(api: Api, wave: list[Found]) -> None:
+    """Deletes these objects; the thousands of one collection that has no others in one request."""
+    singles = [found for found in wave if found.kind.plural not in _NEVER_KEPT or found.finalizers]
+    at_once(lambda found: _delete(api, found), singles)
+    collections = {found.path.rpartition("/")[0] for found in wave} - {f.path.rpartition("/")[0] for f in singles}
+    at_once(lambda path: api.delete(path, grace=0), sorted(collections))
 
 
 def _delete(api: Api, found: Found) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import fcntl
 import http.client
 import json
 import os
@@ -12,33 +10,30 @@ import shutil
 import signal
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
 
-from tests.sandbox import build, certificates, control, kwok, population, reset
+from tests.sandbox import access, audit, build, certificates, control, kwok, population, reset, supervisor
 from tests.sandbox import topology as topologies
 from tests.sandbox.api import Api, ApiError, Json
+from tests.sandbox.audit import LOADER
 from tests.sandbox.certificates import Pki
 from tests.sandbox.components import (
     API_SERVER,
-    AUDIT_POLICY,
     CONTROLLER_MANAGER,
     ETCD,
     KWOK,
-    LOADER,
     NAMES,
     SCHEDULER,
     Cluster,
     Ports,
 )
 from tests.sandbox.layout import Layout, default_folder, remove_if_empty
+from tests.sandbox.waiting import wait_for
 
-Answer = TypeVar("Answer")
 START_TIMEOUT = 90.0
 PORT_ATTEMPTS = 4
-CONTEXT = "ddhelm-sandbox"
 
 
 class SandboxError(Exception):
@@ -51,28 +46,6 @@ class AlreadyUp(SandboxError):
 
 class _PortTaken(Exception):
     """A component lost the race for its port."""
-
-
-def wait_for(
-    predicate: Callable[[], Answer], timeout: float = 30.0, what: str = "", every: float = 0.05
-) -> Answer:
-    """The first true answer of `predicate`, asked every `every` seconds. Raises TimeoutError after `timeout` seconds.
-
-    Errors of the API and refused connections count as "not yet"; the last one is named when time is up.
-    """
-    end = time.monotonic() + timeout
-    last: object = "false"
-    while True:
-        try:
-            answer = predicate()
-            if answer:
-                return answer
-            last = answer
-        except (ApiError, OSError, http.client.HTTPException) as error:
-            last = error
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {timeout:g} s: {what or predicate}; last: {last!r}"[:2000])
-        time.sleep(every)
 
 
 class Sandbox:
@@ -92,6 +65,8 @@ class Sandbox:
         self.topology = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._baseline: set[str] = set()
+        self._audit_start = 0
+        self._access = access.Access(layout, ports.apiserver)
         self._api: dict[str, Api] = {}
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -105,7 +80,7 @@ class Sandbox:
         """
         tools = {name: build.tool(name) for name in (*NAMES, "kubectl")}
         layout = Layout((folder or default_folder()).resolve())
-        with _claimed(layout.root):
+        with control.claimed(layout.root):
             if control.alive(layout).get("supervisor"):
                 raise AlreadyUp(f"a sandbox is up already in `{layout.root}`")
             sandbox = cls._on_free_ports(layout, tools)
@@ -145,6 +120,7 @@ class Sandbox:
         sandbox = cls(layout, Ports(**state["ports"]))
         sandbox.topology = state["topology"]
         sandbox._baseline = set(state["baseline"])
+        sandbox._audit_start = state["audit_start"]
         return sandbox
 
     def stop(self, keep_folder: bool = False) -> None:
@@ -193,7 +169,7 @@ class Sandbox:
         if entries and not entries & {"pki", "processes.json", "logs"}:
             raise SandboxError(f"`{self.dir}` holds other files: {', '.join(sorted(entries)[:5])}")
         for name, (pid, started) in control.recorded(self.layout).items():
-            if not control.supervisor.kill_recorded(pid, started, (signal.SIGKILL,), 10):
+            if not supervisor.kill_recorded(pid, started, (signal.SIGKILL,), 10):
                 raise SandboxError(f"process {pid} (`{name}`) does not end")
         for path in self.dir.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -207,10 +183,10 @@ class Sandbox:
             SCHEDULER: ("system:kube-scheduler", []),
         }
         for file, (user, groups) in users.items():
-            self._write_kubeconfig(file, user, groups)
+            self._access.write(file, user, groups)
         self.layout.kwok_config.write_text(kwok.config(self.layout.pod_log, self.layout.pod_cwd))
         population.write_pod_log(self.layout.pod_log)
-        (self.dir / "audit-policy.yaml").write_text(json.dumps(AUDIT_POLICY))
+        (self.dir / "audit-policy.yaml").write_text(json.dumps(audit.POLICY))
         cluster = Cluster(self.layout, self.pki, self.ports, tools)
         self.layout.components.write_text(json.dumps(cluster.specifications(), indent=1))
 
@@ -233,7 +209,12 @@ class Sandbox:
             raise SandboxError(f"{error}\n{_tail(self.log(name))}") from None
 
     def _remember(self) -> None:
-        state = {"ports": _ports_of(self.ports), "topology": self.topology, "baseline": sorted(self._baseline)}
+        state = {
+            "ports": asdict(self.ports),
+            "topology": self.topology,
+            "baseline": sorted(self._baseline),
+            "audit_start": self._audit_start,
+        }
         scratch = self.layout.state.with_suffix(".new")
         scratch.write_text(json.dumps(state))
         scratch.replace(self.layout.state)
@@ -258,6 +239,7 @@ class Sandbox:
         population.write_pod_log(self.layout.pod_log)
         population.settle(self.loader, wanted)
         self.topology = wanted.name
+        self._audit_start = audit.size(self.layout.audit_log)
         self._remember()
         return self
 
@@ -340,8 +322,7 @@ class Sandbox:
 
     def _api_of(self, user: str) -> Api:
         if user not in self._api:
-            certificate, key = self.pki.pair(f"users/{user}")
-            self._api[user] = Api(self.ports.apiserver, self.pki.cluster.certificate, certificate, key)
+            self._api[user] = self._access.api(user)
         return self._api[user]
 
     def api_get(self, path: str) -> Json:
@@ -349,14 +330,10 @@ class Sandbox:
         return self.api.get(path)
 
     def writes(self) -> list[Json]:
-        """The audit events of every write by the programs under test since the cluster was last empty.
+        """What programs under test wrote, or tried to, since the last `use`: see audit.writes."""
+        return audit.writes(self.layout.audit_log, self._audit_start)
 
-        Each has `verb`, `requestURI`, `user.username`, `objectRef`, `responseStatus.code`.
-        """
-        text = self.layout.audit_log.read_text() if self.layout.audit_log.exists() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 - subprocess's own word
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """What kubectl prints. Raises subprocess.CalledProcessError with stderr in its notes."""
         try:
             answer = subprocess.run(
@@ -399,73 +376,8 @@ class Sandbox:
 
     def user_kubeconfig(self, name: str, rules: Sequence[Json], namespace: str = "") -> Path:
         """A kubeconfig of a new user who may do what `rules` (RBAC PolicyRules) say, in one namespace or everywhere."""
-        label = f"sandbox-user-{name}"
-        path = f"/apis/rbac.authorization.k8s.io/v1/{f'namespaces/{namespace}/' if namespace else ''}"
-        kind = "Role" if namespace else "ClusterRole"
-        metadata = {"name": label}
-        version = {"apiVersion": "rbac.authorization.k8s.io/v1"}
-        role = {**version, "kind": kind, "metadata": metadata, "rules": list(rules)}
-        binding = {
-            **version,
-            "kind": f"{kind}Binding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": label},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
-        }
-        self.loader.apply(f"{path}{kind.lower()}s/{label}", role)
-        self.loader.apply(f"{path}{kind.lower()}bindings/{label}", binding)
-        kubeconfig = self._write_kubeconfig(f"user-{name}", name, [])
-        answers = self._review(name, rules, namespace)
-        wait_for(answers, 10, f"the rights of `{name}`")
-        return kubeconfig
-
-    def _review(self, user: str, rules: Sequence[Json], namespace: str) -> Callable[[], bool]:
-        """Asks whether the API server's authorizer has seen the new rules yet: it learns of them by a watch."""
-        asked = [(rule, verb) for rule in rules if rule.get("resources") for verb in rule["verbs"][:1]]
-        if not asked:
-            return lambda: True
-        rule, verb = asked[-1]
-        plural, _, subresource = rule["resources"][0].partition("/")
-        attributes = {"namespace": namespace, "verb": verb, "group": rule["apiGroups"][0], "resource": plural}
-        if subresource:
-            attributes["subresource"] = subresource
-        if rule.get("resourceNames"):
-            attributes["name"] = rule["resourceNames"][0]
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {"user": user, "resourceAttributes": attributes},
-        }
-        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-        return lambda: bool(self.loader.post(path, body)["status"]["allowed"])
-
-    def _write_kubeconfig(self, file: str, user: str, groups: Sequence[str]) -> Path:
-        certificate, key = certificates.issue(self.pki.cluster, user, groups)
-        for path, content in zip(self.pki.pair(f"users/{file}"), (certificate, key), strict=True):
-            path.parent.mkdir(exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_bytes(content)
-        authority = self.pki.cluster.certificate.read_bytes()
-        cluster = {
-            "server": f"https://127.0.0.1:{self.ports.apiserver}",
-            "certificate-authority-data": base64.b64encode(authority).decode(),
-        }
-        credentials = {
-            "client-certificate-data": base64.b64encode(certificate).decode(),
-            "client-key-data": base64.b64encode(key).decode(),
-        }
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": CONTEXT, "cluster": cluster}],
-            "users": [{"name": user, "user": credentials}],
-            "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": user}}],
-            "current-context": CONTEXT,
-        }
-        path = self.layout.kubeconfigs / f"{file}.conf"
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(kubeconfig, indent=1))
-        return path
+        access.grant(self.loader, name, rules, namespace)
+        return self._access.write(f"user-{name}", name)
 
 
 _ROOT_CA = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
@@ -476,26 +388,5 @@ _LEASES = {
 _LEADERS = tuple(_LEASES.values())
 
 
-def _ports_of(ports: Ports) -> dict[str, int]:
-    return {name.removesuffix("_port"): int(value) for name, value in ports.placeholders.items()}
-
-
 def _tail(log: str, lines: int = 15) -> str:
     return "\n".join(log.splitlines()[-lines:])
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Holds the folder for one starter; whoever comes second waits and then finds what the first one made."""
-    while True:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), folder.stat()):
-                    yield
-                    return
-        finally:
-            os.close(handle)
-        # The folder that we waited for was removed meanwhile: claim the new one.

@@ -213,7 +213,7 @@ class Supervisor:
             stderr=log,
             cwd="/",
             process_group=0,
-            preexec_fn=die_with_supervisor,
+            preexec_fn=die_with_supervisor,  # noqa: PLW1509 - this process has one thread
         )
 
     def _ended(self, component: Component) -> None:

@@ -32,6 +32,12 @@ _NODE_INFO = {
     "operatingSystem": "linux",
 }
 _CAPACITY = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"}
+_CONDITIONS = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID"),
+    ("Ready", "True", "KubeletReady"),
+)
 _TAINT = re.compile(r"^(?P<key>[^=:]+)(=(?P<value>[^:]*))?:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute)$")
 
 
@@ -63,15 +69,21 @@ def load(name: str | Path, placeholders: Mapping[str, str]) -> Topology:
     """
     path = name if isinstance(name, Path) else FOLDER / f"{name}.yaml"
     data = _read(path)
-    pods = {key: _checked(path, f"staticPods.{key}", pod, _STATIC_POD) for key, pod in data.get("staticPods", {}).items()}
+    pods = data.get("staticPods", {})
+    for key, pod in pods.items():
+        _checked(path, f"staticPods.{key}", pod, _STATIC_POD)
     nodes: list[Json] = []
     static: list[Json] = []
+    size = sum(group.get("count", 1) for group in data.get("nodes", []))
     for group in data.get("nodes", []):
         _checked(path, f"nodes of {group.get('name')}", group, _GROUP)
         wanted = group.get("staticPods", [])
         if missing := [key for key in wanted if key not in pods]:
-            raise TopologyError(f"`{path.name}`: nodes `{group['name']}` want static pods that are not described: {missing}")
-        for node in _nodes(path, group):
+            raise TopologyError(
+                f"`{path.name}`: nodes `{group['name']}` want static pods that nobody describes: {missing}"
+            )
+        for node in _nodes(path, group, _secret_ttl(size)):
+            node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] = int(placeholders["kubelet_port"])
             nodes.append(node)
             for key in wanted:
                 own = {**placeholders, "node": node["metadata"]["name"]}
@@ -84,19 +96,19 @@ def _read(path: Path) -> Json:
     """The file as a mapping; what it does not say itself it has from the file that it extends."""
     if not path.is_file():
         raise TopologyError(f"no topology `{path.stem}`; there are: {', '.join(names())}")
-    data = yaml.safe_load(path.read_text())
-    if not isinstance(data, dict):
+    loaded = yaml.safe_load(path.read_text())
+    if not isinstance(loaded, dict):
         raise TopologyError(f"`{path.name}`: not a mapping")
+    data: Json = loaded
     _checked(path, "top level", data, _TOP_LEVEL)
     if "extends" in data:
         data = _read(path.parent / f"{data['extends']}.yaml") | data
     return data
 
 
-def _checked(path: Path, place: str, value: Json, known: set[str]) -> Json:
+def _checked(path: Path, place: str, value: Json, known: set[str]) -> None:
     if unknown := sorted(set(value) - known):
         raise TopologyError(f"`{path.name}`: {place}: unknown {unknown}; known are {sorted(known)}")
-    return value
 
 
 def _fill(path: Path, value: Any, placeholders: Mapping[str, str]) -> Any:
@@ -104,7 +116,7 @@ def _fill(path: Path, value: Any, placeholders: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         for name in re.findall(r"\{([a-z_]+_port)\}", value):
             if name not in placeholders:
-                raise TopologyError(f"`{path.name}`: unknown placeholder `{{{name}}}`; known are {sorted(placeholders)}")
+                raise TopologyError(f"`{path.name}`: unknown `{{{name}}}`; known are {sorted(placeholders)}")
         return re.sub(r"\{([a-z_]+)\}", lambda match: placeholders.get(match[1], match[0]), value)
     if isinstance(value, list):
         return [_fill(path, item, placeholders) for item in value]
@@ -113,15 +125,23 @@ def _fill(path: Path, value: Any, placeholders: Mapping[str, str]) -> Any:
     return value
 
 
-def _nodes(path: Path, group: Json) -> Iterator[Json]:
+def _nodes(path: Path, group: Json, secret_ttl: str) -> Iterator[Json]:
     for number in range(1, group.get("count", 1) + 1):
-        name = group["name"].replace("{n}", str(number))
         # What clouds put into names: the same for the same node on every run.
-        own = {"n": str(number), "name": name, "id": hashlib.sha256(name.encode()).hexdigest()[:17]}
-        yield _node(name, _fill(path, {**group, "name": name}, own))
+        own = {"n": str(number), "id": hashlib.sha256(f"{group['name']} {number}".encode()).hexdigest()[:17]}
+        name = _fill(path, group["name"], own)
+        own["name"] = name
+        yield _node(name, _fill(path, {**group, "name": name}, own), secret_ttl)
 
 
-def _node(name: str, group: Json) -> Json:
+def _secret_ttl(nodes: int) -> str:
+    """What the TTL controller would write on each node of a cluster of that size; written first, it writes nothing."""
+    return next(
+        ttl for limit, ttl in ((100, "0"), (500, "15"), (1000, "30"), (2000, "60"), (nodes, "300")) if nodes <= limit
+    )
+
+
+def _node(name: str, group: Json, secret_ttl: str) -> Json:
     info = {key: str(group.get(key, default)) for key, default in _NODE_INFO.items()}
     own_labels = {
         "kubernetes.io/hostname": name,
@@ -130,7 +150,10 @@ def _node(name: str, group: Json) -> Json:
         "beta.kubernetes.io/os": info["operatingSystem"],
         "beta.kubernetes.io/arch": info["architecture"],
     }
-    annotations = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
+    annotations = {
+        "node.alpha.kubernetes.io/ttl": secret_ttl,
+        "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+    }
     capacity = _CAPACITY | group.get("capacity", {})
     system_uuid = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
     node: Json = {
@@ -143,6 +166,9 @@ def _node(name: str, group: Json) -> Json:
         },
         "spec": {"taints": [_taint(text) for text in group.get("taints", [])]},
         "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": name}],
+            "daemonEndpoints": {"kubeletEndpoint": {}},
+            "conditions": [{"type": kind, "status": status, "reason": reason} for kind, status, reason in _CONDITIONS],
             "capacity": capacity,
             "allocatable": capacity,
             "nodeInfo": {
