@@ -192,7 +192,7 @@ class Looker:
     def _second_round(self, pods: Sequence[Pod], down: set[str]) -> tuple[list[Event], set[str]]:
         """Events of a few pods that say nothing themselves, and whether the nodes of a few others are down."""
         namespace = self._targets[0].namespace if self._targets else ""
-        silent = [each for each in pods if each.silent and not each.deleting][:SAMPLES]
+        silent = [each for each in pods if each.silent and not each.deleting and each.node not in down][:SAMPLES]
         unsure = [each.node for each in pods if each.node and each.node not in down and each.phase == "Running"]
         nodes = list(dict.fromkeys(unsure))[:SAMPLES]
         paths = [_happened_to(namespace, each.name) for each in silent] + [f"/api/v1/nodes/{name}" for name in nodes]

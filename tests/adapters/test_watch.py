@@ -1,0 +1,141 @@
+"""The watch always ends: complete, stalled, out of time, or blind for too long; with a clock that nobody waits for."""
+
+from typing import Any
+
+import pytest
+
+from ddhelm.actions.look import Baseline, Target
+from ddhelm.actions.watch import Clock, Deadlines, Polled, Unreadable, Watched, watch
+from ddhelm.errors import ClusterError, Interrupted
+from ddhelm.rollout import Complete, Stalled
+from tests.adapters.apiserver import ApiServer, items
+from tests.adapters.test_look import DAEMONSET, FORBIDDEN, failed_create, happened, node, pods
+from tests.unit import apitrees as api
+
+DOWN = ClusterError("cannot reach `https://10.0.0.1:6443`", anchor="unreachable")
+PODSECURITY = 'Error creating: pods "a-x" is forbidden: violates PodSecurity "baseline:latest": host namespaces'
+
+
+class Time:
+    """Seconds that pass only when slept."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.clock = Clock(lambda: self.seconds, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.seconds += seconds
+
+
+def watched(
+    server: ApiServer, *targets: Target, since: Baseline | None = None, **deadlines: Any
+) -> tuple[Watched, list[object]]:
+    told: list[object] = []
+    result = watch(
+        server,
+        targets or (DAEMONSET,),
+        deadlines=Deadlines(**deadlines),
+        observer=told.append,
+        clock=Time().clock,
+        since=since or Baseline(),
+    )
+    return result, told
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    return ApiServer()
+
+
+def test_a_roll_out_is_watched_until_two_looks_show_it_complete(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, api.daemonset(available=5, updated=3), api.daemonset(updated=4), api.daemonset())
+    server.serve(pods("status.phase!=Running"), items())
+    result, told = watched(server)
+    assert result.progress == Complete()
+    assert result.elapsed == 3
+    assert len(told) == 4
+    assert isinstance(told[0], Polled)
+    assert told[0].timeout == 300
+
+
+def test_a_stuck_roll_out_ends_at_its_timeout(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, api.daemonset(available=4))
+    server.serve(pods("status.phase!=Running"), items(api.pod("p", containers=[api.waiting("ContainerCreating")])))
+    server.serve(happened("p"), items())
+    result, _ = watched(server, timeout=42)
+    assert isinstance(result.progress, Stalled)
+    assert result.progress.timed_out
+    assert result.elapsed == 42
+    assert not result.ok
+    assert result.failure().exit_code == 4
+
+
+def test_the_default_timeout_follows_the_number_of_nodes_as_it_shows(server: ApiServer) -> None:
+    waiting = api.daemonset(desired=0, generation=1, observed=0)
+    server.serve(DAEMONSET.path, waiting, api.daemonset(desired=9, available=8))
+    server.serve(pods("status.phase!=Running"), items(api.pod("p")))
+    server.serve(happened("p"), items())
+    result, told = watched(server)
+    assert [each.timeout for each in told[:2] if isinstance(each, Polled)] == [300, 540]
+    assert result.elapsed == 540
+
+
+def test_pods_are_asked_about_less_often_than_workloads(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, api.daemonset(available=4))
+    server.serve(pods("status.phase!=Running"), items(api.pod("p", containers=[api.waiting("ContainerCreating")])))
+    server.serve(happened("p"), items())
+    watched(server, timeout=30)
+    assert len(server.asked_for("daemonsets")) == 31
+    assert len(server.asked_for("/pods?")) == 11
+
+
+def test_pod_security_ends_the_watch_at_the_first_look(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, api.daemonset(available=0, updated=0, scheduled=0))
+    server.serve(pods("status.phase!=Running"), items())
+    server.serve(pods("status.phase=Running"), items())
+    server.serve("/api/v1/nodes?resourceVersion=0", items(node("w-1")))
+    server.serve(failed_create(), items(api.event("FailedCreate", PODSECURITY, kind="DaemonSet", name=api.WORKER)))
+    result, told = watched(server)
+    assert isinstance(result.progress, Stalled)
+    assert result.progress.reason == "PodSecurity"
+    assert result.elapsed == 0
+    assert len(told) == 1
+
+
+def test_an_api_server_that_restarts_does_not_fail_the_roll_out(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, *[DOWN] * 59, api.daemonset())
+    result, told = watched(server)
+    assert result.ok
+    assert len([each for each in told if isinstance(each, Unreadable)]) == 59
+
+
+def test_an_api_server_that_stays_away_ends_the_watch(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, api.daemonset(available=5, updated=4), DOWN)
+    server.serve(pods("status.phase!=Running"), items())
+    told: list[object] = []
+    with pytest.raises(ClusterError, match="cannot reach"):
+        watch(server, (DAEMONSET,), observer=told.append, clock=Time().clock)
+    last = told[-1]
+    assert isinstance(last, Unreadable)
+    assert last.elapsed == 60
+
+
+def test_what_is_forbidden_is_not_waited_for(server: ApiServer) -> None:
+    server.serve(DAEMONSET.path, FORBIDDEN)
+    with pytest.raises(ClusterError, match="forbidden"):
+        watched(server)
+    assert len(server.asked) == 1
+
+
+def test_an_interruption_ends_the_watch_whatever_it_asks(server: ApiServer) -> None:
+    class Pressed(ApiServer):
+        def raws(self, paths: Any) -> Any:
+            raise Interrupted("interrupted")
+
+    with pytest.raises(Interrupted):
+        watched(Pressed())
+
+
+def test_nothing_to_watch_is_complete(server: ApiServer) -> None:
+    assert watch(server, (), clock=Time().clock).ok
