@@ -1,0 +1,186 @@
+"""What a claim is, and what it is proven on: the rendered releases, the nodes, and what stands in the cluster.
+
+A claim is a record, so that it can be listed, skipped by name and documented. Its function looks at the context and
+yields what speaks against it; what could not be read is said as such, never taken for a yes or a no.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ddhelm.coverage import Coverage
+from ddhelm.facts import Node
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
+from ddhelm.release import Role
+from ddhelm.tree import Tree, get
+
+
+class Severity(StrEnum):
+    """What a broken claim means: nothing is written, it is said, or it is mentioned."""
+
+    FATAL = "fatal"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Undecided(Exception):
+    """Raised by a claim's function when what it needs was not read; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that speaks against a claim, and what to type about it (empty: the claim's own hint)."""
+
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark(Finding):
+    """Something to say that does not break the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignAgent:
+    """A Datadog agent that is not ours. ``what``: DaemonSet, DatadogAgent, release; ``nodes``: how many it wants."""
+
+    what: str
+    name: str
+    namespace: str
+    owner: str
+    nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveObject:
+    """What stands in the cluster under the identity of one of our objects. ``owners``: "Kind name" of its owners."""
+
+    ref: ObjectRef
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    owners: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    selector: Tree | None = None
+    terminating: bool = False
+    stored_versions: tuple[str, ...] = ()
+    """Of a CRD: the versions in which objects are stored (``status.storedVersions``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWebhook:
+    """A webhook configuration of the cluster and the Service that it calls."""
+
+    name: str
+    namespace: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """What was read of the cluster; None everywhere means "not read", never "none".
+
+    ``secrets``: names in the releases' namespace to the keys that hold something. ``kinds``: "apps/v1/DaemonSet".
+    ``crd_objects``: how many objects there are of a CRD, by its name.
+    """
+
+    objects: Mapping[Identity, LiveObject] | None = None
+    secrets: Mapping[str, frozenset[str]] | None = None
+    namespace_labels: Mapping[str, str] | None = None
+    agents: Sequence[ForeignAgent] | None = None
+    api_versions: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+    webhooks: Sequence[LiveWebhook] | None = None
+    crd_objects: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """One release: what it shall be and what is deployed. ``record_size``: bytes of its record, limit 1 MiB."""
+
+    role: str
+    name: str
+    manifest: Manifest
+    stored: Manifest | None = None
+    record_size: int | None = None
+
+    def agents(self) -> tuple[Object, ...]:
+        """The DaemonSets of its node agents: those with a container called ``agent``."""
+        return tuple(obj for obj in self.manifest.of_kind("DaemonSet") if "agent" in _containers(obj))
+
+    def cluster_agents(self) -> tuple[Object, ...]:
+        """Its Cluster Agents: Deployments with a container called ``cluster-agent``."""
+        return tuple(obj for obj in self.manifest.of_kind("Deployment") if "cluster-agent" in _containers(obj))
+
+
+@dataclass(frozen=True, slots=True)
+class ProofContext:
+    """All that the claims are proven on.
+
+    ``writes``: Secret to keys that this run will write. ``missing_namespace``: it is not there and will be made with
+    the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
+    The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
+    ``--label-namespace``.
+    """
+
+    namespace: str
+    releases: Sequence[ReleaseView]
+    coverage: Coverage
+    nodes: Sequence[Node]
+    live: LiveState = field(default_factory=LiveState)
+    require_coverage: bool = False
+    writes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    missing_namespace: bool = False
+    allow_second_agent: bool = False
+    delete_crds: bool = False
+    keeps_crds: bool = False
+    label_namespace: bool = False
+
+    def of_role(self, role: Role) -> ReleaseView | None:
+        """The release of that role, where this run has one."""
+        return next((release for release in self.releases if release.role == role), None)
+
+
+Prove = Callable[[ProofContext], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence that must hold. ``anchor`` is a heading of the errors page."""
+
+    name: str
+    claim: str
+    severity: Severity
+    hint: str
+    anchor: str
+    function: Prove = field(repr=False)
+
+
+def pod_template(obj: Object) -> Tree:
+    """The pod template of a workload, masked."""
+    return get(obj.body, ("spec", "template")) or {}
+
+
+def pod_spec(obj: Object) -> Tree:
+    """The pod spec of a workload, masked."""
+    return get(obj.body, ("spec", "template", "spec")) or {}
+
+
+def containers(pod: Mapping[str, Any]) -> list[Tree]:
+    """The containers of a pod spec, init containers first, as they run."""
+    return [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
+
+
+def environment(container: Mapping[str, Any]) -> Mapping[str, Tree]:
+    """The variables of a container by name; of two with one name the last counts, as in Kubernetes."""
+    return {str(item.get("name")): item for item in container.get("env") or ()}
+
+
+def names(some: Sequence[str], shown: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    rest = len(some) - shown
+    return ", ".join(some[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _containers(obj: Object) -> frozenset[str]:
+    return frozenset(str(container.get("name")) for container in pod_spec(obj).get("containers") or ())

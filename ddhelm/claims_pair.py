@@ -1,0 +1,312 @@
+"""Claims on the two releases as a pair: nothing twice, one Cluster Agent, and the agents find it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import combinations
+from urllib.parse import urlsplit
+
+from ddhelm.claim import (
+    Claim,
+    Finding,
+    ProofContext,
+    ReleaseView,
+    Remark,
+    Severity,
+    Undecided,
+    containers,
+    environment,
+    names,
+    pod_spec,
+    pod_template,
+)
+from ddhelm.coverage import agent_placements, schedulable
+from ddhelm.facts import Node
+from ddhelm.manifest import Object
+from ddhelm.release import Role
+from ddhelm.taints import show, transient
+from ddhelm.tree import Tree, get
+
+_OPERATOR_CONTAINER = "operator"
+_TOKEN = "DD_CLUSTER_AGENT_AUTH_TOKEN"  # noqa: S105 - the name of a variable
+_URL, _SERVICE = "DD_CLUSTER_AGENT_URL", "DD_CLUSTER_AGENT_KUBERNETES_SERVICE_NAME"
+_WEBHOOK, _WEBHOOK_NAME = "DD_ADMISSION_CONTROLLER_ENABLED", "DD_ADMISSION_CONTROLLER_WEBHOOK_NAME"
+_WEBHOOK_SERVICE = "DD_ADMISSION_CONTROLLER_SERVICE_NAME"
+
+
+def no_shared_object(context: ProofContext) -> Iterator[Finding]:
+    for one, other in combinations(context.releases, 2):
+        for identity, obj in one.manifest.objects.items():
+            if identity in other.manifest.objects:
+                yield Finding(f"{obj.ref} is in `{one.name}` and in `{other.name}`")
+
+
+def no_duplicate(context: ProofContext) -> Iterator[Finding]:
+    for release in context.releases:
+        for ref in release.manifest.duplicates:
+            yield Finding(f"{ref} stands more than once in `{release.name}`")
+
+
+def agents_rendered(context: ProofContext) -> Iterator[Finding]:
+    for release in context.releases:
+        if not release.agents():
+            yield Finding(f"`{release.name}` renders no DaemonSet with an agent")
+
+
+def one_cluster_agent(context: ProofContext) -> Iterator[Finding]:
+    found = [(release, obj) for release in context.releases for obj in release.cluster_agents()]
+    if len(found) > 1:
+        owners = ", ".join(f"{obj.ref.name} in `{release.name}`" for release, obj in found)
+        yield Finding(f"{len(found)} Cluster Agents: {owners}")
+    if not found and context.of_role(Role.WORKER):
+        yield Finding("no Cluster Agent: `clusterAgent.enabled` of the worker release is off")
+
+
+def one_webhook(context: ProofContext) -> Iterator[Finding]:
+    owners = []
+    for release, variables in _cluster_agent_variables(context):
+        if str(_value(variables, _WEBHOOK)).lower() != "true":
+            continue
+        owners.append(release.name)
+        name = _value(variables, _WEBHOOK_NAME) or "datadog-webhook"
+        ours = (context.namespace, _value(variables, _WEBHOOK_SERVICE))
+        for hook in context.live.webhooks or ():
+            if hook.name == name and ours[1] and (hook.namespace, hook.service) != ours:
+                yield Finding(
+                    f"webhook configuration `{name}` calls Service `{hook.namespace}/{hook.service}`, not ours",
+                    f"kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {name}",
+                )
+    if len(owners) > 1:
+        yield Finding(f"`{'` and `'.join(owners)}` each run an admission controller")
+
+
+def one_set_of_crds(context: ProofContext) -> Iterator[Finding]:
+    owners = [release.name for release in context.releases if release.manifest.of_kind("CustomResourceDefinition")]
+    if len(owners) > 1:
+        yield Finding(f"`{'` and `'.join(owners)}` both hold CRDs")
+    operators = [release.name for release in context.releases if _operators(release)]
+    if len(operators) > 1:
+        yield Finding(f"`{'` and `'.join(operators)}` both run the Datadog Operator")
+
+
+def crds_stay(context: ProofContext) -> Iterator[Finding]:
+    kind = Finding if not (context.delete_crds or context.keeps_crds) else Remark
+    for release in context.releases:
+        for obj in release.stored.of_kind("CustomResourceDefinition") if release.stored else ():
+            kept = get(obj.body, ("metadata", "annotations", "helm.sh/resource-policy")) == "keep"
+            if kept or any(obj.ref.identity in other.manifest.objects for other in context.releases):
+                continue
+            count = (context.live.crd_objects or {}).get(obj.ref.name)
+            objects = "with all its objects" if count is None else f"with its {count} objects"
+            yield kind(f"upgrading `{release.name}` deletes the CRD `{obj.ref.name}` {objects}")
+
+
+def one_token(context: ProofContext) -> Iterator[Finding]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for release in context.releases:
+        for obj in (*release.agents(), *release.cluster_agents()):
+            for container in containers(pod_spec(obj)):
+                reference = get(environment(container).get(_TOKEN, {}), ("valueFrom", "secretKeyRef"))
+                if reference:
+                    key = (str(reference.get("name")), str(reference.get("key")))
+                    found.setdefault(key, []).append(obj.ref.name)
+    if len(found) > 1:
+        for place, users in found.items():
+            yield Finding(f"{names(list(dict.fromkeys(users)))} read the token from `{place[0]}`, key `{place[1]}`")
+
+
+def joined(context: ProofContext) -> Iterator[Finding]:
+    worker = context.of_role(Role.WORKER)
+    if worker is None:
+        raise Undecided("the worker release is not part of this run")
+    services = {obj.ref.name: obj for obj in worker.manifest.of_kind("Service")}
+    for release in context.releases:
+        for obj in release.agents():
+            for container in pod_spec(obj).get("containers") or ():
+                variables = environment(container)
+                if not {_URL, _SERVICE} & variables.keys():
+                    continue
+                yield from _reaches(f"`{release.name}`", variables, services, worker, context.namespace)
+                break
+            else:
+                yield Finding(f"the agents of `{release.name}` are not told of any Cluster Agent")
+
+
+def _reaches(
+    who: str, variables: Mapping[str, Tree], services: Mapping[str, Object], worker: ReleaseView, namespace: str
+) -> Iterator[Finding]:
+    service = _value(variables, _SERVICE)
+    if service and service not in services:
+        yield Finding(f"{who} looks for Service `{service}`, which `{worker.name}` does not have")
+    elif service and not _leads_to(services[service], worker):
+        yield Finding(f"{who} looks for Service `{service}`, which chooses no Cluster Agent")
+    url = _value(variables, _URL)
+    if not url:
+        return
+    parts = urlsplit(url)
+    host, _, rest = (parts.hostname or "").partition(".")
+    if parts.scheme != "https":
+        yield Finding(f"{who} is given `{url}`; the Cluster Agent speaks https only")
+    if host not in services or rest.split(".")[0] not in ("", namespace):
+        yield Finding(f"{who} is given `{url}`, which is no Service of `{worker.name}` in `{namespace}`")
+    elif parts.port is not None and parts.port not in _ports(services[host]):
+        yield Finding(f"{who} is given port {parts.port} of Service `{host}`, which has {_ports(services[host])}")
+
+
+def agents_apart(context: ProofContext) -> Iterator[Finding]:
+    placements = [
+        placed
+        for release in context.releases
+        for placed in agent_placements(release.manifest, release.name, release.role)
+    ]
+    for one, other in combinations(placements, 2):
+        if one.release != other.release and not one.excludes(other):
+            yield Finding(f"nothing keeps `{one.name}` and `{other.name}` apart while a node changes its role")
+
+
+def cluster_agent_finds_a_node(context: ProofContext) -> Iterator[Finding]:
+    if not context.nodes:
+        raise Undecided("no node was read")
+    for release in context.releases:
+        for obj in release.cluster_agents():
+            pod = pod_spec(obj)
+            if schedulable(pod, context.nodes):
+                continue
+            settled = [_settled(node) for node in context.nodes]
+            if schedulable(pod, settled):
+                yield Remark(f"{obj.ref.name} waits until a node is free of cordons and taints that go by themselves")
+                continue
+            taints = sorted({show(t) for node in settled for t in node.taints if t.effect != "PreferNoSchedule"})
+            why = f"; taints: {names(taints)}" if taints else ""
+            tolerate = " ".join(f"--tolerate {taint}" for taint in taints[:1])
+            yield Finding(f"no node can take {obj.ref.name}{why}", f"ddhelm onboard {tolerate}" if tolerate else "")
+
+
+def _settled(node: Node) -> Node:
+    """The node as it will be once what goes by itself is gone, cordons included."""
+    return replace(node, taints=tuple(t for t in node.taints if not transient(t)), unschedulable=False)
+
+
+def _cluster_agent_variables(context: ProofContext) -> Iterator[tuple[ReleaseView, Mapping[str, Tree]]]:
+    for release in context.releases:
+        for obj in release.cluster_agents():
+            for container in pod_spec(obj).get("containers") or ():
+                if container.get("name") == "cluster-agent":
+                    yield release, environment(container)
+
+
+def _operators(release: ReleaseView) -> list[Object]:
+    return [
+        obj
+        for obj in release.manifest.of_kind("Deployment")
+        for container in pod_spec(obj).get("containers") or ()
+        if container.get("name") == _OPERATOR_CONTAINER
+    ]
+
+
+def _value(variables: Mapping[str, Tree], name: str) -> str:
+    return str(variables.get(name, {}).get("value") or "")
+
+
+def _leads_to(service: Object, worker: ReleaseView) -> bool:
+    chosen = get(service.body, ("spec", "selector")) or {}
+    for obj in worker.cluster_agents():
+        labels = get(pod_template(obj), ("metadata", "labels")) or {}
+        if chosen and all(labels.get(key) == value for key, value in chosen.items()):
+            return True
+    return False
+
+
+def _ports(service: Object) -> list[int]:
+    return [int(port["port"]) for port in get(service.body, ("spec", "ports")) or () if "port" in port]
+
+
+CLAIMS = (
+    Claim(
+        "no-shared-object",
+        "no object belongs to two releases",
+        Severity.FATAL,
+        "turn it off in one of them: `--control-plane-set KEY=false`; chart 3.146.4 to 3.147.0 cannot be used",
+        "shared-object",
+        no_shared_object,
+    ),
+    Claim(
+        "no-duplicate",
+        "no object stands twice in one release",
+        Severity.FATAL,
+        "the chart or the values name two things alike; ddhelm values ROLE shows what helm is sent",
+        "duplicate-object",
+        no_duplicate,
+    ),
+    Claim(
+        "agents-rendered",
+        "every release has a DaemonSet of agents",
+        Severity.FATAL,
+        "the chart leaves it out without a word when no API key is named, or with `agents.enabled: false`",
+        "no-daemonset",
+        agents_rendered,
+    ),
+    Claim(
+        "one-cluster-agent",
+        "there is exactly one Cluster Agent",
+        Severity.FATAL,
+        "it belongs to the worker release; take `clusterAgent` and `existingClusterAgent` out of your values",
+        "one-cluster-agent",
+        one_cluster_agent,
+    ),
+    Claim(
+        "one-webhook",
+        "one admission controller owns the webhook",
+        Severity.FATAL,
+        "--control-plane-set clusterAgent.admissionController.enabled=false",
+        "one-webhook",
+        one_webhook,
+    ),
+    Claim(
+        "one-set-of-crds",
+        "CRDs and the operator belong to one release at most",
+        Severity.FATAL,
+        "--control-plane-set datadog.operator.enabled=false",
+        "one-set-of-crds",
+        one_set_of_crds,
+    ),
+    Claim(
+        "crds-stay",
+        "no CRD is deleted together with its objects",
+        Severity.FATAL,
+        "keep them: `operator.datadogCRDs.keepCrds: true` in an upgrade before; or insist with --delete-crds",
+        "crds-lost",
+        crds_stay,
+    ),
+    Claim(
+        "one-token",
+        "agents and Cluster Agent read the same token",
+        Severity.FATAL,
+        "take `clusterAgent.token*` and `existingClusterAgent.tokenSecretName` out of your values",
+        "one-token",
+        one_token,
+    ),
+    Claim(
+        "cluster-agent-joined",
+        "all agents are told where the worker release's Cluster Agent is",
+        Severity.FATAL,
+        "take `existingClusterAgent` and DD_CLUSTER_AGENT_URL out of your values",
+        "cluster-agent-not-joined",
+        joined,
+    ),
+    Claim(
+        "agents-apart",
+        "no node runs two agents while it changes its role",
+        Severity.WARNING,
+        "take `agents.affinity` out of your values, or repeat ddhelm's podAntiAffinity there",
+        "agents-apart",
+        agents_apart,
+    ),
+    Claim(
+        "cluster-agent-finds-a-node",
+        "some node can take the Cluster Agent",
+        Severity.FATAL,
+        'give it tolerations: --worker-set-json \'clusterAgent.tolerations=[{"operator":"Exists"}]\'',
+        "cluster-agent-no-node",
+        cluster_agent_finds_a_node,
+    ),
+)

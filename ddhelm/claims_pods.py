@@ -1,0 +1,271 @@
+"""Claims on what the pods need: Secrets with their keys, files that check configurations name, and being let in."""
+
+import re
+from collections.abc import Iterator, Mapping
+from posixpath import normpath
+from typing import Any
+
+from ddhelm import goyaml
+from ddhelm.claim import (
+    Claim,
+    Finding,
+    ProofContext,
+    ReleaseView,
+    Remark,
+    Severity,
+    Undecided,
+    containers,
+    pod_spec,
+    pod_template,
+)
+from ddhelm.manifest import Object
+from ddhelm.podsecurity import LABEL, level_of, violations
+from ddhelm.tree import Tree, get
+
+PATH_KEYS = (
+    "tls_ca_cert", "tls_cert", "tls_private_key", "ssl_ca_cert", "ssl_cert", "ssl_private_key", "bearer_token_path",
+)  # fmt: skip
+"""Keys of check instances that name files (datadog_checks_base, HTTP and OpenMetrics options)."""
+
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_ACCOUNT_FILES = frozenset({"token", "ca.crt", "namespace"})
+# Where distributions keep the keys of the control plane (their documentation and sources; datadog distribution layers).
+_KEY_FOLDERS = (
+    "/etc/kubernetes",
+    "/etc/kubernetes/pki",
+    "/srv/kubernetes",
+    "/var/lib/rancher/rke2/server/tls",
+    "/var/lib/rancher/k3s/server/tls",
+    "/var/lib/k0s/pki",
+    "/var/snap/microk8s/current/certs",
+    "/var/snap/microk8s/current/credentials",
+    "/system/secrets",
+    "/etc/ssl/etcd",
+    "/etc/etcd",
+    "/var/lib/minikube/certs",
+)
+_CA_KEY = re.compile(r"(^|/)(ca|sa|[\w-]*-ca|service-account|service\.current|service)\.key$")
+_WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet", "Job")
+
+
+def secrets_exist(context: ProofContext) -> Iterator[Finding]:
+    if context.live.secrets is None and not context.missing_namespace:
+        raise Undecided("the Secrets of the namespace were not read")
+    known = {name: set(keys) for name, keys in (context.live.secrets or {}).items()}
+    for name, keys in context.writes.items():
+        if keys:
+            known.setdefault(name, set()).update(keys)
+    for release in context.releases:
+        for obj in release.manifest.of_kind("Secret"):
+            data = {**(obj.body.get("data") or {}), **(obj.body.get("stringData") or {})}
+            known.setdefault(obj.ref.name, set()).update(data)
+    missing: dict[tuple[str, str], list[str]] = {}
+    for release in context.releases:
+        for obj in release.manifest.of_kind(*_WORKLOADS):
+            for name, key in _named_secrets(pod_spec(obj)):
+                if name not in known or (key and key not in known[name]):
+                    missing.setdefault((name, key), []).append(str(obj.ref))
+    for (name, key), users in missing.items():
+        who = ", ".join(dict.fromkeys(users))
+        what = f"Secret `{name}`" if name not in known else f"key `{key}` of Secret `{name}`"
+        yield Finding(f"{what} is not there; {who} needs it", f"kubectl -n {context.namespace} describe secret {name}")
+
+
+def _named_secrets(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Secret and key (empty: the whole Secret) that a pod cannot start without."""
+    for container in containers(pod):
+        for item in container.get("env") or ():
+            yield from _reference(get(item, ("valueFrom", "secretKeyRef")))
+        for item in container.get("envFrom") or ():
+            yield from _reference(item.get("secretRef"))
+    for volume in pod.get("volumes") or ():
+        sources = [volume.get("secret"), *(s.get("secret") for s in get(volume, ("projected", "sources")) or ())]
+        for source in sources:
+            if source and not source.get("optional"):
+                name = str(source.get("secretName") or source.get("name"))
+                keys = [str(item.get("key")) for item in source.get("items") or ()] or [""]
+                yield from ((name, key) for key in keys)
+
+
+def _reference(reference: Tree | None) -> Iterator[tuple[str, str]]:
+    if reference and not reference.get("optional"):
+        yield str(reference.get("name")), str(reference.get("key") or "")
+
+
+def check_files_readable(context: ProofContext) -> Iterator[Finding]:
+    for release in context.releases:
+        for agent in release.agents():
+            for file, path in _named_paths(release, agent):
+                if isinstance(path, Finding):
+                    yield path
+                elif problem := _not_covered(agent, path, context, release):
+                    yield Finding(f"`{file}` of `{release.name}` names `{path}`: {problem}")
+
+
+def host_files(context: ProofContext) -> Iterator[Finding]:
+    for release in context.releases:
+        for agent in release.agents():
+            seen = set()
+            for file, path in _named_paths(release, agent):
+                mounted = None if isinstance(path, Finding) else _mount(agent, str(path))
+                if mounted is None or "hostPath" not in mounted[1] or path in seen:
+                    continue
+                seen.add(path)
+                mount, volume = mounted
+                host, kind = str(volume["hostPath"].get("path")), str(volume["hostPath"].get("type") or "")
+                if normpath(str(mount.get("mountPath"))) != path:
+                    yield Finding(f"`{file}` reads `{path}` from a whole folder of the host, `{host}`")
+                elif kind not in {"File", "Socket", "CharDevice"}:
+                    yield Finding(
+                        f"`{host}` is mounted with type `{kind}`: where there is no such file, a folder is made"
+                    )
+                else:
+                    yield Remark(f"`{host}` on the nodes of `{release.name}`: unverified")
+
+
+def no_key_folder(context: ProofContext) -> Iterator[Finding]:
+    for release in context.releases:
+        for obj in release.manifest.of_kind(*_WORKLOADS):
+            for volume in pod_spec(obj).get("volumes") or ():
+                host = normpath(str(get(volume, ("hostPath", "path")) or "/"))
+                if host == "/":
+                    continue
+                single = get(volume, ("hostPath", "type")) in {"File", "Socket"}
+                if not single and any(host == f or host.startswith(f"{f}/") for f in _KEY_FOLDERS):
+                    yield Finding(f"{obj.ref} mounts the folder `{host}` of the host, with the keys in it")
+                if single and _CA_KEY.search(host):
+                    yield Finding(f"{obj.ref} mounts `{host}`, with which anybody can be signed into the cluster")
+
+
+def pods_admitted(context: ProofContext) -> Iterator[Finding]:
+    labels = context.live.namespace_labels
+    if labels is None:
+        if context.missing_namespace:
+            return
+        raise Undecided(f"the labels of namespace `{context.namespace}` were not read")
+    kind = Remark if context.label_namespace else Finding
+    level = level_of(labels)
+    for release in context.releases:
+        for obj in release.manifest.of_kind(*_WORKLOADS):
+            found = violations(pod_template(obj), level)
+            if found:
+                yield kind(f"`{level}` forbids the pods of {obj.ref}: {', '.join(found)}")
+
+
+def _named_paths(release: ReleaseView, agent: Object) -> Iterator[tuple[str, str | Finding]]:
+    """Each path that a check file of the agent's pods names, with the file; a Finding for a file that is no YAML."""
+    volumes = {get(volume, ("configMap", "name")) for volume in pod_spec(agent).get("volumes") or ()}
+    for obj in release.manifest.of_kind("ConfigMap"):
+        if obj.ref.name not in volumes:
+            continue
+        # Unmasked, because a mask is no YAML; only paths leave this function.
+        for file, text in (obj.unmasked().get("data") or {}).items():
+            if not isinstance(text, str) or not str(file).endswith((".yaml", ".yml")) or "instances" not in text:
+                continue
+            try:
+                tree = goyaml.load(text)
+            except goyaml.YamlError as error:
+                problem = f"`{file}` of `{release.name}` is no YAML: line {error.line}: {error.problem}"
+                yield str(file), Finding(problem)
+                continue
+            for instance in (get(tree, ("instances",)) or ()) if isinstance(tree, dict) else ():
+                for key in PATH_KEYS:
+                    value = instance.get(key) if isinstance(instance, dict) else None
+                    if isinstance(value, str) and value and "%%" not in value:
+                        yield str(file), normpath(value)
+
+
+def _not_covered(agent: Object, path: str, context: ProofContext, release: ReleaseView) -> str:
+    """Why a path is not in the agent's container, or nothing."""
+    folder, _, name = path.rpartition("/")
+    if folder == _ACCOUNT and name in _ACCOUNT_FILES:
+        off = pod_spec(agent).get("automountServiceAccountToken") is False
+        return "the pod mounts no service account token" if off and _mount(agent, path) is None else ""
+    mounted = _mount(agent, path)
+    if mounted is None:
+        return "no volume is mounted there"
+    mount, volume = mounted
+    below = path.removeprefix(normpath(str(mount.get("mountPath")))).strip("/")
+    inside = "/".join(part for part in (str(mount.get("subPath") or ""), below) if part)
+    if "hostPath" in volume:
+        return ""
+    for source, kind in ((volume.get("secret"), "Secret"), (volume.get("configMap"), "ConfigMap")):
+        if source is not None:
+            return _not_in_source(source, kind, inside, context, release)
+    if "projected" in volume or "csi" in volume or "persistentVolumeClaim" in volume:
+        return ""
+    return "the volume mounted there is empty at start"
+
+
+def _not_in_source(source: Tree, kind: str, inside: str, context: ProofContext, release: ReleaseView) -> str:
+    name = str(source.get("secretName") or source.get("name"))
+    items = source.get("items")
+    if items:
+        files = {str(item.get("path")) for item in items}
+        return "" if inside in files else f"{kind} `{name}` is mounted there without `{inside}`"
+    if kind == "Secret":
+        keys = (context.live.secrets or {}).get(name)
+        return f"Secret `{name}` has no key `{inside}`" if keys is not None and inside not in keys else ""
+    maps = [obj for obj in release.manifest.of_kind("ConfigMap") if obj.ref.name == name]
+    missing = maps and inside not in (maps[0].body.get("data") or {})
+    return f"ConfigMap `{name}` has no key `{inside}`" if missing else ""
+
+
+def _mount(agent: Object, path: str) -> tuple[Tree, Tree] | None:
+    """The mount of the agent's container that holds a path (the longest one), and its volume."""
+    pod = pod_spec(agent)
+    volumes = {volume.get("name"): volume for volume in pod.get("volumes") or ()}
+    best: tuple[Tree, Tree] | None = None
+    for container in pod.get("containers") or ():
+        if container.get("name") != "agent":
+            continue
+        for mount in container.get("volumeMounts") or ():
+            at = normpath(str(mount.get("mountPath")))
+            holds = path == at or path.startswith(f"{at}/")
+            if holds and mount.get("name") in volumes and (best is None or len(at) > len(best[0]["mountPath"])):
+                best = (mount, volumes[mount.get("name")])
+    return best
+
+
+CLAIMS = (
+    Claim(
+        "secrets-exist",
+        "every Secret that a pod names is there, with the key",
+        Severity.FATAL,
+        "kubectl create secret, or name another one with --api-key-secret",
+        "secret-missing",
+        secrets_exist,
+    ),
+    Claim(
+        "check-files-readable",
+        "every file that a check names is mounted into the agent",
+        Severity.FATAL,
+        "mount it: `agents.volumes` and `agents.volumeMounts`, single file, hostPath with `type: File`",
+        "check-file-not-mounted",
+        check_files_readable,
+    ),
+    Claim(
+        "host-files-are-files",
+        "host files are mounted one by one, as files",
+        Severity.FATAL,
+        "mount the single file, with `hostPath.type: File`",
+        "host-file-type",
+        host_files,
+    ),
+    Claim(
+        "no-key-folder",
+        "no folder with the control plane's keys is mounted",
+        Severity.FATAL,
+        "mount the single files that a check reads, with `hostPath.type: File`",
+        "key-folder-mounted",
+        no_key_folder,
+    ),
+    Claim(
+        "pods-admitted",
+        "the namespace's pod security level lets the pods in",
+        Severity.FATAL,
+        f"--label-namespace, or by hand: kubectl label namespace NAMESPACE --overwrite {LABEL}=privileged",
+        "pod-security",
+        pods_admitted,
+    ),
+)

@@ -1,0 +1,92 @@
+"""The proof: every claim on the pair, run on one context, each with its verdict.
+
+Nothing is written to a cluster while a fatal claim is broken. A claim can be skipped by name; one that could not be
+decided says what was not read, and neither stops anything nor counts as proven.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from ddhelm import claims_cluster, claims_nodes, claims_pair, claims_pods
+from ddhelm.claim import (
+    Claim,
+    ForeignAgent,
+    LiveObject,
+    LiveState,
+    LiveWebhook,
+    ProofContext,
+    ReleaseView,
+    Remark,
+    Severity,
+    Undecided,
+)
+from ddhelm.errors import ConfigError
+
+__all__ = [
+    "CLAIMS", "Claim", "ForeignAgent", "LiveObject", "LiveState", "LiveWebhook", "ProofContext", "ReleaseView",
+    "Result", "Severity", "broken", "run",
+]  # fmt: skip
+
+CLAIMS = (*claims_pair.CLAIMS, *claims_nodes.CLAIMS, *claims_pods.CLAIMS, *claims_cluster.CLAIMS)
+_STRICT = "no-node-without-agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A claim's verdict. ``ok``: nothing speaks against it; ``details`` may still hold remarks.
+
+    ``unknown``: why it could not be decided, else empty. ``hints``: what to type about the findings, each once.
+    """
+
+    claim: Claim
+    ok: bool
+    details: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    skipped: bool = False
+    unknown: str = ""
+
+
+def run(context: ProofContext, skip: Collection[str] = ()) -> tuple[Result, ...]:
+    """Every claim with its verdict, in the order of ``CLAIMS``.
+
+    With ``require_coverage`` an uncovered node is fatal. Raises ConfigError (anchor `unknown-check`) for a name in
+    ``skip`` that is no claim's.
+    """
+    _known(skip)
+    return tuple(
+        Result(claim, True, skipped=True) if claim.name in skip else _prove(claim, context) for claim in CLAIMS
+    )
+
+
+def broken(results: Iterable[Result]) -> tuple[Result, ...]:
+    """The fatal claims that do not hold."""
+    return tuple(result for result in results if not result.ok and result.claim.severity is Severity.FATAL)
+
+
+def _prove(claim: Claim, context: ProofContext) -> Result:
+    if claim.name == _STRICT and context.require_coverage:
+        claim = replace(claim, severity=Severity.FATAL)
+    try:
+        findings = list(claim.function(context))
+    except Undecided as error:
+        return Result(claim, True, unknown=str(error))
+    against = [finding for finding in findings if not isinstance(finding, Remark)]
+    return Result(
+        claim,
+        not against,
+        details=tuple(finding.text for finding in [*against, *(f for f in findings if isinstance(f, Remark))]),
+        hints=tuple(dict.fromkeys(finding.hint for finding in against if finding.hint)),
+    )
+
+
+def _known(skip: Collection[str]) -> None:
+    names = [claim.name for claim in CLAIMS]
+    unknown = [name for name in skip if name not in names]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=1)
+        raise ConfigError(
+            f"there is no check `{unknown[0]}`" + (f"; did you mean `{near[0]}`?" if near else ""),
+            hint="ddhelm check --list",
+            anchor="unknown-check",
+        )
