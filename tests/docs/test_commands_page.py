@@ -79,5 +79,5 @@ def test_flags_in_running_text_are_flags_of_ddhelm_or_of_a_tool_on_the_list() ->
     for found in every_page():
         for words in re.findall(r"`(ddhelm [^`]+)`", found.prose):
             assert not problem(Command(words, 0)), f"{found.name}: {words}"
-        named |= set(re.findall(r"--[a-z-]+", found.prose))
+        named |= set(re.findall(r"`(--[a-z-]+)", found.prose))
     assert named - ours == set(OTHERS)
