@@ -205,9 +205,10 @@ class _Reader:
             body = document[start:].rstrip()
             if not body:
                 continue
+            body += "\n"  # without it a block scalar at the end of the document would lose its last line break
             found = _SOURCE.search(document, 0, start)
             source = found[1] if found else ""
-            ref = self.scan(body + "\n")
+            ref = self.scan(body)
             if ref is not None:
                 yield Object(ref, self.masker, text=body, source=source)
             elif tree := _tree(body, source):

@@ -1,0 +1,5 @@
+"""``python -m ddhelm``."""
+
+from ddhelm.cli import main
+
+main()

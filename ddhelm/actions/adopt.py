@@ -1,0 +1,98 @@
+"""A release that ddhelm did not write: its hand-made values become the user's layer, minus what ddhelm must own.
+
+Without those exceptions the pair cannot hold: two Cluster Agents, agents on each other's nodes, keys in the release
+history. Each is listed before anything is confirmed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ddhelm import tree
+from ddhelm.release import Role
+
+_BOTH: tuple[tree.Path, ...] = (
+    ("datadog", "apiKey"),
+    ("datadog", "appKey"),
+    ("datadog", "apiKeyExistingSecret"),
+    ("datadog", "appKeyExistingSecret"),
+    ("clusterAgent", "token"),
+    ("clusterAgent", "tokenExistingSecret"),
+    ("existingClusterAgent",),
+    ("agents", "affinity", "nodeAffinity"),
+    ("datadog", "operator", "enabled"),
+    ("operator", "datadogCRDs", "keepCrds"),
+)
+OWNED: Mapping[Role, tuple[tree.Path, ...]] = {
+    Role.WORKER: (*_BOTH, ("clusterAgent", "enabled")),
+    Role.CONTROL_PLANE: (
+        *_BOTH,
+        ("clusterAgent",),
+        ("clusterChecksRunner", "enabled"),
+        ("agents", "useHostNetwork"),
+        ("agents", "tolerations"),
+        ("agents", "nodeSelector"),
+        ("datadog", "kubeStateMetricsEnabled"),
+        ("datadog", "kubeStateMetricsCore"),
+        ("datadog", "confd", "etcd.yaml"),
+        ("datadog", "confd", "kube_apiserver_metrics.yaml"),
+        ("datadog", "confd", "kube_scheduler.yaml"),
+        ("datadog", "confd", "kube_controller_manager.yaml"),
+    ),
+}
+"""Keys whose hand-made value would break the pair, per role (reasons: docs, "how ddhelm decides")."""
+
+_SECRET: Mapping[tree.Path, str] = {
+    ("datadog", "apiKey"): "api-key",
+    ("datadog", "appKey"): "app-key",
+    ("clusterAgent", "token"): "token",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """``user`` is the layer that stays, ``dropped`` what ddhelm sets itself, ``keys`` the secret texts found there.
+
+    ``keys`` maps `api-key`, `app-key`, `token` to their text; it is written to the Secret and nowhere else.
+    """
+
+    user: tree.Tree
+    dropped: tuple[tree.Path, ...]
+    keys: Mapping[str, str]
+
+
+def adopt(config: tree.Tree, role: Role) -> Adopted:
+    """Split the user-supplied values of a hand-made release into what stays and what ddhelm must own."""
+    user = config
+    dropped: list[tree.Path] = []
+    keys: dict[str, str] = {}
+    for path in OWNED[role]:
+        value = tree.get(config, path)
+        if value is None:
+            continue
+        user = tree.drop(user, path)
+        dropped.append(path)
+    for path, key in _SECRET.items():
+        value = tree.get(config, path)
+        if isinstance(value, str) and value:
+            keys[key] = value
+    return Adopted(_without_emptied(user, config), tuple(dropped), keys)
+
+
+def notice(release: str, dropped: tuple[tree.Path, ...]) -> str:
+    """The sentence that tells what of a hand-made release is not kept; empty where all is."""
+    if not dropped:
+        return f"release `{release}` was made without ddhelm: its values become your layer"
+    names = ", ".join(f"`{tree.show(path)}`" for path in dropped)
+    return (
+        f"release `{release}` was made without ddhelm: its values become your layer, except {names}, which ddhelm sets"
+    )
+
+
+def _without_emptied(values: tree.Tree, original: tree.Tree) -> tree.Tree:
+    """The tree without the maps that dropping keys has emptied; those that were empty before stay."""
+    kept = {}
+    for key, value in values.items():
+        inner = _without_emptied(value, original[key]) if isinstance(value, dict) else value
+        if inner != {} or original[key] == {}:
+            kept[key] = inner
+    return kept

@@ -1,0 +1,77 @@
+"""Other Datadog agents in the cluster: DaemonSets with an agent image and DatadogAgent objects that are not ours."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ddhelm.claim import ForeignAgent
+from ddhelm.tree import Tree
+
+DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
+DATADOG_AGENTS = "/apis/datadoghq.com/v2alpha1/datadogagents"
+
+_AGENT_NAME = re.compile(r"(docker-dd-)?agent(-[a-z0-9]+)?")
+
+
+def foreign_agents(
+    daemonsets: Tree | None, datadog_agents: Tree | None, namespace: str, ours: Collection[str]
+) -> tuple[ForeignAgent, ...]:
+    """Agents that are not of our releases ``ours`` in ``namespace``.
+
+    ``daemonsets`` and ``datadog_agents`` are the API's list documents, None where there is none to read.
+    """
+    found = []
+    for item in (daemonsets or {}).get("items") or ():
+        metadata = item.get("metadata") or {}
+        if not _runs_agent(item) or _is_ours(metadata, namespace, ours):
+            continue
+        nodes = int((item.get("status") or {}).get("desiredNumberScheduled") or 0)
+        found.append(
+            ForeignAgent("DaemonSet", str(metadata.get("name")), str(metadata.get("namespace")), owner(metadata), nodes)
+        )
+    for item in (datadog_agents or {}).get("items") or ():
+        metadata = item.get("metadata") or {}
+        found.append(
+            ForeignAgent("DatadogAgent", str(metadata.get("name")), str(metadata.get("namespace")), owner(metadata), 0)
+        )
+    return tuple(found)
+
+
+def owner(metadata: Mapping[str, Any]) -> str:
+    """Who manages an object, in words: a Helm release, Argo CD, Flux, another object, or nobody known."""
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    for reference in metadata.get("ownerReferences") or ():
+        return f"{reference.get('kind')} `{reference.get('name')}`"
+    if "argocd.argoproj.io/tracking-id" in annotations or "argocd.argoproj.io/instance" in labels:
+        instance = labels.get("argocd.argoproj.io/instance") or str(annotations.get("argocd.argoproj.io/tracking-id"))
+        return f"Argo CD application `{instance.split(':')[0]}`"
+    for label, kind in (
+        ("helm.toolkit.fluxcd.io/name", "HelmRelease"),
+        ("kustomize.toolkit.fluxcd.io/name", "Kustomization"),
+    ):
+        if label in labels:
+            return f"Flux {kind} `{labels[label]}`"
+    if release := annotations.get("meta.helm.sh/release-name"):
+        return f"Helm release `{release}` in namespace `{annotations.get('meta.helm.sh/release-namespace')}`"
+    return "nobody known"
+
+
+def _runs_agent(daemonset: Mapping[str, Any]) -> bool:
+    pod = ((daemonset.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return any(is_agent_image(str(container.get("image") or "")) for container in pod.get("containers") or ())
+
+
+def is_agent_image(image: str) -> bool:
+    """Whether an image is the node agent's, from any of Datadog's registries or a mirror that kept `datadog` in it."""
+    path = image.split("@", maxsplit=1)[0]
+    name = path.rsplit("/", 1)[-1].split(":")[0]
+    return "datadog" in path and _AGENT_NAME.fullmatch(name) is not None
+
+
+def _is_ours(metadata: Mapping[str, Any], namespace: str, ours: Collection[str]) -> bool:
+    annotations = metadata.get("annotations") or {}
+    return (
+        metadata.get("namespace") == namespace
+        and annotations.get("meta.helm.sh/release-name") in ours
+        and annotations.get("meta.helm.sh/release-namespace") == namespace
+    )

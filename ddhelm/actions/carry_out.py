@@ -1,0 +1,314 @@
+"""Does what a plan says, in its order, and tells what happened; the only writer of releases.
+
+Namespace, lock, full forecast, Secret, then helm step by step, then both roll-outs are watched. Helm runs without
+``--wait`` and without its own rollback: it would wait for ten minutes without a word and then roll back to the
+revision before, whatever its state. A release that fails or stalls is rolled back to the revision recorded before.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ddhelm.actions import live, lock, look, watch
+from ddhelm.actions.keys import Key
+from ddhelm.actions.prepare import Prepared, Request
+from ddhelm.actions.session import Observer, Session, silent
+from ddhelm.actions.watch import Watched
+from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, PreflightFailed, ReleaseError
+from ddhelm.plan import Deployed, Step, StepKind
+from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
+from ddhelm.rollout import Stalled
+
+HELM_TIMEOUT = 300
+"""Seconds that one helm call may take; it does not wait for pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step begins."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A step ended well; ``revision`` is the one that it made, ``seconds`` what helm took."""
+
+    step: Step
+    revision: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """Something outside of the releases was written: `namespace`, `Secret` …"""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A line of helm's that means something."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened. ``undone`` names releases that were rolled back; ``failure`` is None where all went well."""
+
+    done: tuple[StepDone, ...] = ()
+    wrote: tuple[str, ...] = ()
+    watched: Watched | None = None
+    undone: Mapping[str, int] = field(default_factory=dict)
+    failure: DdhelmError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a plan is carried out; times in seconds, ``timeout`` None for the default by number of nodes."""
+
+    timeout: float | None = None
+    lock_timeout: float = 0
+    rollback: bool = True
+    clock: watch.Clock = watch.SYSTEM
+    now: Callable[[], float] = time.time
+
+
+def carry_out(
+    session: Session,
+    prepared: Prepared,
+    request: Request,
+    keys: Mapping[str, Key],
+    how: How = How(),
+    observer: Observer = silent,
+) -> Outcome:
+    """Carry a plan out; ``keys`` holds the secret texts for ``plan.writes``.
+
+    Raises before the first write where the cluster is another one, the lock is held, or the forecast finds something;
+    afterwards failures are told by the outcome, which also says what was done before.
+    """
+    wrote: list[str] = []
+    _same_cluster(session, prepared)
+    _namespace(session, prepared, wrote, observer)
+    try:
+        with lock.held(
+            session.kubectl, session.access.namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout
+        ) as lease:
+            if prepared.plan.creates_namespace:
+                _forecast(session, prepared, wrote)
+            _secret(session, keys, wrote, observer)
+            return _steps(session, prepared, request, how, observer, lease, wrote)
+    except Interrupted as error:
+        details = (*error.details, *_left(wrote))
+        raise Interrupted(error.message, hint="ddhelm status", anchor="interrupted", details=details) from None
+
+
+def _same_cluster(session: Session, prepared: Prepared) -> None:
+    planned = prepared.cluster.facts.uid
+    found = session.kubectl.tree("/api/v1/namespaces/kube-system")
+    uid = ((found or {}).get("metadata") or {}).get("uid")
+    if planned is not None and uid != planned:
+        raise PlanStale(
+            f"context `{session.access.context}` leads to another cluster than a moment ago "
+            f"(kube-system UID `{uid}` instead of `{planned}`)",
+            hint="run it again and read the plan",
+            anchor="another-cluster",
+        )
+
+
+def _namespace(session: Session, prepared: Prepared, wrote: list[str], observer: Observer) -> None:
+    name = session.access.namespace
+    if prepared.plan.creates_namespace:
+        labels = {CREATED_BY_LABEL: "ddhelm", "pod-security.kubernetes.io/enforce": "privileged"}
+        session.kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        wrote.append(f"namespace `{name}` was made")
+    elif prepared.plan.labels_namespace:
+        session.kubectl.label("namespace", name, prepared.plan.labels_namespace, namespace="")
+        wrote.append(f"namespace `{name}` was labelled `pod-security.kubernetes.io/enforce=privileged`")
+    else:
+        return
+    observer(Wrote(wrote[-1]))
+
+
+def _forecast(session: Session, prepared: Prepared, wrote: Sequence[str]) -> None:
+    """Ask the API server about every object, now that the namespace exists; raises PreflightFailed on a finding."""
+    manifests = {one.release.name: one.manifest for one in prepared.desired}
+    found = live.read(session.kubectl, manifests, session.access.namespace, session.masker, namespaced=True)
+    if found.refusals:
+        raise PreflightFailed(
+            f"the API server would refuse {len(found.refusals)} objects; no release was touched",
+            hint="ddhelm check",
+            anchor="forecast-refused",
+            details=[*live.unforeseen(found.refusals), *_left(wrote)],
+        )
+
+
+def _secret(session: Session, keys: Mapping[str, Key], wrote: list[str], observer: Observer) -> None:
+    if not keys:
+        return
+    session.kubectl.write_secret(
+        SECRET,
+        {name: key.reveal() for name, key in keys.items()},
+        labels={"app.kubernetes.io/managed-by": "ddhelm"},
+    )
+    wrote.append(f"Secret `{SECRET}` was given {', '.join(f'`{name}`' for name in keys)}")
+    observer(Wrote(wrote[-1]))
+
+
+def _steps(
+    session: Session,
+    prepared: Prepared,
+    request: Request,
+    how: How,
+    observer: Observer,
+    lease: lock.Lock,
+    wrote: Sequence[str],
+) -> Outcome:
+    outcome = Outcome(wrote=tuple(wrote))
+    manifests = {one.release.name: one.manifest for one in prepared.desired}
+    targets = look.targets(manifests)
+    since = look.baseline(session.kubectl, targets)
+    for step in prepared.plan.steps:
+        if step.kind is StepKind.NOTHING:
+            continue
+        observer(StepStarted(step))
+        begun = how.now()
+        try:
+            lease.renew()
+            _run(session, prepared, request, step, observer)
+        except (ReleaseError, ClusterError) as error:
+            return _undo(session, prepared, [step.release.name], replace(outcome, failure=error), how, observer)
+        done = StepDone(step, _revision(session, step.release), how.now() - begun)
+        observer(done)
+        outcome = replace(outcome, done=(*outcome.done, done))
+
+    def watching(event: object) -> None:
+        lease.renew()
+        observer(event)
+
+    watched = watch.watch(
+        session.kubectl,
+        targets,
+        deadlines=watch.Deadlines(how.timeout),
+        observer=watching,
+        clock=how.clock,
+        since=since,
+        checks=_checks(prepared),
+    )
+    outcome = replace(outcome, watched=watched)
+    if watched.ok:
+        return outcome
+    touched = {done.step.release.name for done in outcome.done}
+    stalled = [name for name in _stalled(watched, targets) if name in touched]
+    return _undo(session, prepared, stalled, replace(outcome, failure=watched.failure()), how, observer)
+
+
+def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...]:
+    """The releases to blame: of the workloads with a cause, or, where time ran out, of all that are behind."""
+    progress = watched.progress
+    late = {each.name for each in watched.workloads if not each.settled}
+    if isinstance(progress, Stalled) and not progress.timed_out:
+        late = {cause.workload for cause in progress.causes} or late
+    return tuple(dict.fromkeys(target.release for target in targets if target.name in late))
+
+
+def _run(session: Session, prepared: Prepared, request: Request, step: Step, observer: Observer) -> None:
+    state = prepared.deployed.get(step.release.name)
+    server_side = session.helm.major >= 4 and (state is None or state.apply_method == "ssa")
+    force = server_side and state is not None and (request.force_conflicts or step.kind is StepKind.REPAIR)
+    if step.kind is StepKind.ROLLBACK:
+        assert step.target is not None
+        session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=server_side)
+    elif step.kind is StepKind.UNINSTALL:
+        session.helm.uninstall(step.release.name, timeout=HELM_TIMEOUT)
+    else:
+        assert step.values is not None
+        session.helm.upgrade(
+            step.release.name,
+            prepared.chart.path,
+            step.values,
+            timeout=HELM_TIMEOUT,
+            force_conflicts=force,
+            description=f"ddhelm {step.kind}",
+            on_warning=lambda line: observer(Warned(line)),
+        )
+
+
+def _undo(
+    session: Session,
+    prepared: Prepared,
+    names: Sequence[str],
+    outcome: Outcome,
+    how: How,
+    observer: Observer,
+) -> Outcome:
+    """Roll releases back to the revision recorded before; the rest is left, with the lines that would undo it."""
+    assert outcome.failure is not None
+    details: list[str] = []
+    undone: dict[str, int] = {}
+    for name in names:
+        before = prepared.deployed.get(name)
+        if before is None or before.base is None:
+            details.append(
+                f"release `{name}` is kept as it is (a first install): mend the cause and run `ddhelm onboard` again, "
+                f"or remove it with `ddhelm uninstall`"
+            )
+        elif not how.rollback:
+            details.append(f"release `{name}` is kept as it is (--no-rollback): helm rollback {_line(session, before)}")
+        elif (problem := _roll_back(session, before, observer)) is None:
+            undone[name] = before.base
+            details.append(f"release `{name}` was rolled back to revision {before.base}")
+        else:
+            details.append(
+                f"release `{name}` could not be rolled back ({problem.message}): helm rollback {_line(session, before)}"
+            )
+    for name in dict.fromkeys(done.step.release.name for done in outcome.done):
+        state = prepared.deployed.get(name)
+        if name not in names:
+            how_to = f"helm rollback {_line(session, state)}" if state and state.base else "ddhelm uninstall"
+            details.append(f"release `{name}` was changed and left as it is; to undo it: {how_to}")
+    failure = outcome.failure
+    told = type(failure)(
+        failure.message,
+        hint=failure.hint,
+        anchor=failure.anchor,
+        details=(*failure.details, *details),
+    )
+    return replace(outcome, undone=undone, failure=told)
+
+
+def _roll_back(session: Session, before: Deployed, observer: Observer) -> DdhelmError | None:
+    assert before.base is not None
+    name = before.release.name
+    observer(StepStarted(Step(StepKind.ROLLBACK, before.release, "it failed", target=before.base)))
+    try:
+        session.helm.rollback(
+            name,
+            before.base,
+            timeout=HELM_TIMEOUT,
+            force_conflicts=session.helm.major >= 4 and before.apply_method == "ssa",
+        )
+    except DdhelmError as error:
+        return error
+    return None
+
+
+def _line(session: Session, before: Deployed) -> str:
+    return " ".join(
+        [before.release.name, str(before.base), "--namespace", before.release.namespace, *session.access.helm_context()]
+    )
+
+
+def _revision(session: Session, release: Release) -> int | None:
+    rows = [row for row in session.kubectl.release_rows() if row.name == release.name]
+    return max((row.revision for row in rows), default=None)
+
+
+def _checks(prepared: Prepared) -> Mapping[str, str]:
+    """Host path to the check that needs it, so that a missing file can name the switch that drops the check."""
+    return {file.path: file.component for file in prepared.profile.host_files if file.component}
+
+
+def _left(wrote: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"done before: {line}" for line in wrote)

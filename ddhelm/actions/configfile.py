@@ -1,0 +1,102 @@
+"""``ddhelm.yaml``: the settings of the command line in a file, read only where ``--config`` names it.
+
+Keys are the flags without their dashes. Every problem of the file is reported at once, with its line.
+"""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ddhelm import settings
+from ddhelm.errors import ConfigError
+from ddhelm.goyaml import scalar
+
+TEXTS = ("site", "cluster-name", "distribution", "api-url", "chart", "api-key-secret", "app-key-secret")
+SWITCHES = ("logs", "processes", "apm", "apm-control-plane", "require-coverage", "allow-second-agent")
+LISTS = ("tolerate", "accept-uncovered", "drop-checks")
+_LIMIT = 1024 * 1024
+
+
+def read(name: str) -> dict[str, Any]:
+    """The settings of a file, by field name of ``Settings``; raises ConfigError with all problems, file and line."""
+    try:
+        with Path(name).expanduser().open("rb") as stream:
+            data = stream.read(_LIMIT + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"settings file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="settings-file"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"settings file `{name}` is no UTF-8 text", hint=f"file {name}", anchor="settings-file"
+        ) from None
+    if len(data) > _LIMIT:
+        raise ConfigError(f"settings file `{name}` is larger than 1 MiB", hint=f"ls -l {name}", anchor="settings-file")
+    return parse(name, text)
+
+
+def parse(name: str, text: str) -> dict[str, Any]:
+    """The settings of a file's text; see ``read``."""
+    try:
+        document = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise _wrong(name, [f"{name}:{at}: {error.problem or 'no YAML'}"]) from None
+    if document is None:
+        return {}
+    if not isinstance(document, yaml.MappingNode):
+        raise _wrong(name, [f"{name}:{document.start_mark.line + 1}: the file must be a map of settings"])
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, node in document.value:
+        line = f"{name}:{key.start_mark.line + 1}"
+        word = str(key.value)
+        if word not in TEXTS + SWITCHES + LISTS:
+            close = difflib.get_close_matches(word, TEXTS + SWITCHES + LISTS, n=1)
+            problems.append(
+                f"{line}: there is no setting `{word}`" + (f"; did you mean `{close[0]}`?" if close else "")
+            )
+            continue
+        if _field(word) in found:
+            problems.append(f"{line}: `{word}` stands twice")
+            continue
+        value, problem = _value(word, node)
+        if problem:
+            problems.append(f"{line}: {problem}")
+        found[_field(word)] = value
+    if problems:
+        raise _wrong(name, problems)
+    return found
+
+
+def _field(word: str) -> str:
+    return word.replace("-", "_")
+
+
+def _value(word: str, node: yaml.Node) -> tuple[Any, str]:
+    plain = scalar(node.value) if isinstance(node, yaml.ScalarNode) and not node.style else None
+    if word in SWITCHES:
+        return plain, "" if isinstance(plain, bool) else f"`{word}` must be true or false"
+    if word in LISTS:
+        if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+            return tuple(str(item.value) for item in node.value), ""
+        return (), f"`{word}` must be a list of texts"
+    if not isinstance(node, yaml.ScalarNode) or not node.value:
+        return None, f"`{word}` must be a text"
+    if word.endswith("-secret"):
+        return settings.SecretKey(node.value, word.removesuffix("-secret")), ""
+    return node.value, ""
+
+
+def _wrong(name: str, problems: Iterable[str]) -> ConfigError:
+    problems = list(problems)
+    return ConfigError(
+        problems[0] if len(problems) == 1 else f"settings file `{name}` has {len(problems)} problems",
+        hint="the settings are listed in docs/reference/settings.md",
+        anchor="settings-file",
+        details=problems if len(problems) > 1 else (),
+    )

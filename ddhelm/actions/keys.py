@@ -1,0 +1,152 @@
+"""Where the Datadog keys come from: file, standard input, environment, hidden prompt.
+
+A key is a ``Key``, a value that cannot be printed. It leaves this process in one way only: through the standard
+input of ``kubectl apply``, into a Kubernetes Secret.
+"""
+
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ddhelm.errors import ConfigError, UsageError
+
+TOKEN_LENGTH = 32
+"""Shortest token that the Cluster Agent and the agents accept (datadog-agent: ``authTokenMinimalLen``)."""
+
+_FILE_LIMIT = 4096
+
+
+class Hider(Protocol):
+    """What is told of each secret value, so that no output can contain it."""
+
+    def add(self, *values: str) -> None:
+        """Hide these values from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret text. ``origin`` may be shown; the text comes out by ``reveal`` alone."""
+
+    origin: str
+    _text: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """The secret itself, for the standard input of kubectl."""
+        return self._text
+
+    def __str__(self) -> str:
+        return f"key from {self.origin}"
+
+
+def read(
+    what: str,
+    *,
+    variable: str,
+    file: str | None,
+    hider: Hider,
+    environ: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> Key | None:
+    """The key from ``--…-key-file`` (``-``: ``stdin``), else from the environment variable; None where neither has one.
+
+    Raises ConfigError for a file that is missing, empty, too large, or whose content cannot be a key.
+    """
+    environ = os.environ if environ is None else environ
+    if file is not None:
+        origin = "standard input" if file == "-" else f"`{file}`"
+        text = (stdin if stdin is not None else sys.stdin.read(_FILE_LIMIT)) if file == "-" else _file(what, file)
+    elif environ.get(variable):
+        origin, text = f"`{variable}`", environ[variable]
+    else:
+        return None
+    text = text.strip()
+    hider.add(text)
+    return Key(origin, checked(what, text, origin))
+
+
+def checked(what: str, text: str, origin: str) -> str:
+    """``text`` if it can be a key at all: not empty, one line, no spaces; raises ConfigError without showing it."""
+    if not text:
+        raise ConfigError(
+            f"the {what} from {origin} is empty", hint=f"put the {what} alone into it", anchor="unusable-key"
+        )
+    if re.search(r"\s", text) or not text.isprintable() or not text.isascii():
+        raise ConfigError(
+            f"the {what} from {origin} has spaces, several lines or odd characters in it",
+            hint=f"the file must hold the {what} alone",
+            anchor="unusable-key",
+        )
+    return text
+
+
+def looks_wrong(what: str, key: Key) -> str:
+    """A warning where the key has not the form that Datadog's keys have (32 or 40 hexadecimal digits), else empty.
+
+    Datadog's own agents only warn too: the API is the judge (datadog-agent's scrubber, `[a-fA-F0-9]{32}`/`{40}`).
+    """
+    digits = 32 if what == "API key" else 40
+    if re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", key.reveal()):
+        return ""
+    return f"the {what} from {key.origin} is not {digits} hexadecimal digits, as Datadog's are; it is used as it is"
+
+
+def prompt(what: str, hider: Hider, ask: "Ask | None") -> Key:
+    """Ask for a key without echo; raises UsageError (64) where there is nobody to ask."""
+    option = "--api-key-file" if what == "API key" else "--app-key-file"
+    variable = "DD_API_KEY" if what == "API key" else "DD_APP_KEY"
+    if ask is None:
+        raise UsageError(
+            f"a Datadog {what} is needed and there is no terminal to ask for it",
+            hint=f"set {variable}, or give `{option} FILE` (`-` reads standard input)",
+            anchor="no-key",
+        )
+    text = ask(f"Datadog {what}").strip()
+    hider.add(text)
+    return Key("the prompt", checked(what, text, "the prompt"))
+
+
+class Ask(Protocol):
+    """Asks a person for a secret, without echo."""
+
+    def __call__(self, question: str) -> str:
+        """The answer."""
+
+
+def new_token(hider: Hider) -> Key:
+    """A fresh token for the Cluster Agent: letters and digits, twice as long as its shortest."""
+    text = secrets.token_hex(TOKEN_LENGTH)
+    hider.add(text)
+    return Key("a random source", text)
+
+
+def _file(what: str, name: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise ConfigError(
+                f"`{name}` is a folder, not a file with the {what}", hint="name the file", anchor="key-file"
+            )
+        with path.open("rb") as stream:
+            data = stream.read(_FILE_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"the {what} cannot be read from `{name}`: {error.strerror}",
+            hint=f"ls -l {name}",
+            anchor="key-file",
+        ) from None
+    if len(data) > _FILE_LIMIT:
+        raise ConfigError(
+            f"`{name}` is too large to hold the {what}", hint=f"it must hold the {what} alone", anchor="unusable-key"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"`{name}` is no text", hint=f"it must hold the {what} alone, as text", anchor="unusable-key"
+        ) from None

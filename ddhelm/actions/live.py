@@ -1,0 +1,140 @@
+"""What applying the desired objects would meet in the cluster: what is gone, altered, owned by others, refused.
+
+Two questions go to the API server at once: the objects as they stand, and the objects as a forced server-side apply
+would leave them (a dry run). Where the two differ, a field that the manifest sets has another value: the server's own
+defaults and spellings are the same on both sides and never show. Measured: with Helm's label and annotations added,
+forecast and live object are equal for all 25 objects of an untouched release (Helm 4.3 on Kubernetes 1.36).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ddhelm import tree
+from ddhelm.applying import Refusal
+from ddhelm.claim import LiveObject
+from ddhelm.kubectl import Kubectl
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
+from ddhelm.masking import Masker
+from ddhelm.plan import REPLICAS, Conflict, Live, LiveChange
+from ddhelm.workloads import Workload, workload
+
+MANAGER = "helm"
+_SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The live state for a plan (``live``), for the proofs (``objects``), and what the server refuses to apply."""
+
+    live: Live
+    objects: Mapping[Identity, LiveObject]
+    refusals: tuple[Refusal, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+
+
+def applied(obj: Object, release: str, namespace: str) -> tree.Tree:
+    """The object as Helm applies it: with its label and annotations, which are not in the rendered manifest."""
+    body = dict(obj.unmasked())
+    metadata = dict(body.get("metadata") or {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
+    metadata["annotations"] = {
+        **(metadata.get("annotations") or {}),
+        "meta.helm.sh/release-name": release,
+        "meta.helm.sh/release-namespace": namespace,
+    }
+    if obj.ref.namespace:
+        metadata["namespace"] = obj.ref.namespace
+    return {**body, "metadata": metadata}
+
+
+def read(
+    kubectl: Kubectl,
+    manifests: Mapping[str, Manifest],
+    namespace: str,
+    masker: Masker,
+    *,
+    namespaced: bool,
+    conflicts: bool = True,
+) -> Read:
+    """Read every object of the manifests (release name to manifest) live and as a forced apply would leave it.
+
+    ``namespaced`` is False while the namespace does not exist: then only cluster-scoped objects can be asked about.
+    ``conflicts`` is False where helm applies client-side, which knows none.
+    """
+    wanted = [
+        (obj, applied(obj, release, namespace))
+        for release, manifest in manifests.items()
+        for obj in manifest.objects.values()
+        if namespaced or not obj.ref.namespace
+    ]
+    if not wanted:
+        return Read(Live({}), {})
+    trees = [body for _, body in wanted]
+    found, result = kubectl.standing_and_forecast(trees, manager=MANAGER, conflicts=conflicts)
+    standing = from_objects([body for body in found if body is not None], namespace, masker).objects
+    forecast = from_objects(result.objects, namespace, masker).objects
+    refs = {obj.ref.identity: obj.ref for obj, _ in wanted}
+    scaled = {identity for identity, obj in standing.items() if _scaled(obj.body)}
+    changes = {
+        identity: change
+        for identity, ref in refs.items()
+        if (change := _difference(ref, standing.get(identity), forecast.get(identity), identity in scaled)) is not None
+    }
+    met = tuple(
+        Conflict(refs[conflict.object], field, conflict.manager)
+        for conflict in result.conflicts
+        if conflict.object in refs
+        for field in conflict.fields
+        if not (conflict.object in scaled and field == ".spec.replicas")
+    )
+    return Read(
+        Live(changes, met),
+        {identity: live_object(obj) for identity, obj in standing.items()},
+        tuple(result.refusals),
+        tuple(workload(obj.body) for obj in standing.values() if obj.ref.kind in {"DaemonSet", "Deployment"}),
+    )
+
+
+def live_object(obj: Object) -> LiveObject:
+    """What the proofs want to know of one live object: labels, annotations, owners, managers, selector."""
+    metadata: Mapping[str, Any] = obj.body.get("metadata") or {}
+    return LiveObject(
+        ref=obj.ref,
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        owners=tuple(f"{o.get('kind')} {o.get('name')}" for o in metadata.get("ownerReferences") or ()),
+        managers=tuple(dict.fromkeys(str(m.get("manager")) for m in metadata.get("managedFields") or ())),
+        selector=tree.get(obj.body, ("spec", "selector")),
+        terminating=bool(metadata.get("deletionTimestamp")),
+        stored_versions=tuple(tree.get(obj.body, ("status", "storedVersions")) or ()),
+    )
+
+
+def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:
+    """One line per object that the API server refuses."""
+    return tuple(f"{refusal.object[1]} {refusal.object[3]}: {refusal.error.message}" for refusal in refusals)
+
+
+def _difference(ref: ObjectRef, live: Object | None, forecast: Object | None, scaled: bool) -> LiveChange | None:
+    if live is None:
+        return LiveChange(ref, missing=True)
+    if forecast is None:
+        return None
+    changes = tuple(
+        change
+        for change in tree.diff(_own_fields(live.body), _own_fields(forecast.body))
+        if not (scaled and change.path == REPLICAS)
+    )
+    return LiveChange(ref, missing=False, changes=changes) if changes else None
+
+
+def _own_fields(body: tree.Tree) -> tree.Tree:
+    metadata = {k: v for k, v in (body.get("metadata") or {}).items() if k not in _SERVER_FIELDS}
+    return {**{k: v for k, v in body.items() if k != "status"}, "metadata": metadata}
+
+
+def _scaled(body: tree.Tree) -> bool:
+    """Whether `kubectl scale` or an autoscaler set the replicas: that is drift, which an upgrade does not undo."""
+    managed = tree.get(body, ("metadata", "managedFields")) or []
+    return any(entry.get("subresource") == "scale" for entry in managed)

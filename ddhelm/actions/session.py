@@ -1,0 +1,61 @@
+"""One run's connections: which cluster, through which programs, told once and used by every action."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ddhelm import library as library_
+from ddhelm.access import Access, resolve
+from ddhelm.helm import Helm
+from ddhelm.kubectl import Kubectl
+from ddhelm.library import Library
+from ddhelm.masking import Masker
+from ddhelm.run import Runner, Secrets, cache_folder, find
+
+Observer = Callable[[object], None]
+"""Told of events while an action runs; a view, never the action, turns them into words."""
+
+
+def silent(_event: object) -> None:
+    """The observer of somebody who does not look."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The cluster and the tools of one run. Opening it reads the kubeconfig and starts no process."""
+
+    access: Access
+    secrets: Secrets
+
+    @classmethod
+    def open(
+        cls, *, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None
+    ) -> "Session":
+        """Resolve kubeconfig, context and namespace once; raises ClusterError or ConfigError."""
+        return cls(resolve(kubeconfig=kubeconfig, context=context, namespace=namespace), Secrets())
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Starts every process of this run."""
+        return Runner(self.secrets)
+
+    @cached_property
+    def kubectl(self) -> Kubectl:
+        """kubectl, bound to this cluster; ToolError where there is none."""
+        return Kubectl(self.runner, find("kubectl"), self.access)
+
+    @cached_property
+    def helm(self) -> Helm:
+        """helm, bound to this cluster; ToolError where there is none."""
+        return Helm(self.runner, find("helm"), self.access, cache_folder())
+
+    @cached_property
+    def library(self) -> Library:
+        """The layers of ``charts-values/``."""
+        return library_.load()
+
+    @cached_property
+    def masker(self) -> Masker:
+        """Masks secret fields with a key that lives as long as this run."""
+        return Masker(secrets.token_bytes(32))

@@ -1,0 +1,204 @@
+"""The command line: declares the commands, turns an error into words and an exit code.
+
+Every command is a few lines of sense: make a request of the flags, let an action answer it, let a view show it.
+Imports happen inside the commands: ``ddhelm --version`` must cost what a bare Typer program costs.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from ddhelm import __version__, flags
+from ddhelm.errors import DdhelmError
+from ddhelm.flags import Changing, Cluster, Doing, Inputs, Options, takes
+from ddhelm.release import Role
+
+if TYPE_CHECKING:
+    from ddhelm.actions.session import Session
+
+app = typer.Typer(
+    name="ddhelm",
+    help="Put a Kubernetes cluster under Datadog with Helm, the control plane included.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+USAGE = 64
+BUG = 70
+INTERRUPTED = 130
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ddhelm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Put a Kubernetes cluster under Datadog with Helm, the control plane included."""
+
+
+@app.command()
+@takes(Cluster, Inputs, Changing, Doing)
+def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Output = "table") -> None:
+    """Install or update both releases: look, plan, ask, do, watch, report."""
+    from ddhelm.commands import onboard as command
+
+    raise typer.Exit(command.onboard(_session(options), options, flags.output(output), dry_run=dry_run))
+
+
+@app.command()
+@takes(Cluster, Inputs, Changing)
+def plan(
+    options: Options,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 where anything would change.")
+    ] = False,
+    output: flags.Output = "table",
+) -> None:
+    """Show what onboard would do, and change nothing."""
+    from ddhelm.commands import onboard as command
+
+    raise typer.Exit(command.plan(_session(options), options, flags.output(output), detailed=detailed_exitcode))
+
+
+@app.command()
+@takes(Cluster, Inputs, Changing)
+def check(
+    options: Options,
+    list_: Annotated[bool, typer.Option("--list", help="List the checks and exit.")] = False,
+    output: flags.Output = "table",
+) -> None:
+    """Prove that the pair fits this cluster; exit 3 if a fatal claim fails."""
+    from ddhelm.commands import check as command
+
+    format_ = flags.output(output)
+    raise typer.Exit(command.claims(format_) if list_ else command.check(_session(options), options, format_))
+
+
+@app.command()
+@takes(Cluster)
+def status(options: Options, output: flags.Output = "table") -> None:
+    """Releases, workloads and which node runs an agent; exit 4 where something is not as promised."""
+    from ddhelm.commands import status as command
+
+    raise typer.Exit(command.status(_session(options), flags.output(output)))
+
+
+@app.command()
+@takes(Cluster, Inputs)
+def values(
+    options: Options,
+    role: Annotated[Role, typer.Argument(help="Which release.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Say for each key which layer set it and why.")] = False,
+) -> None:
+    """Print the values that helm would be sent, as YAML."""
+    from ddhelm.commands import values as command
+
+    command.values(_session(options), options, role, explain=explain)
+
+
+@app.command()
+@takes(Cluster)
+def detect(options: Options, distribution: flags.Distribution = None, output: flags.Output = "table") -> None:
+    """Say which distribution this is, by which evidence, and what follows from it."""
+    from ddhelm.commands import detect as command
+
+    command.detect(_session(options), distribution, flags.output(output))
+
+
+@app.command()
+@takes(Cluster)
+def uninstall(
+    options: Options,
+    delete_secrets: Annotated[
+        bool, typer.Option("--delete-secrets", help="Delete the Secrets, history and Lease of ddhelm too.")
+    ] = False,
+    delete_namespace: Annotated[
+        bool, typer.Option("--delete-namespace", help="Delete the namespace too, if ddhelm made it and it is empty.")
+    ] = False,
+    timeout: flags.Timeout = None,
+    yes: flags.Yes = False,
+    dry_run: flags.DryRun = False,
+    output: flags.Output = "table",
+) -> None:
+    """Remove both releases, control plane first; shows what goes and what stays, and asks."""
+    from ddhelm.commands import uninstall as command
+
+    code = command.uninstall(
+        _session(options),
+        delete_secrets=delete_secrets,
+        delete_namespace=delete_namespace,
+        timeout=flags.seconds(timeout, "--timeout"),
+        yes=yes,
+        dry_run=dry_run,
+        output=flags.output(output),
+    )
+    raise typer.Exit(code)
+
+
+def _session(options: Options) -> "Session":
+    from ddhelm.actions.session import Session
+    from ddhelm.views import logs
+
+    session = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=options["namespace"])
+    if options["verbose"]:
+        logs.to_stderr(session.secrets.hide)
+    return session
+
+
+def main() -> None:
+    """Entry point: run a command, show an error as one line with a hint, exit with the code of the table."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line in this process; gives its exit code and never raises."""
+    try:
+        code = app(arguments, prog_name="ddhelm", standalone_mode=False)
+    except DdhelmError as error:
+        return _tell(error)
+    except TyperException as error:
+        from ddhelm.views import errors as view
+
+        view.usage(error.format_message(), arguments)
+        return USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        from ddhelm.errors import Interrupted
+
+        return _tell(Interrupted("interrupted before anything was changed"))
+    except BrokenPipeError:
+        return _broken_pipe()
+    except Exception as error:  # the one place where a bug becomes a report instead of a traceback
+        from ddhelm.views import errors as view
+
+        view.bug(error, arguments)
+        return BUG
+    return code if isinstance(code, int) else 0
+
+
+def _tell(error: DdhelmError) -> int:
+    from ddhelm.views import errors as view
+
+    view.show(error)
+    return error.exit_code
+
+
+def _broken_pipe() -> int:
+    """Whoever read our output has gone (`ddhelm … | head`); what is left in the buffer must not complain at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""detect: say which distribution this is, by which evidence."""
+
+from dataclasses import replace
+
+from ddhelm.actions import prepare
+from ddhelm.actions.session import Session
+from ddhelm.settings import Settings
+from ddhelm.views import console, envelope
+from ddhelm.views import detect as view
+
+
+def detect(session: Session, distribution: str | None, output: str) -> None:
+    """Print facts and profile; ClusterError where the distribution is unknown or ambiguous."""
+    read = prepare.facts_of(session)
+    found = prepare.recognise(session, read, replace(Settings(), distribution=distribution), None)
+    if output == "table":
+        view.table(session.access, read, found, console.out())
+    else:
+        print(envelope.text(view.json(read, found), output), end="")  # noqa: T201

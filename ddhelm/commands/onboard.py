@@ -1,0 +1,181 @@
+"""onboard and plan: show what will happen, ask, do it, tell what happened."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from ddhelm import flags
+from ddhelm import plan as plan_
+from ddhelm.actions import carry_out, keys, prepare, status
+from ddhelm.actions.keys import Key
+from ddhelm.actions.prepare import Prepared
+from ddhelm.actions.session import Session
+from ddhelm.errors import PreflightFailed, UsageError
+from ddhelm.flags import Options
+from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
+from ddhelm.views import console, envelope
+from ddhelm.views import plan as view
+from ddhelm.views import rollout as rollout_view
+from ddhelm.views import status as status_view
+
+_WORDS = {
+    API_KEY: ("API key", "DD_API_KEY", "api_key_file"),
+    APP_KEY: ("application key", "DD_APP_KEY", "app_key_file"),
+}
+
+
+def plan(session: Session, options: Options, output: str, *, detailed: bool) -> int:
+    """Show the plan; 0, or 2 for changes with ``detailed``; PreflightFailed (3) where it could not be carried out."""
+    prepared = prepare.prepare(session, flags.request(options))
+    _show(session, prepared, output, {})
+    stop_if_broken(prepared)
+    return plan_.exit_code(prepared.plan, detailed=detailed)
+
+
+def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -> int:
+    """The whole job; gives the exit code, or raises what stopped it."""
+    options = {**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))}
+    request = flags.request(options)
+    how = carry_out.How(
+        timeout=flags.seconds(options["timeout"], "--timeout"),
+        lock_timeout=flags.seconds(options["lock_timeout"], "--lock-timeout") or 0,
+        rollback=not options["no_rollback"],
+    )
+    given = _given_keys(session, options)
+    prepared = prepare.prepare(session, request)
+    screen = console.out() if output == "table" else console.err()
+    if output == "table" or dry_run:
+        _show(session, prepared, output, given)
+    stop_if_broken(prepared)
+    if dry_run:
+        return 0
+    if not prepared.plan.changes:
+        return _nothing(prepared, output, screen)
+    wanted = _obtain(session, prepared, given, ask=_asker(options))
+    if not options["yes"]:
+        _confirm(session, prepared)
+    with rollout_view.observer(screen) as observer:
+        outcome = carry_out.carry_out(session, prepared, request, wanted, how, observer)
+    if outcome.failure is not None:
+        if output != "table":
+            print(envelope.text(view.outcome_json(prepared, outcome, None), output), end="")  # noqa: T201
+        raise outcome.failure
+    found = status.of_session(session)
+    if output == "table":
+        view.outcome(outcome, screen)
+        status_view.table(found, screen)
+    else:
+        print(envelope.text(view.outcome_json(prepared, outcome, found), output), end="")  # noqa: T201
+    return 0
+
+
+def stop_if_broken(prepared: Prepared) -> None:
+    """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or another manager objects."""
+    problems = prepared.plan.problems
+    if len(problems) == 1:
+        one = problems[0]
+        raise PreflightFailed(one.text, hint=one.hint, anchor=one.anchor, details=one.details)
+    if problems:
+        raise PreflightFailed(
+            f"{len(problems)} things stop this; nothing was changed",
+            anchor=problems[0].anchor,
+            details=[line for problem in problems for line in problem.lines],
+        )
+
+
+def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str, Key]) -> None:
+    if output == "table":
+        screen = console.out()
+        view.table(session.access, prepared, screen)
+        _key_notes(session, prepared, given, screen)
+    else:
+        print(envelope.text(view.json(session.access, prepared), output), end="")  # noqa: T201
+
+
+def _nothing(prepared: Prepared, output: str, screen: Console) -> int:
+    """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
+    behind = [each for each in prepared.workloads if not each.settled]
+    if output != "table":
+        print(envelope.text(view.nothing_json(prepared), output), end="")  # noqa: T201
+        return 0
+    screen.print("\nNothing to do: both releases are as wanted, and so is every object of theirs.")
+    for each in behind:
+        screen.print(
+            f"! {each.kind} {each.name} is not ready yet ({each.ready} of {each.desired}): ddhelm status",
+            style="yellow",
+            markup=False,
+        )
+    return 0
+
+
+def _given_keys(session: Session, options: Options) -> Mapping[str, Key]:
+    given = {}
+    for name, (what, variable, flag) in _WORDS.items():
+        key = keys.read(what, variable=variable, file=options[flag], hider=session.secrets)
+        if key is not None:
+            given[name] = key
+    return given
+
+
+def _obtain(session: Session, prepared: Prepared, given: Mapping[str, Key], ask: keys.Ask | None) -> Mapping[str, Key]:
+    """The secret texts for the plan's writes: given, found in a hand-made release, asked for, or made (the token)."""
+    found: dict[str, Key] = {}
+    for name in prepared.plan.writes:
+        if name in given:
+            found[name] = given[name]
+        elif name in prepared.carried_keys:
+            session.secrets.add(prepared.carried_keys[name])
+            found[name] = Key("the hand-made release's values", prepared.carried_keys[name])
+        elif name == TOKEN:
+            found[name] = keys.new_token(session.secrets)
+        else:
+            found[name] = keys.prompt(_WORDS[name][0], session.secrets, ask)
+    return found
+
+
+def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], screen: Console) -> None:
+    """Say where a given key is not used, or does not look like one."""
+    for name, key in given.items():
+        what = _WORDS[name][0]
+        if name in prepared.plan.writes:
+            if warning := keys.looks_wrong(what, key):
+                screen.print(f"! {warning}", style="yellow", markup=False)
+        elif (
+            prepared.cluster.namespace is not None
+            and session.kubectl.secret_equals(SECRET, name, key.reveal()) is False
+        ):
+            screen.print(
+                f"! the {what} from {key.origin} differs from the one in Secret `{SECRET}`, which stays; "
+                f"to change it: ddhelm rotate {name}",
+                style="yellow",
+                markup=False,
+            )
+
+
+def _asker(options: Options) -> keys.Ask | None:
+    taken = "-" in {options["api_key_file"], options["app_key_file"], *(options["values"] or ())}
+    if taken or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    import getpass
+
+    return lambda question: getpass.getpass(f"{question} (hidden): ", stream=sys.stderr)
+
+
+def _confirm(session: Session, prepared: Prepared) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this would change the cluster, and there is no terminal to ask on",
+            hint="read the plan, then add --yes",
+            anchor="no-terminal",
+        )
+    screen = console.err()
+    screen.print(
+        f"\nContext `{session.access.context}`, server {session.access.server}, "
+        f"kube-system UID {prepared.cluster.facts.uid or 'unknown'}.",
+        markup=False,
+    )
+    screen.print("Carry this out? [y/N] ", end="", markup=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("not confirmed; nothing was changed", hint="ddhelm onboard", anchor="not-confirmed")

@@ -1,0 +1,62 @@
+"""uninstall: show what goes and what stays, ask, remove."""
+
+import sys
+
+from ddhelm.actions import uninstall as action
+from ddhelm.actions.session import Session
+from ddhelm.errors import UsageError
+from ddhelm.release import pair
+from ddhelm.views import console, envelope
+from ddhelm.views import uninstall as view
+
+
+def uninstall(
+    session: Session,
+    *,
+    delete_secrets: bool,
+    delete_namespace: bool,
+    timeout: float | None,
+    yes: bool,
+    dry_run: bool,
+    output: str,
+) -> int:
+    """Remove both releases; 0, also where there is nothing to remove, 4 where something is left that should be gone."""
+    releases = pair(session.access.namespace, control_plane=True)
+    removal = action.prepare(
+        session.kubectl, releases, delete_secrets=delete_secrets, delete_namespace=delete_namespace
+    )
+    if output == "table":
+        view.table(removal, console.out())
+    if removal.nothing or dry_run:
+        if output != "table":
+            print(envelope.text(view.json(removal), output), end="")  # noqa: T201
+        return 0
+    if not yes:
+        _confirm(session)
+    screen = console.out() if output == "table" else console.err()
+    removed = action.carry_out(
+        removal,
+        session.kubectl,
+        session.helm,
+        observer=view.observer(screen),
+        timeout=timeout or 300,
+    )
+    if output == "table":
+        view.done(removed, screen)
+    else:
+        print(envelope.text(view.json(removed), output), end="")  # noqa: T201
+    return removed.exit_code
+
+
+def _confirm(session: Session) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this would remove the releases, and there is no terminal to ask on",
+            hint="ddhelm uninstall --dry-run shows what goes; add --yes to go on",
+            anchor="no-terminal",
+        )
+    screen = console.err()
+    screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
+    screen.print("Remove this? [y/N] ", end="", markup=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("not confirmed; nothing was removed", hint="ddhelm uninstall", anchor="not-confirmed")

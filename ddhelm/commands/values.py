@@ -1,0 +1,22 @@
+"""values: what helm would be sent, as YAML, and which layer set each key."""
+
+from ddhelm import flags
+from ddhelm.actions import prepare
+from ddhelm.actions.session import Session
+from ddhelm.errors import UsageError
+from ddhelm.flags import Options
+from ddhelm.release import Role
+from ddhelm.views import values as view
+
+
+def values(session: Session, options: Options, role: Role, *, explain: bool) -> None:
+    """Print one release's values; UsageError where this cluster has no such release."""
+    built, found = prepare.values_only(session, flags.request(options))
+    by_role = {release.role: tree for release, tree in built}
+    if role not in by_role:
+        raise UsageError(
+            f"this cluster gets no `{role}` release: {found.why_managed or 'it shows no control-plane nodes'}",
+            hint="ddhelm detect",
+            anchor="only-leaves-nothing",
+        )
+    print(view.text(by_role[role], explain=explain), end="")  # noqa: T201

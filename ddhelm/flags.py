@@ -1,0 +1,475 @@
+"""The flags that several commands share, in helm's and kubectl's own words, and the request that they make together."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ddhelm.errors import ConfigError, UsageError
+from ddhelm.release import Role
+
+if TYPE_CHECKING:
+    from ddhelm.actions.prepare import Request, UserSources
+    from ddhelm.uservalues import Source
+
+CLUSTER, VALUES, RELEASES, KEYS, OUTPUT = "Cluster", "Values", "Releases", "Keys", "Output"
+
+Kubeconfig = Annotated[str | None, typer.Option(metavar="FILE", help="Kubeconfig file.", rich_help_panel=CLUSTER)]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", "--kube-context", metavar="NAME", help="Kubeconfig context.", rich_help_panel=CLUSTER),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        help="Namespace of both releases. Default: HELM_NAMESPACE, else datadog.",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Distribution = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Say which distribution this is instead of detecting it.", rich_help_panel=CLUSTER
+    ),
+]
+Chart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHART",
+        help="Repository URL, oci://…, folder or .tgz. Default: the installed one, else https://helm.datadoghq.com.",
+        rich_help_panel=RELEASES,
+    ),
+]
+Version = Annotated[
+    str | None,
+    typer.Option(
+        "--version", metavar="VERSION", help="Chart version. Default: the installed one.", rich_help_panel=RELEASES
+    ),
+]
+Only = Annotated[Role | None, typer.Option("--only", help="Work on one of the two releases.", rich_help_panel=RELEASES)]
+Site = Annotated[
+    str | None, typer.Option(metavar="SITE", help="Datadog site, such as datadoghq.eu.", rich_help_panel=VALUES)
+]
+ClusterName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of this cluster in Datadog.", rich_help_panel=VALUES)
+]
+ValuesFile = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--values", "-f", metavar="FILE", help="Values file for both releases (repeatable).", rich_help_panel=VALUES
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Value for both releases (repeatable).", rich_help_panel=VALUES),
+]
+SetString = Annotated[
+    list[str] | None,
+    typer.Option("--set-string", metavar="KEY=VALUE", help="The same, always text.", rich_help_panel=VALUES),
+]
+SetJson = Annotated[
+    list[str] | None,
+    typer.Option("--set-json", metavar="KEY=JSON", help="The same, as JSON.", rich_help_panel=VALUES),
+]
+SetFile = Annotated[
+    list[str] | None,
+    typer.Option("--set-file", metavar="KEY=FILE", help="The same, from a file.", rich_help_panel=VALUES),
+]
+WorkerValues = Annotated[
+    list[str] | None,
+    typer.Option("--worker-values", metavar="FILE", help="Values file for the worker release.", rich_help_panel=VALUES),
+]
+WorkerSet = Annotated[
+    list[str] | None,
+    typer.Option("--worker-set", metavar="KEY=VALUE", help="Value for the worker release.", rich_help_panel=VALUES),
+]
+ControlPlaneValues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--control-plane-values",
+        metavar="FILE",
+        help="Values file for the control-plane release.",
+        rich_help_panel=VALUES,
+    ),
+]
+ControlPlaneSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--control-plane-set",
+        metavar="KEY=VALUE",
+        help="Value for the control-plane release.",
+        rich_help_panel=VALUES,
+    ),
+]
+AllowUnknownValues = Annotated[
+    bool,
+    typer.Option("--allow-unknown-values", help="Accept keys that this chart does not know.", rich_help_panel=VALUES),
+]
+Logs = Annotated[
+    bool | None, typer.Option("--logs/--no-logs", help="Collect container logs. Default: yes.", rich_help_panel=VALUES)
+]
+Processes = Annotated[
+    bool | None,
+    typer.Option("--processes/--no-processes", help="Collect processes. Default: yes.", rich_help_panel=VALUES),
+]
+Apm = Annotated[
+    bool | None, typer.Option("--apm/--no-apm", help="APM on workers. Default: yes.", rich_help_panel=VALUES)
+]
+ApmControlPlane = Annotated[
+    bool | None,
+    typer.Option(
+        "--apm-control-plane/--no-apm-control-plane",
+        help="APM on control-plane nodes too; its container sees the etcd key. Default: no.",
+        rich_help_panel=VALUES,
+    ),
+]
+Tolerate = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY[=VALUE][:EFFECT]",
+        help="Taint that worker agents tolerate (repeatable; replaces the stored ones).",
+        rich_help_panel=VALUES,
+    ),
+]
+AcceptUncovered = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SELECTOR",
+        help="Nodes that may go without an agent, as a label selector (repeatable).",
+        rich_help_panel=VALUES,
+    ),
+]
+RequireCoverage = Annotated[
+    bool | None,
+    typer.Option(
+        "--require-coverage/--no-require-coverage",
+        help="Stop where a node would go without an agent.",
+        rich_help_panel=VALUES,
+    ),
+]
+AllowSecondAgent = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-second-agent/--no-allow-second-agent",
+        help="Go on although another Datadog agent runs in the cluster.",
+        rich_help_panel=VALUES,
+    ),
+]
+DropChecks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop-check",
+        metavar="CHECK",
+        help="Leave out a control-plane check: etcd, kube_apiserver_metrics, … (repeatable).",
+        rich_help_panel=VALUES,
+    ),
+]
+ResetSettings = Annotated[
+    bool, typer.Option("--reset-settings", help="Forget the settings stored with the releases.", rich_help_panel=VALUES)
+]
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Settings file (ddhelm.yaml).", rich_help_panel=VALUES)
+]
+LabelNamespace = Annotated[
+    bool,
+    typer.Option(
+        "--label-namespace",
+        help="Let the namespace admit the agents (pod-security level privileged).",
+        rich_help_panel=RELEASES,
+    ),
+]
+DeleteCrds = Annotated[
+    bool,
+    typer.Option(
+        "--delete-crds", help="Let an upgrade delete CRDs together with all their objects.", rich_help_panel=RELEASES
+    ),
+]
+ForceConflicts = Annotated[
+    bool,
+    typer.Option(
+        "--force-conflicts", help="Overwrite fields that another manager owns (Helm 4).", rich_help_panel=RELEASES
+    ),
+]
+NoRollback = Annotated[
+    bool, typer.Option("--no-rollback", help="Keep a release that failed or stalled.", rich_help_panel=RELEASES)
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="For the roll-out, such as 10m. Default: by nodes.", rich_help_panel=RELEASES
+    ),
+]
+LockTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Wait for another run. Default: do not wait.", rich_help_panel=RELEASES),
+]
+SkipCheck = Annotated[
+    list[str] | None,
+    typer.Option("--skip", metavar="CHECK", help="Skip one of `ddhelm check --list`.", rich_help_panel=RELEASES),
+]
+ApiKeyFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="File with the API key, `-` for standard input.", rich_help_panel=KEYS),
+]
+AppKeyFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="File with the application key, `-` for standard input.", rich_help_panel=KEYS),
+]
+ApiKeySecret = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Existing Secret with key `api-key`, left as it is.", rich_help_panel=KEYS),
+]
+AppKeySecret = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Existing Secret with key `app-key`, left as it is.", rich_help_panel=KEYS),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
+Output = Annotated[
+    str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json or yaml.", rich_help_panel=OUTPUT)
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show every helm and kubectl call.", rich_help_panel=OUTPUT)
+]
+
+
+class Cluster:
+    """Which cluster and namespace."""
+
+    context: Context = None
+    kubeconfig: Kubeconfig = None
+    namespace: Namespace = None
+    verbose: Verbose = False
+
+
+class Inputs:
+    """What decides the values of both releases."""
+
+    distribution: Distribution = None
+    chart: Chart = None
+    version: Version = None
+    only: Only = None
+    site: Site = None
+    cluster_name: ClusterName = None
+    values: ValuesFile = None
+    set_: Set = None
+    set_string: SetString = None
+    set_json: SetJson = None
+    set_file: SetFile = None
+    worker_values: WorkerValues = None
+    worker_set: WorkerSet = None
+    control_plane_values: ControlPlaneValues = None
+    control_plane_set: ControlPlaneSet = None
+    allow_unknown_values: AllowUnknownValues = False
+    logs: Logs = None
+    processes: Processes = None
+    apm: Apm = None
+    apm_control_plane: ApmControlPlane = None
+    drop_checks: DropChecks = None
+    tolerate: Tolerate = None
+    accept_uncovered: AcceptUncovered = None
+    require_coverage: RequireCoverage = None
+    allow_second_agent: AllowSecondAgent = None
+    api_key_secret: ApiKeySecret = None
+    app_key_secret: AppKeySecret = None
+    config: Config = None
+    reset_settings: ResetSettings = False
+
+
+class Changing:
+    """How far a change may go."""
+
+    label_namespace: LabelNamespace = False
+    delete_crds: DeleteCrds = False
+    force_conflicts: ForceConflicts = False
+    skip: SkipCheck = None
+
+
+class Doing:
+    """How a change is carried out."""
+
+    api_key_file: ApiKeyFile = None
+    app_key_file: AppKeyFile = None
+    no_rollback: NoRollback = False
+    timeout: Timeout = None
+    lock_timeout: LockTimeout = None
+    yes: Yes = False
+
+
+Options = Mapping[str, Any]
+"""The parameters of a command, by name, as Typer parsed them."""
+
+
+def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of these groups; it is called with ``options`` and its own parameters by name.
+
+    Each flag is declared once above, whatever the number of commands that share it.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
+        shared = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(group, name), annotation=annotation)
+            for group in groups
+            for name, annotation in group.__annotations__.items()
+        ]
+        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+
+        def wrapped(**given: Any) -> None:
+            command({name: given[name] for name in given}, **{p.name: given[p.name] for p in own})
+
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        wrapped.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *shared]}
+        return wrapped
+
+    return decorate
+
+
+def seconds(text: str | None, flag: str) -> float | None:
+    """Seconds from helm's spelling of a duration (`90s`, `10m`, `1h30m`); UsageError for anything else."""
+    if text is None:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600}
+    total, number = 0.0, ""
+    for char in text:
+        if char.isdigit() or char == ".":
+            number += char
+        elif char in units and number.count(".") <= 1 and number.strip("."):
+            total += float(number) * units[char]
+            number = ""
+        else:
+            number = "?"
+            break
+    if number or total <= 0:
+        raise UsageError(f"`{flag} {text}` is no duration", hint=f"{flag} 10m", anchor="bad-duration")
+    return total
+
+
+def output(text: str, formats: Sequence[str] = ("table", "json", "yaml")) -> str:
+    """The output format; UsageError for one that the command does not have."""
+    if text not in formats:
+        raise UsageError(
+            f"there is no output format `{text}`", hint=f"-o {'|'.join(formats)}", anchor="unknown-output-format"
+        )
+    return text
+
+
+def user_sources(options: Options) -> "UserSources":
+    """The user's value flags of a command, with every file read; ConfigError for one that cannot be read."""
+    from ddhelm.actions.prepare import UserSources
+
+    both = (
+        *_files(options.get("values")),
+        *_plain("set-json", options.get("set_json")),
+        *_plain("set", options.get("set_")),
+        *_plain("set-string", options.get("set_string")),
+        *_set_files(options.get("set_file")),
+    )
+    return UserSources(
+        both,
+        (*_files(options.get("worker_values")), *_plain("set", options.get("worker_set"))),
+        (*_files(options.get("control_plane_values")), *_plain("set", options.get("control_plane_set"))),
+    )
+
+
+SETTING_FLAGS = (
+    "site",
+    "cluster_name",
+    "distribution",
+    "logs",
+    "processes",
+    "apm",
+    "apm_control_plane",
+    "tolerate",
+    "accept_uncovered",
+    "require_coverage",
+    "allow_second_agent",
+    "drop_checks",
+)
+
+
+def request(options: Options) -> "Request":
+    """One request from the options of a command (a mapping of its parameters), settings file included."""
+    from ddhelm import settings
+    from ddhelm.actions import configfile
+    from ddhelm.actions.prepare import Request
+
+    given = configfile.read(options["config"]) if options.get("config") else {}
+    for name in SETTING_FLAGS:
+        value = options.get(name)
+        if value is not None:
+            given[name] = tuple(value) if isinstance(value, list) else value
+    if given.get("site") is not None:
+        given["site"] = settings.site_of(given["site"])
+    for flag, key in (("api_key_secret", "api-key"), ("app_key_secret", "app-key")):
+        if options.get(flag):
+            given[flag] = settings.SecretKey(options[flag], key)
+    if options.get("app_key_file") or options.get("app_key_in_environment"):
+        given.setdefault("app_key_secret", settings.DEFAULT_APP_KEY_SECRET)
+    return Request(
+        given=given,
+        user=user_sources(options),
+        chart=options.get("chart"),
+        version=options.get("version"),
+        only=options.get("only"),
+        reset_settings=bool(options.get("reset_settings")),
+        label_namespace=bool(options.get("label_namespace")),
+        delete_crds=bool(options.get("delete_crds")),
+        force_conflicts=bool(options.get("force_conflicts")),
+        allow_unknown_values=bool(options.get("allow_unknown_values")),
+        skip=tuple(options.get("skip") or ()),
+    )
+
+
+def _files(names: Sequence[str] | None) -> "list[Source]":
+    from ddhelm.uservalues import Source
+
+    return [Source("file", name, _read(name)) for name in names or ()]
+
+
+def _plain(kind: str, arguments: Sequence[str] | None) -> "list[Source]":
+    from ddhelm.uservalues import Source
+
+    return [Source(kind, argument, "") for argument in arguments or ()]  # type: ignore[arg-type]
+
+
+def _set_files(arguments: Sequence[str] | None) -> "list[Source]":
+    from ddhelm.uservalues import Source
+
+    return [Source("set-file", argument, _read(argument.partition("=")[2])) for argument in arguments or ()]
+
+
+_LIMIT = 20 * 1024 * 1024
+
+
+def _read(name: str) -> str:
+    if "://" in name:
+        raise ConfigError(
+            f"`{name}` is a URL; values come from files", hint=f"curl -fsSLO {name}", anchor="values-from-url"
+        )
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(_LIMIT + 1)
+        else:
+            with Path(name).expanduser().open("rb") as stream:
+                data = stream.read(_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"values file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="values-file"
+        ) from None
+    if len(data) > _LIMIT:
+        raise ConfigError(f"values file `{name}` is larger than 20 MB", hint=f"ls -l {name}", anchor="values-file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{name}:{line}: the file is not UTF-8 text", hint=f"file {name}", anchor="values-file"
+        ) from None

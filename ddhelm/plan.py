@@ -1,0 +1,378 @@
+"""What would be done, in order: deployed, desired and live state in, an ordered list of steps out.
+
+A step changes one release. A release may need several: a failed head is rolled back to the last *deployed* revision
+before the upgrade, because Helm compares with that one only and never removes what a failed revision added
+(Helm 3.22 and 4.3 on Kubernetes 1.36). CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ddhelm import tree
+from ddhelm.coverage import Coverage
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, compare
+from ddhelm.noise import noise_at
+from ddhelm.proof import Result
+from ddhelm.release import Release
+from ddhelm.values import Values
+
+KEEP_POLICY = "helm.sh/resource-policy"
+WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
+REPLICAS: tree.Path = ("spec", "replicas")
+
+
+class StepKind(StrEnum):
+    """What is done to a release."""
+
+    INSTALL = "install"
+    UPGRADE = "upgrade"
+    ROLLBACK = "rollback"
+    REPAIR = "repair"
+    UNINSTALL = "uninstall"
+    NOTHING = "nothing"
+
+
+class Action(StrEnum):
+    """What happens to one object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    KEEP = "keep"
+    RECREATE = "recreate"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest revision of a release, as Helm recorded it. ``modified`` is Unix seconds."""
+
+    revision: int
+    status: str
+    modified: int = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether a helm process may be at work on this release."""
+        return self.status.startswith("pending-")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A release that stands in the cluster: its head, and the revision that Helm would compare with.
+
+    ``base`` is the highest revision with status `deployed` (None: a first install that never got there); ``manifest``
+    and ``config`` are that revision's, or the head's where there is none.
+    """
+
+    release: Release
+    head: Head
+    base: int | None
+    manifest: Manifest
+    config: tree.Tree
+    chart: str = ""
+    chart_version: str = ""
+    app_version: str = ""
+    updated: str = ""
+    apply_method: str = ""
+    record_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a release shall be: its values and the manifest that the chart makes of them in this cluster."""
+
+    release: Release
+    values: Values
+    manifest: Manifest
+    chart_version: str
+    app_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that another manager owns with another value: server-side apply would refuse it."""
+
+    ref: ObjectRef
+    field: str
+    manager: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChange:
+    """How an object of the desired manifest differs live: gone, or fields that applying it would set back."""
+
+    ref: ObjectRef
+    missing: bool
+    changes: tuple[tree.Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What applying the desired objects would meet, per identity. ``unread``: why nothing is known, else empty."""
+
+    changes: Mapping[Identity, LiveChange]
+    conflicts: tuple[Conflict, ...] = ()
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """One object and what happens to it; ``noise`` counts the changed fields that mean nothing."""
+
+    ref: ObjectRef
+    action: Action
+    changes: tuple[tree.Change, ...] = ()
+    noise: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Pods of a workload that are replaced, and the fields of its pod template that cause it."""
+
+    ref: ObjectRef
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of one release. ``target`` is the revision of a rollback; ``values`` what helm is sent."""
+
+    kind: StepKind
+    release: Release
+    why: str = ""
+    objects: tuple[ObjectChange, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    revision: int | None = None
+    target: int | None = None
+    values: tree.Tree | None = None
+    values_changes: tuple[tree.Change, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing of the cluster but Helm's record changes."""
+        return self.kind is StepKind.NOTHING or (self.kind is StepKind.UPGRADE and not self.objects)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that stops the plan from being carried out: one line, further lines, what to type, where to read."""
+
+    text: str
+    hint: str = ""
+    anchor: str = ""
+    details: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problem as lines, its hint last."""
+        return (self.text, *(f"  {d}" for d in self.details), *([f"  hint: {self.hint}"] if self.hint else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered steps with what was proven about their end state. ``writes`` lists Secret keys that will be written."""
+
+    steps: tuple[Step, ...]
+    coverage: Coverage
+    results: tuple[Result, ...]
+    lost_crds: tuple[ObjectRef, ...] = ()
+    creates_namespace: bool = False
+    labels_namespace: Mapping[str, str] | None = None
+    writes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything at all would be done."""
+        return bool(self.writes or self.labels_namespace or self.creates_namespace) or any(
+            step.kind is not StepKind.NOTHING for step in self.steps
+        )
+
+
+def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: Desired | None = None) -> list[Step]:
+    """The steps that bring one release from where it stands to ``desired``, the last one its target state.
+
+    ``keep``: the same release with its CRDs annotated to be kept, where they would be lost; becomes a step before.
+    A pending head is the caller's business: it must have been judged before (see ``recovery``).
+    """
+    release = desired.release
+    values = desired.values.tree
+    if deployed is None or deployed.head.status in {"uninstalled", "uninstalling"}:
+        first = [] if deployed is None or deployed.head.status == "uninstalled" else [_finish_uninstall(deployed)]
+        created = tuple(ObjectChange(o.ref, Action.CREATE) for o in desired.manifest.objects.values())
+        return [*first, Step(StepKind.INSTALL, release, objects=created, values=values)]
+    steps = recovery(deployed)
+    if steps and steps[-1].kind is StepKind.UNINSTALL:
+        created = tuple(ObjectChange(o.ref, Action.CREATE) for o in desired.manifest.objects.values())
+        return [*steps, Step(StepKind.INSTALL, release, objects=created, values=values)]
+    before = deployed.manifest
+    if keep is not None:
+        steps.append(_upgrade(keep, deployed, before, Live({}), "marks the CRDs to be kept"))
+        before = keep.manifest
+    steps.append(_upgrade(desired, deployed, before, live, ""))
+    return steps
+
+
+def recovery(deployed: Deployed) -> list[Step]:
+    """Steps that make a release usable again: roll back a failed or pending head, remove an install that never was."""
+    head = deployed.head
+    if head.status == "deployed" or (head.status == "failed" and deployed.base is None):
+        return []
+    if deployed.base is None:
+        if head.status == "superseded":
+            return []
+        why = f"revision {head.revision} is `{head.status}` and no revision was ever deployed"
+        return [Step(StepKind.UNINSTALL, deployed.release, why=why, revision=head.revision)]
+    if deployed.base == head.revision:
+        return []
+    why = f"revision {head.revision} is `{head.status}`; what it added would stay behind"
+    return [Step(StepKind.ROLLBACK, deployed.release, why=why, revision=head.revision, target=deployed.base)]
+
+
+def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...]:
+    """What an upgrade from one manifest to the other does, per object; noise is counted apart, see ``matters``."""
+    found = []
+    for old, new in compare(before, after).pairs:
+        if old is None:
+            assert new is not None
+            found.append(ObjectChange(new.ref, Action.CREATE))
+        elif new is None:
+            found.append(ObjectChange(old.ref, Action.KEEP if kept(old) else Action.DELETE))
+        else:
+            changes = tree.diff(old.body, new.body)
+            real = tuple(c for c in changes if noise_at(new.ref.kind, c.path) is None)
+            found.append(ObjectChange(new.ref, Action.UPDATE, real, len(changes) - len(real)))
+    return tuple(found)
+
+
+def matters(change: ObjectChange) -> bool:
+    """Whether a change is more than noise (random ids, version labels)."""
+    return change.action is not Action.UPDATE or bool(change.changes)
+
+
+def restarts(before: Manifest, after: Manifest) -> tuple[Restart, ...]:
+    """Workloads whose pods are replaced: exactly those whose ``spec.template`` differs, checksums included.
+
+    Measured on charts 3.1 to 3.240, both Helm majors: "pods restart" equals "`spec.template` differs".
+    """
+    found = []
+    for old, new in compare(before, after).pairs:
+        if old is None or new is None or new.ref.kind not in WORKLOADS:
+            continue
+        changes = tree.diff(tree.get(old.body, ("spec", "template"), {}), tree.get(new.body, ("spec", "template"), {}))
+        if changes:
+            found.append(Restart(new.ref, tuple(dict.fromkeys(cause(c.path) for c in changes))))
+    return tuple(found)
+
+
+def cause(path: tree.Path) -> str:
+    """A short word for a changed field of a pod template: `image`, `env DD_SITE`, `checksum/confd`, `volumes` …"""
+    for at, step in enumerate(path):
+        if step == "image":
+            return "image"
+        if step in {"annotations", "labels"} and at + 1 < len(path):
+            return str(path[at + 1])
+        if step in {"env", "volumes", "volumeMounts"}:
+            return " ".join(str(p) for p in path[at : at + 2])
+    return str(path[1] if len(path) > 1 and path[0] == "spec" else path[-1] if path else "template")
+
+
+def kept(obj: Object) -> bool:
+    """Whether Helm leaves the object behind when it leaves the manifest."""
+    return bool(tree.get(obj.body, ("metadata", "annotations", KEEP_POLICY)) == "keep")
+
+
+def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]:
+    """CRDs that an upgrade would delete together with all their objects, without a word from Helm."""
+    if before is None:
+        return ()
+    return tuple(
+        obj.ref
+        for identity, obj in before.objects.items()
+        if obj.ref.kind == "CustomResourceDefinition" and identity not in after.objects and not kept(obj)
+    )
+
+
+def broken_claims(results: Iterable[Result]) -> tuple[Problem, ...]:
+    """The fatal claims that do not hold, as problems."""
+    return tuple(
+        Problem(
+            f"{result.claim.name}: not so: {result.claim.claim}",
+            "; ".join(result.hints) or result.claim.hint,
+            result.claim.anchor,
+            result.details,
+        )
+        for result in results
+        if result.claim.severity == "fatal" and not result.ok and not result.skipped and not result.unknown
+    )
+
+
+def conflict_problems(steps: Iterable[Step]) -> tuple[Problem, ...]:
+    """Conflicts with other managers in steps that do not force; one problem, a line for each field."""
+    lines = [
+        f"{conflict.ref}: `{conflict.field}` is owned by `{conflict.manager}`"
+        for step in steps
+        if step.kind in {StepKind.UPGRADE, StepKind.INSTALL}
+        for conflict in step.conflicts
+    ]
+    if not lines:
+        return ()
+    text = f"{len(lines)} fields that would change are owned by other managers; Helm would fail half-way"
+    hint = "give them back (kubectl), or overwrite them with --force-conflicts"
+    return (Problem(text, hint, "field-conflict", tuple(lines)),)
+
+
+def exit_code(plan: Plan, *, detailed: bool) -> int:
+    """0 for nothing to do, 2 for changes where a detailed exit code was asked for."""
+    return 2 if detailed and plan.changes else 0
+
+
+def _finish_uninstall(deployed: Deployed) -> Step:
+    why = "an uninstall did not come to its end"
+    return Step(StepKind.UNINSTALL, deployed.release, why=why, revision=deployed.head.revision)
+
+
+def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live, why: str) -> Step:
+    changes = object_changes(before, desired.manifest)
+    values_changes = tree.diff(deployed.config, desired.values.tree)
+    same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
+    repairs = tuple(_repairs(desired.manifest, live, {c.ref.identity for c in changes}))
+    conflicts = tuple(c for c in live.conflicts if c.ref.identity in desired.manifest.objects)
+    step = Step(
+        StepKind.UPGRADE,
+        desired.release,
+        why=why,
+        objects=changes + repairs,
+        restarts=restarts(before, desired.manifest) + tuple(_restored(repairs)),
+        revision=deployed.head.revision,
+        values=desired.values.tree,
+        values_changes=values_changes,
+        conflicts=conflicts,
+    )
+    if same and repairs:
+        return replace(step, kind=StepKind.REPAIR, why=why or "objects were altered or deleted in the cluster")
+    if same and not values_changes and deployed.head.status == "deployed":
+        return Step(StepKind.NOTHING, desired.release, why, revision=deployed.head.revision)
+    return step
+
+
+def _repairs(after: Manifest, live: Live, changed: Iterable[Identity]) -> Iterable[ObjectChange]:
+    changed = set(changed)
+    for identity, drift in live.changes.items():
+        if identity in after.objects and identity not in changed:
+            action = Action.RECREATE if drift.missing else Action.RESTORE
+            yield ObjectChange(drift.ref, action, drift.changes)
+
+
+def _restored(repairs: Sequence[ObjectChange]) -> Iterable[Restart]:
+    for repair in repairs:
+        if repair.ref.kind in WORKLOADS:
+            template = [c.path[2:] for c in repair.changes if c.path[:2] == ("spec", "template")]
+            if repair.action is Action.RECREATE:
+                yield Restart(repair.ref, ("deleted in the cluster",))
+            elif template:
+                yield Restart(repair.ref, tuple(dict.fromkeys(cause(path) for path in template)))

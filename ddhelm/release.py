@@ -1,0 +1,78 @@
+"""The two releases: their names, their order and what a node's role means for them.
+
+Code holds an ordered tuple of releases, never two named fields: a managed cluster has one, and the order in which
+releases are made (worker first) and removed (control plane first) is the order of that tuple and its reverse.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ddhelm.errors import UsageError
+
+
+class Role(StrEnum):
+    """Which release a node belongs to."""
+
+    WORKER = "worker"
+    CONTROL_PLANE = "control-plane"
+
+
+NAMES = {Role.WORKER: "worker-node-ddagent", Role.CONTROL_PLANE: "control-plane-ddagent"}
+CHART = "datadog"
+DEFAULT_NAMESPACE = "datadog"
+DEFAULT_REPOSITORY = "https://helm.datadoghq.com"
+
+SECRET = "ddhelm"  # noqa: S105 - the name of the Secret that ddhelm manages, not its content
+API_KEY, APP_KEY, TOKEN = "api-key", "app-key", "token"
+
+LEASE = "ddhelm"
+CREATED_BY_LABEL = "ddhelm.dev/created-by"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One Helm release of the chart: its role, name and namespace."""
+
+    role: Role
+    name: str
+    namespace: str
+
+    @property
+    def fullname(self) -> str:
+        """The chart's own rule (datadog 2.4 to 3.240): the release name if it holds `datadog`, else with `-datadog`."""
+        return (self.name if CHART in self.name else f"{self.name}-{CHART}")[:63].rstrip("-")
+
+    @property
+    def cluster_agent(self) -> str:
+        """Name of the Cluster Agent's Deployment, Service and ServiceAccount, where this release owns one."""
+        return f"{self.fullname}-cluster-agent"
+
+
+def pair(namespace: str, *, control_plane: bool) -> tuple[Release, ...]:
+    """The releases in the order in which they are made: worker, then control plane where there is one."""
+    roles = (Role.WORKER, Role.CONTROL_PLANE) if control_plane else (Role.WORKER,)
+    return tuple(Release(role, NAMES[role], namespace) for role in roles)
+
+
+def only(releases: Sequence[Release], role: Role | None, *, worker_exists: bool) -> tuple[Release, ...]:
+    """The releases that ``--only ROLE`` leaves; all of them for None.
+
+    Raises UsageError where the control plane would be installed alone: it joins the worker release's Cluster Agent.
+    """
+    if role is None:
+        return tuple(releases)
+    if role is Role.CONTROL_PLANE and not worker_exists:
+        raise UsageError(
+            "`--only control-plane` needs the worker release, which owns the Cluster Agent, and it is not installed",
+            hint="ddhelm onboard --only worker",
+            anchor="only-without-worker",
+        )
+    chosen = tuple(release for release in releases if release.role is role)
+    if not chosen:
+        raise UsageError(
+            f"`--only {role}` leaves nothing to do: this cluster shows no control-plane nodes",
+            hint="ddhelm detect",
+            anchor="only-leaves-nothing",
+        )
+    return chosen

@@ -1,0 +1,198 @@
+"""What the user wants, each setting with its origin, and how it is kept between runs.
+
+Settings and the user's layer are stored in each release's own values under the key ``ddhelm``, which the chart
+ignores (rendered with and without it: identical from chart 3.60 to 3.240), so they roll back with the revision.
+Secrets are never part of them: values only name the Secret.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ddhelm.errors import ConfigError
+from ddhelm.release import API_KEY, APP_KEY, DEFAULT_REPOSITORY, SECRET, Role
+from ddhelm.tree import Tree, merge
+
+FORMAT = 1
+RECORD_KEY = "ddhelm"
+CHECKS = ("kube_apiserver_metrics", "kube_scheduler", "kube_controller_manager", "etcd")
+SITES = (
+    "datadoghq.com",
+    "us3.datadoghq.com",
+    "us5.datadoghq.com",
+    "datadoghq.eu",
+    "ap1.datadoghq.com",
+    "ap2.datadoghq.com",
+    "uk1.datadoghq.com",
+    "ddog-gov.com",
+    "us2.ddog-gov.com",
+)
+CLUSTER_NAME = re.compile(r"([a-z0-9]([a-z0-9\-_]*[a-z0-9])?\.)*([a-z0-9]([a-z0-9\-_]*[a-z0-9])?)")
+CLUSTER_NAME_LIMIT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """One key of one Secret in the releases' namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserLayers:
+    """The user's own values: for both releases and for one."""
+
+    both: Tree = field(default_factory=dict)
+    worker: Tree = field(default_factory=dict)
+    control_plane: Tree = field(default_factory=dict)
+
+    def of(self, role: Role) -> Tree:
+        """The values for one release; those for one release go over those for both."""
+        return merge(self.both, self.worker if role is Role.WORKER else self.control_plane)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a user can decide, without secrets. ``origins`` says where each field that is no default came from."""
+
+    site: str | None = None
+    cluster_name: str | None = None
+    distribution: str | None = None
+    logs: bool = True
+    processes: bool = True
+    apm: bool = True
+    apm_control_plane: bool = False
+    tolerate: tuple[str, ...] = ()
+    accept_uncovered: tuple[str, ...] = ()
+    require_coverage: bool = False
+    allow_second_agent: bool = False
+    drop_checks: tuple[str, ...] = ()
+    api_url: str | None = None
+    api_key_secret: SecretKey = SecretKey(SECRET, API_KEY)
+    app_key_secret: SecretKey | None = None
+    chart: str = DEFAULT_REPOSITORY
+    user: UserLayers = field(default_factory=UserLayers)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+_PLAIN = tuple(
+    f.name for f in fields(Settings) if f.name not in {"user", "origins", "api_key_secret", "app_key_secret"}
+)
+_LISTS = {"tolerate", "accept_uncovered", "drop_checks"}
+
+
+def to_record(settings: Settings) -> Tree:
+    """The tree that is stored with a release; only what differs from the defaults, so that defaults can improve."""
+    default = Settings()
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in _PLAIN
+        if (value := getattr(settings, name)) != getattr(default, name)
+    }
+    if settings.api_key_secret != default.api_key_secret:
+        plain["api_key_secret"] = _secret_tree(settings.api_key_secret)
+    if settings.app_key_secret is not None:
+        plain["app_key_secret"] = _secret_tree(settings.app_key_secret)
+    user = {
+        "both": settings.user.both,
+        "worker": settings.user.worker,
+        "control-plane": settings.user.control_plane,
+    }
+    return {"settings": plain, "user": {slot: tree for slot, tree in user.items() if tree}}
+
+
+def from_record(record: Mapping[str, Any], origin: str) -> Settings:
+    """The settings that ``to_record`` stored, each field given ``origin``.
+
+    Unknown fields are ignored (a newer ddhelm wrote them); a record of a newer format raises ConfigError.
+    """
+    if int(record.get("format", FORMAT)) > FORMAT:
+        raise ConfigError(
+            f"the settings stored with the release have format {record['format']}, this ddhelm reads up to {FORMAT}",
+            hint="upgrade ddhelm to the version that wrote them",
+            anchor="newer-record",
+        )
+    stored = record.get("settings") or {}
+    given: dict[str, Any] = {
+        name: tuple(value) if name in _LISTS else value for name in _PLAIN if (value := stored.get(name)) is not None
+    }
+    for name in ("api_key_secret", "app_key_secret"):
+        if secret := stored.get(name):
+            given[name] = SecretKey(secret["name"], secret["key"])
+    user = record.get("user") or {}
+    layers = UserLayers(user.get("both") or {}, user.get("worker") or {}, user.get("control-plane") or {})
+    return Settings(**given, user=layers, origins=dict.fromkeys([*given, *(["user"] if user else [])], origin))
+
+
+def changed(base: Settings, given: Mapping[str, Any], origin: str) -> Settings:
+    """``base`` with the fields of ``given`` that are not None, which take ``origin``; raises ConfigError.
+
+    A list given replaces the stored list: the command line says what shall be, not what is added.
+    """
+    new = {name: value for name, value in given.items() if value is not None}
+    settings = replace(base, **new, origins={**base.origins, **dict.fromkeys(new, origin)})
+    problems = list(_problems(settings))
+    if problems:
+        raise ConfigError(
+            problems[0] if len(problems) == 1 else f"{len(problems)} settings are wrong",
+            hint="ddhelm onboard --help",
+            anchor="wrong-setting",
+            details=() if len(problems) == 1 else problems,
+        )
+    return settings
+
+
+def site_of(text: str) -> str:
+    """A Datadog site from what people paste: `https://app.datadoghq.eu/…`, `us5.datadoghq.com`, `EU`, `gov`.
+
+    Sites and short names: Datadog's documentation, "Getting started with Datadog sites".
+    """
+    short = {"us": SITES[0], "us1": SITES[0], "us3": SITES[1], "us5": SITES[2], "eu": SITES[3], "eu1": SITES[3]}
+    short |= {
+        "ap1": SITES[4],
+        "ap2": SITES[5],
+        "uk1": SITES[6],
+        "gov": SITES[7],
+        "us1-fed": SITES[7],
+        "us2-fed": SITES[8],
+    }
+    text = text.strip().lower()
+    if text in short:
+        return short[text]
+    host = re.sub(r"^[a-z]+://", "", text).split("/")[0].split(":")[0].rstrip(".")
+    for prefix in ("app.", "api.", "www."):
+        if host.removeprefix(prefix) in SITES:
+            return host.removeprefix(prefix)
+    return host
+
+
+def _problems(settings: Settings) -> Sequence[str]:
+    problems = []
+    if settings.cluster_name is not None:
+        name = settings.cluster_name
+        if len(name) > CLUSTER_NAME_LIMIT:
+            problems.append(
+                f"the cluster name `{name[:20]}…` has {len(name)} characters, the chart takes {CLUSTER_NAME_LIMIT}"
+            )
+        elif not CLUSTER_NAME.fullmatch(name):
+            problems.append(
+                f"the chart refuses the cluster name `{name}`: lower-case letters, digits, `-`, `_` and dots, "
+                "each part beginning and ending with a letter or digit"
+            )
+    if settings.site is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", settings.site):
+        problems.append(f"`{settings.site}` is no Datadog site; sites are {', '.join(SITES)}")
+    problems += [
+        f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
+        for check in settings.drop_checks
+        if check not in CHECKS
+    ]
+    return problems
+
+
+def _secret_tree(secret: SecretKey) -> Tree:
+    return {"name": secret.name, "key": secret.key}
+
+
+DEFAULT_APP_KEY_SECRET = SecretKey(SECRET, APP_KEY)

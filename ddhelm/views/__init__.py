@@ -1,0 +1,1 @@
+"""Show a value: rich tables for people, a versioned JSON envelope for programs."""

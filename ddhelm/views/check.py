@@ -1,0 +1,98 @@
+"""The proofs: every claim with its verdict, and the coverage of the nodes by pool."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ddhelm.actions.prepare import Prepared
+from ddhelm.pools import pools
+from ddhelm.proof import Claim, Result
+from ddhelm.tree import Tree
+from ddhelm.views import coverage as coverage_view
+from ddhelm.views import envelope
+
+
+def claims(every: Sequence[Claim], screen: Console) -> None:
+    """The list of claims for people."""
+    grid = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("CHECK", "SEVERITY", "CLAIM"):
+        grid.add_column(column, overflow="fold")
+    for claim in every:
+        grid.add_row(claim.name, str(claim.severity), escape(claim.claim))
+    screen.print(grid)
+
+
+def claims_json(every: Sequence[Claim]) -> Tree:
+    """The list of claims for programs."""
+    return envelope.wrap(
+        "Checks",
+        {
+            "checks": [
+                {"name": c.name, "severity": str(c.severity), "claim": c.claim, "hint": c.hint, "anchor": c.anchor}
+                for c in every
+            ]
+        },
+    )
+
+
+def table(prepared: Prepared, screen: Console) -> None:
+    """Verdicts, the broken ones with details and hint; then coverage."""
+    for result in prepared.plan.results:
+        mark, style = _mark(result)
+        tail = f" ({result.unknown})" if result.unknown else ""
+        screen.print(f"{mark} {result.claim.name}: {result.claim.claim}{tail}", style=style, markup=False)
+        if not result.ok or result.unknown:
+            for detail in result.details:
+                screen.print(f"    {detail}", markup=False)
+            for hint in result.hints or ((result.claim.hint,) if result.claim.hint else ()):
+                screen.print(f"    hint: {hint}", markup=False, style="cyan")
+    for problem in prepared.plan.problems:
+        if problem.anchor in {"field-conflict", "forecast-refused"}:
+            for line in problem.lines:
+                screen.print(line, markup=False, style="bold red")
+    screen.print()
+    covered, nodes = prepared.plan.coverage, prepared.cluster.facts.nodes
+    screen.print(coverage_view.sentence(covered))
+    coverage_view.table(pools(covered, nodes), screen)
+
+
+def json(prepared: Prepared) -> Tree:
+    """The versioned document."""
+    return envelope.wrap(
+        "Check",
+        {
+            "checks": [
+                {
+                    "name": result.claim.name,
+                    "severity": str(result.claim.severity),
+                    "verdict": _verdict(result),
+                    "claim": result.claim.claim,
+                    "details": list(result.details),
+                    "hints": list(result.hints),
+                    "anchor": result.claim.anchor,
+                }
+                for result in prepared.plan.results
+            ],
+            "coverage": coverage_view.json(
+                prepared.plan.coverage, pools(prepared.plan.coverage, prepared.cluster.facts.nodes)
+            ),
+            "problems": [line for problem in prepared.plan.problems for line in problem.lines],
+        },
+    )
+
+
+def _verdict(result: Result) -> str:
+    if result.skipped:
+        return "skipped"
+    if result.unknown:
+        return "unknown"
+    return "holds" if result.ok else "broken"
+
+
+def _mark(result: Result) -> tuple[str, str]:
+    verdict = _verdict(result)
+    if verdict == "broken":
+        return ("×", "bold red") if result.claim.severity == "fatal" else ("!", "yellow")
+    return {"holds": ("✓", "green"), "skipped": ("-", "dim"), "unknown": ("?", "dim")}[verdict]

@@ -1,0 +1,56 @@
+"""Errors in words: one line, the details, a hint, where to read on; and the report of a bug."""
+
+import platform
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ddhelm import __version__
+from ddhelm.errors import DdhelmError
+from ddhelm.masking import Masker
+
+PAGE = "docs/reference/errors.md"
+_FRAMES = 12
+
+
+def show(error: DdhelmError) -> None:
+    """Print an expected failure on standard error."""
+    from ddhelm.views import console
+
+    screen = console.err()
+    screen.print(f"[bold red]error:[/] {_plain(error.message)}")
+    for detail in error.details:
+        screen.print(f"  {_plain(detail)}")
+    if error.hint:
+        screen.print(f"[bold cyan]hint:[/] {_plain(error.hint)}")
+    if error.anchor:
+        screen.print(f"[dim]see: {PAGE}#{error.anchor}[/]")
+
+
+def usage(message: str, arguments: Sequence[str]) -> None:
+    """Print a mistake on the command line, with the command whose help explains it."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    show(DdhelmError(message.rstrip("."), hint=" ".join(["ddhelm", *([command] if command else []), "--help"])))
+
+
+def bug(error: Exception, arguments: Sequence[str]) -> None:
+    """Print a report that can be pasted into an issue: versions, the command, the end of the traceback, no secrets."""
+    from ddhelm.views import console
+
+    frames = traceback.format_exception(error)[-_FRAMES:]
+    report = [
+        f"ddhelm {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+        f"$ ddhelm {shlex.join(arguments)}",
+        *"".join(frames).rstrip().splitlines(),
+    ]
+    screen = console.err()
+    screen.print(f"[bold red]error:[/] a bug in ddhelm: {type(error).__name__}")
+    screen.print("[bold cyan]hint:[/] run `ddhelm status` to see where the cluster stands, and report this:\n")
+    sys.stderr.write(Masker(b"report").text("\n".join(report)) + "\n")
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,289 @@
+"""A plan before it is confirmed, and its outcome: the summary first, then each object, path by path."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ddhelm import tree
+from ddhelm.access import Access
+from ddhelm.actions.carry_out import Outcome
+from ddhelm.actions.prepare import Prepared
+from ddhelm.actions.status import Status
+from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
+from ddhelm.pools import pools
+from ddhelm.views import coverage as coverage_view
+from ddhelm.views import envelope
+from ddhelm.views import status as status_view
+
+_MARK = {
+    Action.CREATE: "[green]+[/]",
+    Action.UPDATE: "[yellow]~[/]",
+    Action.DELETE: "[red]-[/]",
+    Action.KEEP: "[dim]=[/]",
+    Action.RECREATE: "[green]+[/]",
+    Action.RESTORE: "[yellow]~[/]",
+}
+_LINES = 12
+"""Changed fields shown of one object; the rest is counted (the JSON output has them all)."""
+
+
+def table(access: Access, prepared: Prepared, screen: Console) -> None:
+    """The whole plan for people."""
+    plan = prepared.plan
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, text in _heading(access, prepared):
+        grid.add_row(f"[bold]{name}[/]", escape(text))
+    screen.print(grid)
+    screen.print()
+    steps = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("RELEASE", "STEP", "OBJECTS", "PODS"):
+        steps.add_column(column, overflow="fold")
+    for step in plan.steps:
+        steps.add_row(step.release.name, _kind(step), counts(step), escape(_pods(step)))
+    screen.print(steps)
+    for step in plan.steps:
+        _objects(step, screen)
+    screen.print()
+    screen.print(coverage_view.sentence(plan.coverage), markup=False)
+    coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
+    _results(prepared, screen)
+    for left in prepared.profile.left_out:
+        screen.print(f"• check `{left.component}` is left out: {left.reason}", markup=False)
+    if prepared.profile.managed:
+        screen.print(f"• one release: {prepared.profile.why_managed}", markup=False)
+    for note in (prepared.profile.claimed, *prepared.profile.notes, *plan.notices):
+        if note:
+            screen.print(f"• {note}", markup=False)
+    for ref in plan.lost_crds:
+        screen.print(f"[bold red]DELETES[/] {escape(str(ref))} and every object of that kind (--delete-crds)")
+
+
+def counts(step: Step) -> str:
+    """`25 create`, `2 update, 23 unchanged`."""
+    found = Counter(change.action for change in step.objects if matters(change))
+    words = [f"{found[action]} {action}" for action in Action if found[action]]
+    noise = sum(not matters(change) for change in step.objects)
+    if noise:
+        words.append(f"{noise} with noise only")
+    return ", ".join(words) or ("values only" if step.kind is StepKind.UPGRADE else "none")
+
+
+def json(access: Access, prepared: Prepared) -> tree.Tree:
+    """The versioned document of a plan."""
+    plan = prepared.plan
+    return envelope.wrap(
+        "Plan",
+        {
+            "cluster": {
+                "server": access.server,
+                "context": access.context,
+                "uid": prepared.cluster.facts.uid,
+                "version": prepared.cluster.facts.server_version,
+                "distribution": prepared.profile.distribution,
+            },
+            "namespace": {"name": access.namespace, "create": plan.creates_namespace, "label": plan.labels_namespace},
+            "chart": {
+                "name": prepared.chart.name,
+                "version": prepared.chart.version,
+                "digest": prepared.chart.digest,
+            },
+            "changes": plan.changes,
+            "secretKeys": list(plan.writes),
+            "steps": [_step_json(step) for step in plan.steps],
+            "coverage": coverage_view.json(plan.coverage, pools(plan.coverage, prepared.cluster.facts.nodes)),
+            "checks": [
+                {
+                    "name": result.claim.name,
+                    "severity": result.claim.severity,
+                    "ok": result.ok,
+                    "skipped": bool(result.skipped),
+                    "unknown": result.unknown,
+                    "details": list(result.details),
+                }
+                for result in plan.results
+            ],
+            "problems": [
+                {"text": p.text, "hint": p.hint, "anchor": p.anchor, "details": list(p.details)} for p in plan.problems
+            ],
+            "leftOut": [{"check": left.component, "reason": left.reason} for left in prepared.profile.left_out],
+            "lostCrds": [str(ref) for ref in plan.lost_crds],
+            "notices": [*plan.notices, *prepared.profile.notes],
+        },
+    )
+
+
+def outcome(result: Outcome, screen: Console) -> None:
+    """What was done, one line a step."""
+    screen.print()
+    for done in result.done:
+        screen.print(
+            f"[green]✓[/] {done.step.release.name}: {done.step.kind}, revision {done.revision} ({done.seconds:.1f} s)"
+        )
+    screen.print()
+
+
+def outcome_json(prepared: Prepared, result: Outcome, found: Status | None) -> tree.Tree:
+    """The versioned document of what happened."""
+    failure = result.failure
+    return envelope.wrap(
+        "Outcome",
+        {
+            "wrote": list(result.wrote),
+            "steps": [
+                {
+                    "release": done.step.release.name,
+                    "kind": str(done.step.kind),
+                    "revision": done.revision,
+                    "seconds": round(done.seconds, 3),
+                }
+                for done in result.done
+            ],
+            "chart": prepared.chart.version,
+            "rolledBack": dict(result.undone),
+            "failure": None
+            if failure is None
+            else {
+                "message": failure.message,
+                "hint": failure.hint,
+                "anchor": failure.anchor,
+                "details": list(failure.details),
+            },
+            "status": None if found is None else status_view.json(found)["data"],
+        },
+    )
+
+
+def nothing_json(prepared: Prepared) -> tree.Tree:
+    """The outcome of a run that had nothing to do."""
+    data: tree.Tree = {"wrote": [], "steps": [], "chart": prepared.chart.version, "rolledBack": {}, "failure": None}
+    return envelope.wrap("Outcome", {**data, "status": None})
+
+
+def _heading(access: Access, prepared: Prepared) -> Iterable[tuple[str, str]]:
+    facts, chart, plan = prepared.cluster.facts, prepared.chart, prepared.plan
+    yield "Cluster", f"{prepared.profile.title}, Kubernetes {facts.server_version} at {access.server}"
+    yield "Context", f"{access.context} ({access.origins.get('context', '')})"
+    namespace = access.namespace
+    if plan.creates_namespace:
+        namespace += " (is made, pod-security level privileged)"
+    elif plan.labels_namespace:
+        namespace += " (is labelled " + ", ".join(f"{k}={v}" for k, v in plan.labels_namespace.items()) + ")"
+    yield "Namespace", namespace
+    yield "Chart", f"{chart.name} {chart.version} (app {chart.app_version}, sha256 {chart.digest[:12]})"
+    if plan.writes:
+        yield "Secret", "ddhelm: writes " + ", ".join(plan.writes)
+
+
+def _kind(step: Step) -> str:
+    style = {StepKind.NOTHING: "dim", StepKind.UNINSTALL: "red", StepKind.ROLLBACK: "yellow"}.get(step.kind, "bold")
+    target = f" to {step.target}" if step.target else ""
+    return f"[{style}]{step.kind}{target}[/]"
+
+
+def _pods(step: Step) -> str:
+    if step.kind in {StepKind.NOTHING, StepKind.INSTALL, StepKind.UNINSTALL}:
+        return ""
+    if not step.restarts:
+        return "none restarted" if step.kind is not StepKind.ROLLBACK else ""
+    return "; ".join(f"restarts {r.ref.kind} {r.ref.name} ({', '.join(r.because[:3])})" for r in step.restarts)
+
+
+def _objects(step: Step, screen: Console) -> None:
+    changes = [change for change in step.objects if matters(change)]
+    if not changes and not step.why:
+        return
+    screen.print()
+    screen.print(f"[bold]{step.release.name}[/] {step.kind}" + (f": {escape(step.why)}" if step.why else ""))
+    created = [change for change in changes if change.action is Action.CREATE]
+    for line in _grouped(created):
+        screen.print(f"  {_MARK[Action.CREATE]} {escape(line)}")
+    for change in changes:
+        if change.action is not Action.CREATE:
+            screen.print(f"  {_MARK[change.action]} {escape(str(change.ref))} ({change.action})")
+            for text in _fields(change):
+                screen.print(f"      {text}")
+
+
+def _grouped(created: Sequence[ObjectChange]) -> Iterable[str]:
+    """Objects to create, a line a kind: an install is read as a whole, its objects are all new."""
+    kinds: dict[str, list[str]] = {}
+    for change in created:
+        kinds.setdefault(change.ref.kind, []).append(change.ref.name)
+    for kind, names in kinds.items():
+        yield f"{kind}: {', '.join(names)}"
+
+
+def _fields(change: ObjectChange) -> Iterable[str]:
+    shown = change.changes[:_LINES]
+    for field in shown:
+        yield from _field(field)
+    if len(change.changes) > len(shown):
+        yield f"[dim]… and {len(change.changes) - len(shown)} more fields (-o json has all)[/]"
+
+
+def _field(field: tree.Change) -> Iterable[str]:
+    path = escape(tree.show(field.path))
+    if isinstance(field.old, str) and isinstance(field.new, str) and ("\n" in field.old or "\n" in field.new):
+        import difflib
+
+        yield f"{path}:"
+        old, new = field.old.splitlines(), field.new.splitlines()
+        for line in list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]:
+            colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
+            yield f"  [{colour}]{escape(line)}[/]"
+    elif field.op == "add":
+        yield f"[green]+ {path}: {escape(_short(field.new))}[/]"
+    elif field.op == "remove":
+        yield f"[red]- {path}: {escape(_short(field.old))}[/]"
+    else:
+        yield f"{path}: [red]{escape(_short(field.old))}[/] → [green]{escape(_short(field.new))}[/]"
+
+
+def _short(value: Any) -> str:
+    import json as json_
+
+    text = value if isinstance(value, str) else json_.dumps(value, default=str)
+    return text if len(text) <= 90 else text[:87] + "…"
+
+
+def _results(prepared: Prepared, screen: Console) -> None:
+    results = prepared.plan.results
+    holds = sum(result.ok and not result.skipped for result in results)
+    screen.print(f"{holds} of {len(results)} checks hold")
+    for result in results:
+        if result.skipped:
+            screen.print(f"  - {result.claim.name}: skipped", markup=False, style="dim")
+        elif result.unknown:
+            screen.print(f"  ? {result.claim.name}: {result.unknown}", markup=False, style="dim")
+        elif not result.ok:
+            style = {"fatal": "bold red", "warning": "yellow"}.get(result.claim.severity, "dim")
+            screen.print(f"  ! {result.claim.name}: not so: {result.claim.claim}", markup=False, style=style)
+            for detail in result.details[:_LINES]:
+                screen.print(f"      {detail}", markup=False)
+
+
+def _step_json(step: Step) -> tree.Tree:
+    return {
+        "release": step.release.name,
+        "role": str(step.release.role),
+        "kind": str(step.kind),
+        "why": step.why,
+        "target": step.target,
+        "objects": [
+            {
+                "action": str(change.action),
+                "kind": change.ref.kind,
+                "namespace": change.ref.namespace,
+                "name": change.ref.name,
+                "noise": change.noise,
+                "fields": [{"path": tree.show(f.path), "op": f.op, "old": f.old, "new": f.new} for f in change.changes],
+            }
+            for change in step.objects
+        ],
+        "restarts": [{"kind": r.ref.kind, "name": r.ref.name, "because": list(r.because)} for r in step.restarts],
+        "valuesChanged": [tree.show(change.path) for change in step.values_changes],
+    }

@@ -1,0 +1,106 @@
+"""Runs the ddhelm that is installed beside this Python, against a sandbox, as a person would from a shell."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.charts import chart
+from tests.sandbox.sandbox import Sandbox
+
+API_KEY = "0123456789abcdef0123456789abcdef"
+"""Made up; nothing is ever sent to Datadog."""
+
+CONTROL_PLANE, WORKER = "control-plane-ddagent", "worker-node-ddagent"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its standard output as JSON."""
+        return json.loads(self.out)
+
+    def __str__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+class Ddhelm:
+    """One ddhelm with one Helm on one sandbox; calling it runs a command line."""
+
+    def __init__(self, sandbox: Sandbox, helm: str) -> None:
+        self.sandbox = sandbox
+        self.environment = {**sandbox.environment(helm=helm), "COLUMNS": "120"}
+
+    def __call__(
+        self,
+        *arguments: str,
+        code: int = 0,
+        stdin: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 180,
+    ) -> Result:
+        """Run it; the exit code must be ``code``. Without ``stdin`` there is none."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ddhelm", *arguments],
+            env={**self.environment, **(environment or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd or self.sandbox.kubeconfig.parent,
+            check=False,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr)
+        assert result.code == code, str(result)
+        assert "Traceback" not in result.err, str(result)
+        return result
+
+    def onboard(self, *arguments: str, code: int = 0, key: str | None = API_KEY, **options: Any) -> Result:
+        """``onboard --yes`` with the chart under test and a key in the environment."""
+        environment = {**({"DD_API_KEY": key} if key else {}), **options.pop("environment", {})}
+        return self("onboard", "--yes", *self.chart(), *arguments, code=code, environment=environment, **options)
+
+    @staticmethod
+    def chart() -> tuple[str, str]:
+        """The flags that name the chart under test."""
+        return "--chart", str(chart())
+
+
+def agents_by_node(sandbox: Sandbox, namespace: str = "datadog") -> dict[str, list[str]]:
+    """Node name to the DaemonSets with a running agent pod there, as the real controllers placed them."""
+    nodes: dict[str, list[str]] = {node["metadata"]["name"]: [] for node in sandbox.api_get("/api/v1/nodes")["items"]}
+    for pod in sandbox.api_get(f"/api/v1/namespaces/{namespace}/pods")["items"]:
+        owner = pod["metadata"]["ownerReferences"][0]
+        if owner["kind"] == "DaemonSet" and not pod["metadata"].get("deletionTimestamp"):
+            nodes[pod["spec"]["nodeName"]].append(owner["name"])
+    return nodes
+
+
+def generations(sandbox: Sandbox, namespace: str = "datadog") -> dict[str, int]:
+    """Workload to generation: unchanged means that no pod was replaced."""
+    found = {}
+    for kind in ("daemonsets", "deployments"):
+        for item in sandbox.api_get(f"/apis/apps/v1/namespaces/{namespace}/{kind}")["items"]:
+            found[f"{kind}/{item['metadata']['name']}"] = item["metadata"]["generation"]
+    return found
+
+
+def revisions(sandbox: Sandbox, namespace: str = "datadog") -> dict[str, list[tuple[int, str]]]:
+    """Release to its revisions with their status, oldest first."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    secrets = sandbox.api_get(f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm")["items"]
+    for labels in (secret["metadata"]["labels"] for secret in secrets):
+        found.setdefault(labels["name"], []).append((int(labels["version"]), labels["status"]))
+    return {name: sorted(rows) for name, rows in found.items()}

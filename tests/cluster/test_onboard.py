@@ -1,0 +1,169 @@
+"""onboard on a real control plane: what it promises for the kubeadm topology, with Helm 3 and Helm 4."""
+
+import re
+
+import pytest
+
+from tests.cluster.by_hand import helm
+from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.sandbox.fixtures import Clusters, each_helm
+from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.waiting import wait_for
+
+CONFD = "control-plane-ddagent-datadog-confd"
+
+
+def owners(sandbox: Sandbox) -> dict[str, set[str]]:
+    """Release to the objects that carry its annotation, over every kind that the charts have."""
+    found: dict[str, set[str]] = {}
+    space = "/namespaces/datadog"
+    for path in (
+        *(f"/apis/apps/v1{space}/{kind}" for kind in ("daemonsets", "deployments")),
+        *(f"/api/v1{space}/{kind}" for kind in ("configmaps", "services", "serviceaccounts", "secrets")),
+        *(f"/apis/rbac.authorization.k8s.io/v1{space}/{kind}" for kind in ("roles", "rolebindings")),
+        *(f"/apis/rbac.authorization.k8s.io/v1/{kind}" for kind in ("clusterroles", "clusterrolebindings")),
+    ):
+        for item in sandbox.api_get(path)["items"]:
+            annotations = item["metadata"].get("annotations") or {}
+            if name := annotations.get("meta.helm.sh/release-name"):
+                found.setdefault(name, set()).add(f"{path} {item['metadata']['name']}")
+    return found
+
+
+@each_helm("3.22", "4.3")
+def test_a_kubeadm_cluster_is_onboarded_kept_repaired_and_left(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+
+    first = ddhelm.onboard()
+    assert "8 of 8 nodes run exactly one agent" in first.out
+    placed = agents_by_node(sandbox)
+    assert len(placed) == 8
+    assert all(len(found) == 1 for found in placed.values()), placed
+    controllers = {name for name, found in placed.items() if found == [f"{CONTROL_PLANE}-datadog"]}
+    tainted = {
+        node["metadata"]["name"]
+        for node in sandbox.api_get("/api/v1/nodes")["items"]
+        if "node-role.kubernetes.io/control-plane" in node["metadata"]["labels"]
+    }
+    assert controllers == tainted
+    deployments = sandbox.api_get("/apis/apps/v1/namespaces/datadog/deployments")["items"]
+    assert [d["metadata"]["name"] for d in deployments] == [f"{WORKER}-datadog-cluster-agent"]
+    owned = owners(sandbox)
+    assert set(owned) == {WORKER, CONTROL_PLANE}
+    assert not owned[WORKER] & owned[CONTROL_PLANE]
+
+    before = generations(sandbox)
+    again = ddhelm.onboard(key=None)
+    assert "Nothing to do" in again.out
+    assert generations(sandbox) == before
+    assert revisions(sandbox) == {WORKER: [(1, "deployed")], CONTROL_PLANE: [(1, "deployed")]}
+
+    sandbox.kubectl("delete", "daemonset", f"{WORKER}-datadog", "-n", "datadog")
+    original = sandbox.api_get(f"/api/v1/namespaces/datadog/configmaps/{CONFD}")["data"]
+    patch = '{"data": {"kube_scheduler.yaml": "instances: []"}}'
+    sandbox.kubectl("patch", "configmap", CONFD, "-n", "datadog", "--type=merge", "-p", patch)
+    repaired = ddhelm.onboard(key=None)
+    assert "repair" in repaired.out
+    assert sandbox.api_get(f"/api/v1/namespaces/datadog/configmaps/{CONFD}")["data"] == original
+    assert all(len(found) == 1 for found in agents_by_node(sandbox).values())
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+
+    gone = ddhelm("uninstall", "--yes")
+    assert "Secret" in gone.out
+    assert owners(sandbox) == {}
+    assert revisions(sandbox) == {}
+    secrets = sandbox.api_get("/api/v1/namespaces/datadog/secrets")["items"]
+    assert [s["metadata"]["name"] for s in secrets] == ["ddhelm"]
+    ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace")
+    wait_for(lambda: not sandbox.api.find("/api/v1/namespaces/datadog"), 20, "the namespace to go")
+
+
+def test_the_oldest_supported_helm_installs_keeps_and_removes(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.13")
+    assert "8 of 8 nodes run exactly one agent" in ddhelm.onboard().out
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace")
+    assert owners(sandbox) == {}
+
+
+def test_a_managed_cluster_gets_one_release_and_the_sentence_that_says_why(cluster: Clusters) -> None:
+    sandbox = cluster("managed")
+    done = Ddhelm(sandbox, "4.3").onboard()
+    assert re.search(r"one release:.*control plane", done.out, re.IGNORECASE | re.DOTALL), done.out
+    assert set(revisions(sandbox)) == {WORKER}
+    assert all(found == [f"{WORKER}-datadog"] for found in agents_by_node(sandbox).values())
+
+
+def test_a_single_node_without_taint_gets_exactly_one_agent_and_the_cluster_agent(cluster: Clusters) -> None:
+    sandbox = cluster("k3s-single")
+    Ddhelm(sandbox, "3.22").onboard()
+    assert list(agents_by_node(sandbox).values()) == [[f"{CONTROL_PLANE}-datadog"]]
+    agent = sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/deployments/{WORKER}-datadog-cluster-agent")
+    assert agent["status"]["readyReplicas"] == 1
+
+
+def test_a_half_finished_onboard_is_finished_by_the_next(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard("--only", "worker")
+    assert set(revisions(sandbox)) == {WORKER}
+    assert "8 of 8 nodes run exactly one agent" in ddhelm.onboard(key=None).out
+    assert revisions(sandbox) == {WORKER: [(1, "deployed")], CONTROL_PLANE: [(1, "deployed")]}
+
+
+def test_settings_are_remembered_and_changed_by_flags(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard("--cluster-name", "prod-1", "--site", "https://app.datadoghq.eu", "--set", "datadog.tags={a:b}")
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    changed = ddhelm.onboard("--site", "us5", key=None)
+    assert "datadoghq.eu" in changed.out
+    values = ddhelm("values", "worker").out
+    assert "clusterName: prod-1" in values
+    assert "site: us5.datadoghq.com" in values
+    assert "a:b" in values
+    dropped = ddhelm("values", "worker", "--reset-settings").out
+    assert "prod-1" not in dropped
+
+
+def test_a_dry_run_changes_nothing_at_all(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    shown = ddhelm.onboard("--dry-run", key=None)
+    assert "install" in shown.out
+    assert sandbox.writes() == []
+    assert not sandbox.api.find("/api/v1/namespaces/datadog")
+
+
+def test_without_a_terminal_a_change_needs_yes(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    refused = ddhelm("onboard", *ddhelm.chart(), environment={"DD_API_KEY": "x" * 32}, code=64)
+    assert "--yes" in refused.err
+    assert sandbox.writes() == []
+
+
+@pytest.mark.parametrize("helm_version", ["3.22", "4.3"])
+def test_the_leftovers_of_the_pair_made_by_hand_are_healed(cluster: Clusters, helm_version: str) -> None:
+    """datadog-real-api: the naive pair fails at its second release; what stands is taken over, CRDs survive."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    chart = ddhelm.chart()[1]
+    naive = ["--namespace", "datadog", "--create-namespace", "--set", f"datadog.apiKey={'a' * 32}"]
+    helm(sandbox, helm_version, "install", WORKER, chart, *naive)
+    helm(sandbox, helm_version, "install", CONTROL_PLANE, chart, *naive, code=1)
+    crds = {
+        c["metadata"]["name"]
+        for c in sandbox.api_get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
+    }
+    sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
+    healed = ddhelm.onboard(key=None)
+    assert "8 of 8 nodes run exactly one agent" in healed.out
+    after = {
+        c["metadata"]["name"]
+        for c in sandbox.api_get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
+    }
+    assert after == crds
+    assert "Nothing to do" in ddhelm.onboard(key=None).out

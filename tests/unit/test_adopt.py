@@ -1,0 +1,39 @@
+"""Hand-made releases: what of their values stays, what ddhelm must own, where keys in them go."""
+
+from ddhelm.actions import adopt
+from ddhelm.release import Role
+
+
+def test_ordinary_values_stay_and_what_breaks_the_pair_is_dropped_and_named() -> None:
+    config = {
+        "datadog": {"apiKey": "0" * 32, "site": "datadoghq.eu", "tags": ["a:b"]},
+        "agents": {"affinity": {"nodeAffinity": {"x": 1}, "podAntiAffinity": {"y": 1}}},
+    }
+    adopted = adopt.adopt(config, Role.WORKER)
+    assert adopted.user == {
+        "datadog": {"site": "datadoghq.eu", "tags": ["a:b"]},
+        "agents": {"affinity": {"podAntiAffinity": {"y": 1}}},
+    }
+    assert adopted.dropped == (("datadog", "apiKey"), ("agents", "affinity", "nodeAffinity"))
+    assert adopted.keys == {"api-key": "0" * 32}
+
+
+def test_no_secret_text_is_in_the_layer_or_in_the_notice() -> None:
+    config = {"datadog": {"apiKey": "SECRET-1", "appKey": "SECRET-2"}, "clusterAgent": {"token": "SECRET-3"}}
+    adopted = adopt.adopt(config, Role.WORKER)
+    assert "SECRET" not in str(adopted.user) + adopt.notice("w", adopted.dropped)
+    assert sorted(adopted.keys) == ["api-key", "app-key", "token"]
+    assert adopted.user == {}
+
+
+def test_a_control_plane_release_loses_what_would_make_a_second_cluster_agent() -> None:
+    config = {"clusterAgent": {"enabled": True, "replicas": 2}, "agents": {"tolerations": [{"operator": "Exists"}]}}
+    assert adopt.adopt(config, Role.CONTROL_PLANE).user == {}
+
+
+def test_an_empty_map_of_the_user_stays() -> None:
+    assert adopt.adopt({"agents": {"image": {}}}, Role.WORKER).user == {"agents": {"image": {}}}
+
+
+def test_a_release_with_nothing_to_drop_is_told_too() -> None:
+    assert adopt.notice("w", ()) == "release `w` was made without ddhelm: its values become your layer"

@@ -1,0 +1,113 @@
+"""The Lease: one holder, taken over only when it is dead, never stolen, always given back."""
+
+from typing import Any
+
+import pytest
+
+from ddhelm.actions import lock
+from ddhelm.errors import PlanStale
+
+
+class Server:
+    """A Lease store with optimistic locking, as the API server keeps it."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.version = 0
+
+    def tree(self, path: str) -> dict[str, Any] | None:
+        assert path == "/apis/coordination.k8s.io/v1/namespaces/datadog/leases/ddhelm"
+        return self.lease
+
+    def create(self, obj: dict[str, Any]) -> dict[str, Any] | None:
+        return None if self.lease is not None else self._store(obj)
+
+    def replace(self, obj: dict[str, Any]) -> dict[str, Any] | None:
+        if self.lease is None or obj["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            return None
+        return self._store(obj)
+
+    def _store(self, obj: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        metadata = {**obj["metadata"], "resourceVersion": str(self.version)}
+        self.lease = {**obj, "metadata": metadata, "spec": dict(obj["spec"])}
+        return {**self.lease, "spec": dict(obj["spec"])}
+
+
+class Time:
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def holding(server: Server, time: Time, who: str, wait: float = 0) -> Any:
+    return lock.held(server, "datadog", now=time.now, sleep=time.sleep, wait=wait, who=who)
+
+
+def test_the_lock_is_taken_and_given_back() -> None:
+    server, time = Server(), Time()
+    with holding(server, time, "anna"):
+        held = lock.holder(server.lease)
+        assert held is not None
+        assert held.who == "anna"
+        assert held.alive(time.now())
+    assert lock.holder(server.lease) is None
+
+
+def test_a_living_holder_is_named_and_not_disturbed() -> None:
+    server, time = Server(), Time()
+    with holding(server, time, "anna"), pytest.raises(PlanStale, match="anna") as caught, holding(server, time, "ben"):
+        pass
+    assert caught.value.exit_code == 5
+
+
+def test_a_dead_holder_is_replaced_after_its_lease_ends() -> None:
+    server, time = Server(), Time()
+    with holding(server, time, "anna"):
+        time.sleep(lock.DURATION + 1)
+        with holding(server, time, "ben"):
+            held = lock.holder(server.lease)
+            assert held is not None
+            assert held.who == "ben"
+
+
+def test_renewal_keeps_the_lock_alive() -> None:
+    server, time = Server(), Time()
+    with holding(server, time, "anna") as mine:
+        for _ in range(4):
+            time.sleep(lock.DURATION * 0.8)
+            mine.renew()
+        held = lock.holder(server.lease)
+        assert held is not None
+        assert held.alive(time.now())
+
+
+def test_a_lost_lock_is_noticed_at_the_next_renewal_and_not_given_back() -> None:
+    server, time = Server(), Time()
+    with pytest.raises(PlanStale, match="taken over"), holding(server, time, "anna") as mine:
+        time.sleep(lock.DURATION + 1)
+        with holding(server, time, "ben"):
+            mine.renew()
+    assert lock.holder(server.lease) is None
+
+
+def test_waiting_ends_when_the_holder_lets_go() -> None:
+    server, time = Server(), Time()
+    with holding(server, time, "anna"):
+        pass
+    with holding(server, time, "ben", wait=60):
+        held = lock.holder(server.lease)
+        assert held is not None
+        assert held.who == "ben"
+
+
+def test_a_lease_with_an_unreadable_time_counts_as_dead() -> None:
+    spec = {"holderIdentity": "anna", "renewTime": "yesterday", "leaseDurationSeconds": 60}
+    held = lock.holder({"spec": spec})
+    assert held is not None
+    assert not held.alive(100)

@@ -1,0 +1,194 @@
+"""Plans: from deployed, desired and live state to ordered steps, as Helm really behaves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ddhelm import plan
+from ddhelm.manifest import Manifest, parse
+from ddhelm.masking import Masker
+from ddhelm.plan import Action, Deployed, Desired, Head, Live, LiveChange, StepKind
+from ddhelm.release import Release, Role
+from ddhelm.tree import Change
+from ddhelm.values import Layer, build
+
+MASKER = Masker(b"k" * 32)
+RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
+
+
+def manifest(*documents: Mapping[str, Any]) -> Manifest:
+    import json
+
+    return parse("".join(f"---\n{json.dumps(d)}\n" for d in documents), "datadog", MASKER)
+
+
+def daemonset(image: str = "agent:7", *, template: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    spec = {"containers": [{"name": "agent", "image": image}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "w"},
+        "spec": {"template": {"metadata": dict(template or {}), "spec": spec}},
+    }
+
+
+def configmap(name: str = "confd", **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def crd(**annotations: str) -> dict[str, Any]:
+    metadata = {"name": "monitors.datadoghq.com", "annotations": annotations}
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
+
+
+def desired(
+    *documents: Mapping[str, Any], values: Mapping[str, Any] | None = None, version: str = "3.240.0"
+) -> Desired:
+    return Desired(RELEASE, build([Layer("x", dict(values or {"a": 1}))]), manifest(*documents), version)
+
+
+def deployed(
+    *documents: Mapping[str, Any],
+    status: str = "deployed",
+    revision: int = 3,
+    base: int | None = 3,
+    values: Mapping[str, Any] | None = None,
+) -> Deployed:
+    return Deployed(
+        RELEASE,
+        Head(revision, status),
+        base,
+        manifest(*documents),
+        dict(values or {"a": 1}),
+        chart_version="3.240.0",
+    )
+
+
+def kinds(steps: list[plan.Step]) -> list[StepKind]:
+    return [step.kind for step in steps]
+
+
+QUIET = Live({})
+
+
+def test_no_release_is_installed_with_every_object_created() -> None:
+    (step,) = plan.steps_for(desired(daemonset(), configmap()), None, QUIET)
+    assert step.kind is StepKind.INSTALL
+    assert [change.action for change in step.objects] == [Action.CREATE, Action.CREATE]
+
+
+def test_the_same_manifest_and_values_are_nothing_to_do() -> None:
+    assert kinds(plan.steps_for(desired(daemonset()), deployed(daemonset()), QUIET)) == [StepKind.NOTHING]
+
+
+def test_other_values_with_the_same_manifest_are_stored_and_restart_nothing() -> None:
+    (step,) = plan.steps_for(desired(daemonset(), values={"a": 2}), deployed(daemonset()), QUIET)
+    assert step.kind is StepKind.UPGRADE
+    assert step.quiet
+    assert step.restarts == ()
+    assert [change.path for change in step.values_changes] == [("a",)]
+
+
+def test_another_image_restarts_the_pods_and_says_why() -> None:
+    (step,) = plan.steps_for(desired(daemonset("agent:8")), deployed(daemonset("agent:7")), QUIET)
+    assert [(r.ref.name, r.because) for r in step.restarts] == [("w", ("image",))]
+
+
+def test_a_checksum_is_noise_as_a_change_but_a_cause_of_a_restart() -> None:
+    old, new = ({"annotations": {"checksum/confd": value}} for value in "12")
+    before, after = (
+        deployed(daemonset(template=old), configmap(x="1")),
+        desired(daemonset(template=new), configmap(x="2")),
+    )
+    (step,) = plan.steps_for(after, before, QUIET)
+    assert [change.ref.kind for change in step.objects if plan.matters(change)] == ["ConfigMap"]
+    assert step.restarts[0].because == ("checksum/confd",)
+
+
+def test_noise_alone_is_nothing_to_do() -> None:
+    old, new = ({"annotations": {"checksum/token": value}} for value in "12")
+    assert kinds(plan.steps_for(desired(daemonset(template=new)), deployed(daemonset(template=old)), QUIET)) == [
+        StepKind.NOTHING
+    ]
+
+
+def test_another_chart_version_is_an_upgrade_even_if_only_noise_changes() -> None:
+    (step,) = plan.steps_for(desired(daemonset(), version="3.241.0"), deployed(daemonset()), QUIET)
+    assert step.kind is StepKind.UPGRADE
+
+
+def test_a_deleted_object_is_repaired() -> None:
+    target = desired(daemonset(), configmap())
+    gone = target.manifest.objects[("", "ConfigMap", "datadog", "confd")].ref
+    live = Live({gone.identity: LiveChange(gone, missing=True)})
+    (step,) = plan.steps_for(target, deployed(daemonset(), configmap()), live)
+    assert step.kind is StepKind.REPAIR
+    assert [(c.ref.name, c.action) for c in step.objects] == [("confd", Action.RECREATE)]
+
+
+def test_an_altered_object_is_restored_and_its_pods_restart() -> None:
+    target = desired(daemonset())
+    ref = target.manifest.objects[("apps", "DaemonSet", "datadog", "w")].ref
+    path = ("spec", "template", "spec", "containers", "name=agent", "image")
+    live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(path, "replace", "evil", "agent:7"),))})
+    (step,) = plan.steps_for(target, deployed(daemonset()), live)
+    assert step.kind is StepKind.REPAIR
+    assert step.restarts[0].because == ("image",)
+
+
+def test_an_object_that_changes_anyway_is_not_called_a_repair() -> None:
+    target = desired(daemonset("agent:8"))
+    ref = target.manifest.objects[("apps", "DaemonSet", "datadog", "w")].ref
+    live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(("spec",), "replace", 1, 2),))})
+    (step,) = plan.steps_for(target, deployed(daemonset("agent:7")), live)
+    assert step.kind is StepKind.UPGRADE
+    assert len(step.objects) == 1
+
+
+def test_a_failed_head_is_rolled_back_to_the_deployed_revision_by_number_first() -> None:
+    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=5, base=3), QUIET)
+    assert kinds(steps) == [StepKind.ROLLBACK, StepKind.UPGRADE]
+    assert (steps[0].revision, steps[0].target) == (5, 3)
+
+
+def test_a_failed_first_install_is_upgraded_over_without_a_rollback() -> None:
+    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=1, base=None), QUIET)
+    assert kinds(steps) == [StepKind.UPGRADE]
+
+
+@pytest.mark.parametrize("status", ["pending-upgrade", "pending-rollback"])
+def test_an_abandoned_pending_head_is_rolled_back(status: str) -> None:
+    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), status=status, revision=4, base=3), QUIET)
+    assert kinds(steps)[0] is StepKind.ROLLBACK
+    assert steps[0].target == 3
+
+
+def test_an_abandoned_first_install_is_removed_and_made_again() -> None:
+    state = deployed(daemonset(), status="pending-install", revision=1, base=None)
+    assert kinds(plan.steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]
+
+
+def test_an_unfinished_uninstall_is_finished_before_the_install() -> None:
+    state = deployed(daemonset(), status="uninstalling", base=None)
+    assert kinds(plan.steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]
+
+
+def test_crds_that_would_vanish_are_found_and_kept_ones_are_not() -> None:
+    after = manifest(daemonset())
+    assert [ref.name for ref in plan.lost_crds(manifest(crd()), after)] == ["monitors.datadoghq.com"]
+    assert plan.lost_crds(manifest(crd(**{"helm.sh/resource-policy": "keep"})), after) == ()
+    assert plan.lost_crds(manifest(crd()), manifest(crd())) == ()
+
+
+def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> None:
+    keep = desired(daemonset(), crd(**{"helm.sh/resource-policy": "keep"}), values={"keep": True})
+    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), crd()), QUIET, keep=keep)
+    assert kinds(steps) == [StepKind.UPGRADE, StepKind.UPGRADE]
+    assert steps[0].values == {"keep": True}
+    assert [c.action for c in steps[1].objects] == [Action.KEEP]
+
+
+def test_what_leaves_the_manifest_is_deleted() -> None:
+    (step,) = plan.steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
+    assert [c.action for c in step.objects] == [Action.DELETE]

@@ -1,0 +1,94 @@
+"""Settings: what is kept between runs, what a flag changes, what is refused."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddhelm import settings
+from ddhelm.errors import ConfigError
+from ddhelm.release import Role
+from ddhelm.settings import SecretKey, Settings, UserLayers
+
+TREES: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.text(min_size=1, max_size=5), st.one_of(st.integers(), st.text(max_size=5)), max_size=3
+)
+
+
+@given(
+    site=st.sampled_from([None, *settings.SITES]),
+    logs=st.booleans(),
+    tolerate=st.lists(st.text(max_size=8)).map(tuple),
+    secret=st.one_of(st.none(), st.builds(SecretKey, st.text(min_size=1), st.text(min_size=1))),
+    user=st.builds(UserLayers, TREES, TREES, TREES),
+)
+def test_what_is_stored_comes_back(
+    site: str | None, logs: bool, tolerate: tuple[str, ...], secret: SecretKey | None, user: UserLayers
+) -> None:
+    given_ = Settings(site=site, logs=logs, tolerate=tolerate, app_key_secret=secret, user=user)
+    assert settings.from_record(settings.to_record(given_), "stored") == given_
+
+
+def test_defaults_are_not_stored_so_that_they_can_improve() -> None:
+    assert settings.to_record(Settings()) == {"settings": {}, "user": {}}
+
+
+def test_a_stored_field_says_where_it_came_from() -> None:
+    stored = settings.from_record({"settings": {"site": "datadoghq.eu"}}, "stored with `w` revision 3")
+    assert stored.origins == {"site": "stored with `w` revision 3"}
+
+
+def test_a_record_of_a_newer_format_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.from_record({"format": settings.FORMAT + 1}, "stored")
+    assert caught.value.anchor == "newer-record"
+
+
+def test_a_flag_changes_its_field_and_nothing_else() -> None:
+    base = settings.from_record({"settings": {"site": "datadoghq.eu", "tolerate": ["a"]}}, "stored")
+    changed = settings.changed(base, {"tolerate": ("b",), "cluster_name": None}, "the command line")
+    assert changed.site == "datadoghq.eu"
+    assert changed.tolerate == ("b",)
+    assert changed.origins == {"site": "stored", "tolerate": "the command line"}
+
+
+def test_all_wrong_settings_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.changed(Settings(), {"cluster_name": "Prod", "drop_checks": ("etdc",), "site": "europe"}, "x")
+    assert len(caught.value.details) == 3
+
+
+# Tried on chart 3.240.0 with the real helm: the first row renders, the second does not.
+@pytest.mark.parametrize("name", ["prod_1", "1abc", "a.b-c", "x" * 80])
+def test_cluster_names_that_the_chart_takes(name: str) -> None:
+    assert settings.changed(Settings(), {"cluster_name": name}, "x").cluster_name == name
+
+
+@pytest.mark.parametrize("name", ["Prod", "a..b", "-x", "x-", "x_", "x" * 81, "a b", "zürich", ""])
+def test_cluster_names_that_the_chart_refuses(name: str) -> None:
+    with pytest.raises(ConfigError):
+        settings.changed(Settings(), {"cluster_name": name}, "x")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "site"),
+    [
+        ("https://app.datadoghq.eu/dashboard/lists", "datadoghq.eu"),
+        ("https://us5.datadoghq.com", "us5.datadoghq.com"),
+        ("app.datadoghq.com", "datadoghq.com"),
+        ("api.ap1.datadoghq.com.", "ap1.datadoghq.com"),
+        ("EU", "datadoghq.eu"),
+        ("gov", "ddog-gov.com"),
+        ("datadoghq.eu:443", "datadoghq.eu"),
+        ("us9.datadoghq.com", "us9.datadoghq.com"),
+    ],
+)
+def test_a_pasted_address_becomes_a_site(pasted: str, site: str) -> None:
+    assert settings.site_of(pasted) == site
+
+
+def test_values_for_one_release_go_over_those_for_both() -> None:
+    user = UserLayers({"a": {"x": 1, "y": 1}}, {"a": {"x": 2}}, {"a": {"y": 3}})
+    assert user.of(Role.WORKER) == {"a": {"x": 2, "y": 1}}
+    assert user.of(Role.CONTROL_PLANE) == {"a": {"x": 1, "y": 3}}
