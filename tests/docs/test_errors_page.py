@@ -4,15 +4,16 @@ import ast
 
 import pytest
 
-from ddhelm import errors, failures
+from ddhelm import errors, failures, proof
 from tests.docs.pages import ROOT, page
 
 ERRORS = "docs/reference/errors.md"
 
 
 def anchors_in_the_source() -> dict[str, str]:
-    """anchor -> the place that uses it: every constant given as `anchor=`, and the rows about helm's own messages."""
+    """anchor -> the place that uses it: constants given as `anchor=`, the rows about helm's messages, the claims."""
     found = {row.anchor: f"row {row.name}" for row in failures.ROWS}
+    found |= {claim.anchor: f"claim {claim.name}" for claim in proof.CLAIMS}
     for path in sorted((ROOT / "ddhelm").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):

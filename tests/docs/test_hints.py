@@ -1,0 +1,53 @@
+"""A hint is something to type: every command and flag of ddhelm in it exists."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ddhelm import failures, proof
+from tests.docs.commandline import verbs
+from tests.docs.pages import ROOT
+
+VERBS = verbs()
+OURS = {name for verb in VERBS.values() for name in verb.spellings} | {"--help"}
+OTHER_TOOLS = re.compile(r"\b(?:kubectl|helm|kops|oc) [^;,()]*")
+
+
+def hints() -> Iterator[tuple[str, str]]:
+    """(place, hint) of every hint in the source; what is filled in at run time is left out of the text."""
+    for row in failures.ROWS:
+        yield f"row {row.name}", row.hint
+    for claim in proof.CLAIMS:
+        yield f"claim {claim.name}", claim.hint
+    for path in sorted((ROOT / "ddhelm").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                yield f"{path.relative_to(ROOT)}:{node.value.lineno}", _text(node.value)
+
+
+def _text(node: ast.expr) -> str:
+    """The constant parts of a string expression, in order; `…` where something is filled in."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part) for part in parts)
+        case ast.IfExp(body=body, orelse=other):
+            return f"{_text(body)} ; {_text(other)}"
+        case ast.BinOp(left=left, right=right):
+            return _text(left) + _text(right)
+    return "…"
+
+
+def test_every_flag_in_a_hint_is_a_flag_of_ddhelm_unless_it_is_for_another_tool() -> None:
+    wrong = {}
+    for place, hint in hints():
+        flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", OTHER_TOOLS.sub("", hint)))
+        if flags - OURS:
+            wrong[place] = flags - OURS
+    assert not wrong
+
+
+def test_every_command_in_a_hint_exists() -> None:
+    found = {place: re.findall(r"(?:^|[`:;] ?)ddhelm ([a-z]+)\b", hint) for place, hint in hints()}
+    assert not {place: names for place, names in found.items() if set(names) - set(VERBS)}
