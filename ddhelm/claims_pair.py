@@ -305,7 +305,7 @@ CLAIMS = (
         "cluster-agent-finds-a-node",
         "some node can take the Cluster Agent",
         Severity.FATAL,
-        'give it tolerations: --worker-set-json \'clusterAgent.tolerations=[{"operator":"Exists"}]\'',
+        "give it tolerations: --worker-set 'clusterAgent.tolerations[0].operator=Exists'",
         "cluster-agent-no-node",
         cluster_agent_finds_a_node,
     ),
