@@ -150,7 +150,7 @@ CASES: dict[str, tuple[Json, Shape]] = {
     ),
 }
 
-REAL = () if is_stand_in() else (chart(),)
+REAL: tuple[Path, ...] = () if is_stand_in() else (chart(),)
 
 
 def _new(package: Path) -> bool:
@@ -489,7 +489,7 @@ def test_an_affinity_of_ones_own_replaces_the_cluster_agents(packaged: Path) -> 
     def affinity(values: Json) -> Any:
         return _pod(render(packaged, WORKER, merged(worker_values, values)), LEADER, "Deployment")["affinity"]
 
-    own = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    own: Json = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
     assert list(affinity({})) == ["podAntiAffinity"]
     assert affinity(at("clusterAgent.affinity", own)) == own
 
