@@ -139,7 +139,7 @@ def _unknown(look: Look, known: Mapping[str, Distribution]) -> ClusterError:
     near = [(one, seen) for one in known.values() if (seen := _decisive(one, look))]
     hidden = facts.has("nodes") and not look.control_plane and not facts.static_pods
     likely = next((one.name for one, _ in near if bool(one.managed) is hidden), "managed" if hidden else "kubeadm")
-    details = [f"{one.title} is ruled out although {_said(seen[0])}: {_why_not(one, look)}" for one, seen in near]
+    details = [f"it is not {one.title} ({_said(seen[0])}): {_why_not(one, look)}" for one, seen in near]
     details += _seen(look)
     details += [f"not read: {unread.what}: {unread.why}" for unread in facts.unread]
     details.append(f"names for --distribution: {', '.join(sorted(known))}")
@@ -163,11 +163,11 @@ def _why_not(one: Distribution, look: Look) -> str:
     if missing is None:
         return ""
     sighting = look.at(missing)
-    return f"{sighting.signal} is needed, and it is {'not readable' if sighting.held is None else sighting.text}"
+    return f"{sighting.signal} is needed, seen: {sighting.text}"
 
 
 def _said(sighting: Sighting) -> str:
-    return f"{sighting.signal} {sighting.text}"
+    return f"{sighting.signal}: {sighting.text}"
 
 
 def _seen(look: Look) -> list[str]:
