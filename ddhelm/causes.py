@@ -125,13 +125,13 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "Secret",
             20,
-            "Secret or key that `{workload}` names is missing: {detail}",
+            "`{workload}` names a Secret or a key of it that is missing, seen {where}: {detail}",
             "kubectl -n {namespace} describe secret {subject}; ddhelm onboard asks for the keys that it manages",
         ),
         Kind(
             "ConfigMap",
             20,
-            "ConfigMap or key that `{workload}` names is missing: {detail}",
+            "`{workload}` names a ConfigMap or a key of it that is missing, seen {where}: {detail}",
             "ddhelm onboard repairs objects that are gone",
         ),
         Kind(

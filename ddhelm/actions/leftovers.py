@@ -25,7 +25,9 @@ _WEBHOOKS = {
 }
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1/"
 _API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
-_PLURALS = {"configmap": "configmaps", "secret": "secrets", "lease.coordination.k8s.io": "leases"}
+_LEASE = "lease.coordination.k8s.io"
+_LOCK = "the lock of ddhelm's runs"
+_PLURALS = {"configmap": "configmaps", "secret": "secrets", _LEASE: "leases"}
 # Made by Kubernetes or OpenShift in every namespace, or by controllers for somebody else's objects.
 _NOBODYS = frozenset(
     {
@@ -91,9 +93,9 @@ def of_agents(kubectl: Reads, namespace: str, releases: Sequence[Release]) -> tu
     names = [name for release in releases for name in (f"{release.fullname}-leader-election",)]
     candidates = [
         *(Leftover("configmap", name, namespace, "leader election of the agents") for name in names),
-        *(Leftover("lease.coordination.k8s.io", name, namespace, "leader election of the agents") for name in names),
+        *(Leftover(_LEASE, name, namespace, "leader election of the agents") for name in names),
         Leftover("configmap", "datadog-leader-election", namespace, "leader election of the agents"),
-        Leftover("lease.coordination.k8s.io", "datadog-leader-election", namespace, "leader election of the agents"),
+        Leftover(_LEASE, "datadog-leader-election", namespace, "leader election of the agents"),
         *(
             Leftover("configmap", name, namespace, "how far events were read")
             for name in ("datadogtoken", *(f"{release.fullname}token" for release in releases))
@@ -109,7 +111,7 @@ def of_ddhelm(kubectl: Reads, namespace: str) -> tuple[Leftover, ...]:
     words = {
         "secret": "written by ddhelm: keys, token or certificates",
         "configmap": "written by ddhelm: history",
-        "lease.coordination.k8s.io": "the lock of ddhelm's runs",
+        _LEASE: _LOCK,
     }
     selector = f"?labelSelector={MANAGED_BY.replace('/', '%2F')}%3D{OURS}"
     answers = kubectl.raws([_collection(kind, namespace) + selector for kind in words])
@@ -121,10 +123,15 @@ def of_ddhelm(kubectl: Reads, namespace: str) -> tuple[Leftover, ...]:
     named = {(each.kind, each.name) for each in found}
     fixed = [
         Leftover(kind, name, namespace, words[kind])
-        for kind, name in (("secret", SECRET), ("lease.coordination.k8s.io", LEASE))
+        for kind, name in (("secret", SECRET), (_LEASE, LEASE))
         if (kind, name) not in named
     ]
     return (*found, *_existing(kubectl, fixed))
+
+
+def lock(namespace: str) -> Leftover:
+    """The Lease that every run that writes takes, and leaves without a holder."""
+    return Leftover(_LEASE, LEASE, namespace, _LOCK)
 
 
 def crds(kubectl: Reads) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ddhelm.causes import Cause, listed
 from ddhelm.pools import Pool
-from ddhelm.proof import ForeignAgent
 from ddhelm.release import Release, Role
 from ddhelm.workloads import Workload
+
+if TYPE_CHECKING:
+    from ddhelm.proof import ForeignAgent
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def of_coverage(pools: Sequence[Pool]) -> list[Problem]:
     return found
 
 
-def of_others(others: Sequence[ForeignAgent], *, allowed: bool) -> list[Problem]:
+def of_others(others: "Sequence[ForeignAgent]", *, allowed: bool) -> list[Problem]:
     """Datadog agents that are not ours; ``allowed``: the user accepted them."""
     return [
         Problem(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ddhelm.kubectl import Kubectl
 
 KEEP = "helm.sh/resource-policy"
+NOT_OURS = "ddhelm did not make it"
+_CROWDED = "it holds what is not ours"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
@@ -105,6 +107,9 @@ def prepare(
         if release.name in records
     )
     own = leftovers.of_ddhelm(kubectl, namespace)
+    lock = leftovers.lock(namespace)
+    if (going or own) and lock not in own:
+        own = (*own, lock)  # this very run makes it
     agents = leftovers.of_agents(kubectl, namespace, releases)
     removal = Removal(
         namespace,
@@ -118,10 +123,8 @@ def prepare(
         pair=tuple(releases),
         unread=unread,
     )
-    why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_secrets) if delete_namespace else (
-        "--delete-namespace removes it, if ddhelm made it and nothing of others is in it"
-    )  # fmt: skip
-    removal = replace(removal, delete_namespace=delete_namespace and not why_not)
+    why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
+    removal = replace(removal, delete_namespace=not why_not)
     return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
 
 
@@ -208,22 +211,26 @@ def _namespace_stays(
     removal: Removal,
     agents: Sequence[Leftover],
     own: Sequence[Leftover],
+    wanted: bool,
     delete_secrets: bool,
 ) -> str:
     """Why the namespace must stay; empty where it may go."""
     if not leftovers.made_by_ddhelm(namespace):
-        return "ddhelm did not make it"
+        return NOT_OURS
+    if not wanted:
+        return "made by ddhelm"
     held = [each for each in own if each.kind == "secret"]
     if held and not delete_secrets:
-        return f"it holds {held[0]}; add --delete-secrets"
+        return f"it holds {held[0]}"
     return crowded(leftovers.strangers(kubectl, removal.namespace, removal.pair, agents))
 
 
 def crowded(others: Sequence[str]) -> str:
+    """Why a namespace with objects of others stays; empty where there are none."""
     if not others:
         return ""
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-    return f"it holds what is not ours: {', '.join(others[:3])}{more}"
+    return f"{_CROWDED}: {', '.join(others[:3])}{more}"
 
 
 def _kept(
@@ -263,4 +270,6 @@ def _foreign(records: Mapping[str, record.Record]) -> tuple[str, ...]:
 
 
 def namespace_kept(name: str, why: str) -> Kept:
-    return Kept(f"namespace `{name}`", why, f"kubectl delete namespace {name}")
+    """A namespace that stays; a command only where it takes nothing of others with it."""
+    ours = why != NOT_OURS and not why.startswith(_CROWDED)
+    return Kept(f"namespace `{name}`", why, "ddhelm uninstall --delete-secrets --delete-namespace" if ours else "")

@@ -6,12 +6,12 @@ looked for where a workload lacks some. A node that no DaemonSet wants is silent
 is named, because the pod templates are held against all nodes by the scheduler's own rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ddhelm import coverage as coverage_
-from ddhelm import facts, profile, record
+from ddhelm import facts, record
 from ddhelm import pools as pools_
 from ddhelm import settings as settings_
 from ddhelm.actions import agents, look, promises
@@ -23,7 +23,6 @@ from ddhelm.facts import Node, Unread
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
 from ddhelm.pools import Pool
-from ddhelm.proof import ForeignAgent
 from ddhelm.record import Record
 from ddhelm.release import Release, Role, pair
 from ddhelm.rollout import Reading
@@ -35,6 +34,7 @@ from ddhelm.workloads import workload
 if TYPE_CHECKING:
     from ddhelm.actions.session import Session
     from ddhelm.kubectl import Answer
+    from ddhelm.proof import ForeignAgent
 
 NOT_AS_PROMISED = 4
 UNREADABLE = 1
@@ -52,7 +52,7 @@ class Status:
     workloads: tuple[WorkloadLine, ...]
     coverage: Coverage | None
     pools: tuple[Pool, ...] = ()
-    others: tuple[ForeignAgent, ...] = ()
+    others: "tuple[ForeignAgent, ...]" = ()
     problems: tuple[Problem, ...] = ()
     unread: tuple[Unread, ...] = ()
 
@@ -87,7 +87,7 @@ class _Read:
     records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     nodes: tuple[Node, ...] | None = None
     objects: Mapping[tuple[str, str, str], Tree] = field(default_factory=dict)
-    others: tuple[ForeignAgent, ...] = ()
+    others: "tuple[ForeignAgent, ...]" = ()
     unread: list[Unread] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
 
@@ -299,12 +299,18 @@ def _coverage(session: "Session", read: _Read, releases: Sequence[Release], acce
             str(release.role),
         )
     ]
-    return coverage_.compute(
-        read.nodes,
-        placements,
-        accept=accept,
-        kind_of=lambda node: profile.kind_of(node, session.library.node_kinds()),
-    )
+    return coverage_.compute(read.nodes, placements, accept=accept, kind_of=_kinds(session))
+
+
+def _kinds(session: "Session") -> Callable[[Node], coverage_.KindOfNode | None]:
+    """What is known of kinds of nodes without an agent; read when the first node is asked about (most never are)."""
+
+    def kind_of(node: Node) -> coverage_.KindOfNode | None:
+        from ddhelm.profile import kind_of as known
+
+        return known(node, session.library.node_kinds())
+
+    return kind_of
 
 
 def _why_behind(kubectl: look.Reads, lines: Sequence[WorkloadLine], read: _Read) -> list[Problem]:

@@ -42,7 +42,7 @@ def uninstall(
         timeout=timeout or 300,
     )
     if output == "table":
-        view.done(removed, screen)
+        view.done(removed, screen, announced=removal.kept)
     else:
         print(envelope.text(view.json(removed), output), end="")  # noqa: T201
     return removed.exit_code

@@ -23,7 +23,8 @@ def table(status: Status, console: "Console") -> None:
         f"server {status.server}, namespace `{status.namespace}`"
     )  # fmt: skip
     about = f", distribution `{status.distribution}`" if status.distribution else ""
-    console.print(words(where + about), "")
+    console.print(words(where + about))
+    console.print("")
     releases = grid("RELEASE", "REVISION", "STATUS", "CHART", "APP VERSION", "UPDATED", right=("REVISION",))
     for line in status.releases:
         cells = (

@@ -38,9 +38,9 @@ def observer(console: "Console") -> Callable[[object], None]:
     return tell
 
 
-def done(removed: Removed, console: "Console") -> None:
-    """What is left, and what should not be."""
-    _staying(removed.kept, console)
+def done(removed: Removed, console: "Console", *, announced: Sequence[Kept] = ()) -> None:
+    """What is left beyond what was ``announced`` before, and what should not be."""
+    _staying([each for each in removed.kept if each not in announced], console)
     for each in removed.problems:
         console.print(words(f"{BAD} {each.what}: {each.why}", "bad"))
         if each.command:
