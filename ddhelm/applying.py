@@ -18,6 +18,8 @@ from ddhelm.tree import Tree
 _COMPLAINT = re.compile(
     r'^(?:error: |Error from server|Apply failed with |unable to recognize |The \S+ ".*" is invalid)', re.MULTILINE
 )
+# said before the first object is sent, so out of order; but it names what it means
+_UNKNOWN_KIND = re.compile(r'no matches for kind "([^"]+)" in version "([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,20 @@ class Attribution:
             return ()
         applied = {line.split(" ", 1)[0] for line in done.out.splitlines()}
         missing = [obj for obj in objects if _printed(obj) not in applied]
-        texts = list(complaints(done.err))
-        if done.timed_out or len(texts) != len(missing):
+        if done.timed_out:
             return missing
-        for obj, text in zip(missing, texts, strict=True):
+        rest = []
+        for text in complaints(done.err):
+            unknown = _UNKNOWN_KIND.search(text)
+            if not unknown:
+                rest.append(text)
+                continue
+            for obj in [obj for obj in missing if (obj.get("kind"), obj.get("apiVersion")) == unknown.groups()]:
+                missing.remove(obj)
+                self.one(obj, replace(done, err=text))
+        if len(rest) != len(missing):
+            return missing
+        for obj, text in zip(missing, rest, strict=True):
             self.one(obj, replace(done, err=text))
         return ()
 

@@ -125,9 +125,11 @@ class Helm:
             return ()
         with Shelf(self._cache / "charts").desk() as desk:
             env = {**self._fetching(), "HELM_REPOSITORY_CONFIG": str(desk / "repositories.yaml")}
-            self._done(self._command("repo", "add", "it", where.repo, timeout=_FETCH, cwd=str(desk), env=env))
+            add = self._command("repo", "add", "it", where.repo, timeout=_FETCH, cwd=str(desk), env=env)
+            self._done(add, fetching=True)
             args = ("search", "repo", f"it/{where.chart}", "--versions", "-o", "json")
-            found = json.loads(self._done(self._command(*args, timeout=_FETCH, cwd=str(desk), env=env)).out)
+            search = self._command(*args, timeout=_FETCH, cwd=str(desk), env=env)
+            found = json.loads(self._done(search, fetching=True).out)
         return tuple(str(each["version"]) for each in found if each["name"] == f"it/{where.chart}")
 
     # -- releases
@@ -265,23 +267,24 @@ class Helm:
         )
         return {**environment(), **ours, **({"HELM_REGISTRY_CONFIG": logins} if logins else {})}
 
-    def _done(self, command: Command, release: str = "") -> Completed:
+    def _done(self, command: Command, release: str = "", *, fetching: bool = False) -> Completed:
         done = self._runner.run(command)
         if not done.ok:
-            raise self._error(done, command.argv[1], release)
+            raise self._error(done, command.argv[1], release, fetching=fetching)
         return done
 
-    def _error(self, done: Completed, verb: str, release: str = "") -> DdhelmError:
+    def _error(self, done: Completed, verb: str, release: str = "", *, fetching: bool = False) -> DdhelmError:
         return failures.error(
             done,
             doing=f"helm {verb} {release}".strip(),
             where=self.access.where,
             release=release,
             namespace=self.access.namespace,
+            fetching=fetching,
         )
 
     def _unfetched(self, done: Completed, where: Source, shelf: Shelf) -> DdhelmError:
-        error = self._error(done, "pull")
+        error = self._error(done, "pull", fetching=True)
         kept = shelf.versions(where)
         if kept and isinstance(error, ToolError):
             error.hint = f"--version {kept[-1]} is in the cache and needs no network"
