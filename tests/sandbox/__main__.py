@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
-    except (SandboxError, BuildError, topology.TopologyError, control.NotRunning) as error:
+    except (SandboxError, BuildError, topology.TopologyError, control.NotRunning, control.NotASandbox) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -47,8 +47,6 @@ def down(options: argparse.Namespace) -> int:
     if not layout.root.exists():
         print(f"nothing is up in {layout.root}")
         return 0
-    if not layout.pki.exists() and not layout.processes.exists() and any(layout.root.iterdir()):
-        raise SandboxError(f"`{layout.root}` is not a sandbox")
     control.stop(layout)
     remove_if_empty(layout.root.parent)
     print(f"down: {layout.root}")

@@ -26,6 +26,10 @@ class NotRunning(Exception):
     """Nobody answers for this folder."""
 
 
+class NotASandbox(Exception):
+    """The folder is someone else's."""
+
+
 def launch(layout: Layout) -> subprocess.Popen[bytes]:
     """Starts a supervisor that ends with this process until it is told to detach."""
     with (layout.logs / "supervisor.log").open("ab") as log:
@@ -96,8 +100,10 @@ def alive(layout: Layout) -> dict[str, int]:
 def stop(layout: Layout) -> None:
     """Ends the supervisor and with it everything else; removes the folder. Works on any half of a sandbox.
 
-    Raises RuntimeError if a process does not end.
+    Raises NotASandbox, and touches nothing, if the folder holds something else; RuntimeError if a process does not end.
     """
+    if layout.foreign:
+        raise NotASandbox(f"`{layout.root}` holds other files and is not a sandbox")
     processes = recorded(layout)
     # The supervisor first: it would start the others again.
     for name in ("supervisor", *(name for name in processes if name != "supervisor")):

@@ -42,6 +42,16 @@ class Layout:
     root: Path
 
     @property
+    def marker(self) -> Path:
+        """Says that this folder is a sandbox's: nothing without it is ever removed."""
+        return self.root / ".ddhelm-sandbox"
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the folder holds something and is not a sandbox's."""
+        return not self.marker.exists() and self.root.exists() and any(self.root.iterdir())
+
+    @property
     def state(self) -> Path:
         """Ports and topology, written once the control plane is ready."""
         return self.root / "state.json"
@@ -109,6 +119,9 @@ class Layout:
         return self.root / "kwok.yaml"
 
     def make(self) -> None:
+        """Makes what is missing of the folder."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.marker.touch()
         for folder in (
             self.kubeconfigs, self.pki, self.logs, self.etcd_data, self.exec_bin, self.host, self.home, self.pod_cwd,
         ):  # fmt: skip

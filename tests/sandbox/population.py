@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.sandbox import kwok
-from tests.sandbox.api import Api, Json, at_once
+from tests.sandbox.api import Api, ApiError, Json, at_once
 from tests.sandbox.certificates import Pki
 from tests.sandbox.topology import Topology
 
@@ -72,10 +72,22 @@ def settle(api: Api, topology: Topology) -> None:
     for item in topology.objects:
         api.apply(_path_of(item), item)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    made = at_once(lambda node: api.post("/api/v1/nodes", _since(now, node)), topology.nodes)
+    made = at_once(lambda node: _post(api, "/api/v1/nodes", _since(now, node)), topology.nodes)
     owners = {node["metadata"]["name"]: node["metadata"]["uid"] for node in made}
     at_once(lambda pod: _make_mirror(api, pod, owners), topology.static_pods)
     _await_pods(api, len(topology.static_pods))
+
+
+def _post(api: Api, path: str, body: Json) -> Json:
+    """Creates an object, however long the API server still calls a webhook that the reset has deleted."""
+    end = time.monotonic() + 5
+    while True:
+        try:
+            return api.post(path, body)
+        except ApiError as error:
+            if "webhook" not in error.message or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def _since(now: str, node: Json) -> Json:
@@ -93,7 +105,7 @@ def _make_mirror(api: Api, pod: Json, owners: dict[str, str]) -> None:
     node = pod["spec"]["nodeName"]
     owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": owners[node], "controller": True}
     metadata = {**pod["metadata"], "ownerReferences": [owner]}
-    api.post(f"/api/v1/namespaces/{metadata['namespace']}/pods", {**pod, "metadata": metadata})
+    _post(api, f"/api/v1/namespaces/{metadata['namespace']}/pods", {**pod, "metadata": metadata})
 
 
 def _path_of(item: Json) -> str:

@@ -6,9 +6,10 @@ about Datadog or Helm: every kind that the API server offers is listed and compa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.sandbox.api import METADATA_ONLY, Api, ApiError, at_once
@@ -26,14 +27,16 @@ _KEPT_IN_KUBE_SYSTEM = {"serviceaccounts"}
 _KEPT_LEASES = ("kube-scheduler", "kube-controller-manager", "apiserver-")
 # Kinds of which nothing was there at the start, so that a whole collection may go.
 _NEVER_KEPT = {"nodes", "pods", "events"}
-# What could stand in the way of deleting the rest goes first, and namespaces, so that nothing is made in them any more.
+# What could stand in the way of deleting the rest goes first; then namespaces, so that nothing more is made in them.
 _FIRST = (
-    "namespaces",
     "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
     "validatingadmissionpolicybindings", "mutatingadmissionpolicybindings",
     "validatingadmissionpolicies", "mutatingadmissionpolicies", "apiservices",
 )  # fmt: skip
-_THEN = ("daemonsets", "deployments", "statefulsets", "replicasets", "replicationcontrollers", "cronjobs", "jobs")
+_THEN = (
+    "namespaces",
+    "daemonsets", "deployments", "statefulsets", "replicasets", "replicationcontrollers", "cronjobs", "jobs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,27 +148,32 @@ def _delete_all(api: Api, wave: list[Found]) -> None:
     singles = [found for found in wave if found.kind.plural not in _NEVER_KEPT or found.finalizers]
     at_once(lambda found: _delete(api, found), singles)
     collections = {found.path.rpartition("/")[0] for found in wave} - {f.path.rpartition("/")[0] for f in singles}
-    at_once(lambda path: api.delete(path, grace=0), sorted(collections))
+    for path in sorted(collections):
+        with _next_round():
+            api.delete(path, grace=0)
 
 
 def _delete(api: Api, found: Found) -> None:
     """Deletes one object for good: without grace, without waiting for whoever put a finalizer on it."""
-    if found.finalizers:
-        try:
+    with _next_round():
+        if found.finalizers:
             api.merge(found.path, {"metadata": {"finalizers": None}})
-        except ApiError as error:
-            if error.status not in {404, 409, 422}:
-                raise
-    api.delete(found.path, grace=0)
+        api.delete(found.path, grace=0)
 
 
 def _finalize(api: Api, found: Found) -> None:
     """Ends a namespace's termination now: it is empty already, and the controller would take seconds to see that."""
-    namespace = api.find(found.path)
-    if namespace is not None and "deletionTimestamp" in namespace["metadata"]:
-        namespace["spec"]["finalizers"] = []
-        try:
+    with _next_round():
+        namespace = api.find(found.path)
+        if namespace is not None and "deletionTimestamp" in namespace["metadata"]:
+            namespace["spec"]["finalizers"] = []
             api.put(f"{found.path}/finalize", namespace)
-        except ApiError as error:
-            if error.status not in {404, 409}:
-                raise
+
+
+@contextlib.contextmanager
+def _next_round() -> Iterator[None]:
+    """Leaves what fails to the next round: the object has gone or changed, or a webhook is in the way until the API
+    server notices that it was deleted.
+    """
+    with contextlib.suppress(ApiError):
+        yield

@@ -83,6 +83,8 @@ class Sandbox:
         with control.claimed(layout.root):
             if control.alive(layout).get("supervisor"):
                 raise AlreadyUp(f"a sandbox is up already in `{layout.root}`")
+            if layout.foreign:
+                raise SandboxError(f"`{layout.root}` holds other files and is not a sandbox")
             sandbox = cls._on_free_ports(layout, tools)
             try:
                 if topology:
@@ -164,10 +166,7 @@ class Sandbox:
         self._remember()
 
     def _clear(self) -> None:
-        """Removes what a killed sandbox left in this folder; refuses a folder that holds anything else."""
-        entries = {path.name for path in self.dir.iterdir()}
-        if entries and not entries & {"pki", "processes.json", "logs"}:
-            raise SandboxError(f"`{self.dir}` holds other files: {', '.join(sorted(entries)[:5])}")
+        """Removes what a killed sandbox left in this folder."""
         for name, (pid, started) in control.recorded(self.layout).items():
             if not supervisor.kill_recorded(pid, started, (signal.SIGKILL,), 10):
                 raise SandboxError(f"process {pid} (`{name}`) does not end")
@@ -373,6 +372,16 @@ class Sandbox:
         for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             Path(own[name]).mkdir(mode=0o700, parents=True, exist_ok=True)
         return kept | own
+
+    def simulate(self, node: str, **behaviour: str | None) -> None:
+        """What pods bound to this node from now on do: `ready_after`, `never_ready`, `message`, `event`, `stop_after`,
+        `complete_after`; what the node does: `not_ready`. None takes a behaviour back. README.md says more.
+        """
+        annotations = {f"{kwok.PREFIX}/{name.replace('_', '-')}": value for name, value in behaviour.items()}
+        if unknown := set(annotations) - {*kwok.POD_ANNOTATIONS, kwok.NOT_READY}:
+            raise TypeError(f"unknown behaviour: {', '.join(sorted(unknown))}")
+        metadata = {"labels": {kwok.SIMULATE: ""}, "annotations": annotations}
+        self.loader.merge(f"/api/v1/nodes/{node}", {"metadata": metadata})
 
     def user_kubeconfig(self, name: str, rules: Sequence[Json], namespace: str = "") -> Path:
         """A kubeconfig of a new user who may do what `rules` (RBAC PolicyRules) say, in one namespace or everywhere."""
