@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.demo.chart import Chosen, choose
+from tests.demo.chart import choose
 from tests.sandbox import build, control
 from tests.sandbox.layout import Layout
 from tests.sandbox.sandbox import AlreadyUp, Sandbox, SandboxError
@@ -47,6 +47,11 @@ class Demo:
     def kubeconfig(self) -> Path:
         return self.folder / "kubeconfig"
 
+    @property
+    def onboarded(self) -> Path:
+        """A mark that this cluster was onboarded once."""
+        return self.folder / "onboarded"
+
     def shown(self, path: Path) -> str:
         """The path as one pastes it in the folder where one is."""
         here = Path.cwd()
@@ -68,13 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo = Demo(options.dir.resolve())
     try:
         return up(demo, options.chart or os.environ.get("DDHELM_TEST_CHART")) if options.do == "up" else down(demo)
-    except (SandboxError, build.BuildError, OSError) as error:
+    except (SandboxError, control.NotASandbox, build.BuildError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted; `make demo` goes on where it stopped, `make demo-down` removes everything", file=sys.stderr
-        )
+        print("\ninterrupted; `make demo` goes on, `make demo-down` removes everything", file=sys.stderr)
         return 130
 
 
@@ -82,18 +85,20 @@ def up(demo: Demo, chart: str | None) -> int:
     """Starts the cluster, onboards it, says how to look around. On a cluster that is up already: onboards it again."""
     say("A Kubernetes control plane on this machine: 3 control-plane nodes, 5 workers, all simulated")
     sandbox = start(demo)
-    print(
-        f"  kube-apiserver, etcd, scheduler and controller manager {build.KUBERNETES} run in {demo.shown(demo.cluster)}"
-    )
+    print(f"  Kubernetes {build.KUBERNETES}, its real programs, in {demo.shown(demo.cluster)}")
 
     say("The chart")
     environ = environment(demo, sandbox)
     chosen = choose(demo.folder / "chart", chart, environ)
     print(f"  {chosen.sentence}")
 
-    say("ddhelm, with a made-up key")
-    code = onboard(demo, chosen, environ)
+    say("ddhelm, with a made-up key; nothing is sent to Datadog")
+    onboard = ("onboard", "--yes", "--chart", demo.shown(chosen.path), "--cluster-name", "demo")
+    code = run(f"DD_API_KEY={KEY} {demo.command('ddhelm', *onboard)}", environ)
+    if code == 0 and demo.onboarded.exists():  # nothing was to be done, so onboard had no outcome to show
+        code = run(demo.command("ddhelm", "status"), environ)
     if code == 0:
+        demo.onboarded.touch()
         print(farewell(demo))
     return code
 
@@ -105,6 +110,7 @@ def start(demo: Demo) -> Sandbox:
     except AlreadyUp:
         sandbox = Sandbox.attach(demo.cluster)
     if sandbox.topology != TOPOLOGY:  # it is new, or an earlier demo was interrupted
+        demo.onboarded.unlink(missing_ok=True)
         sandbox.use(TOPOLOGY)
     shutil.copy(sandbox.kubeconfig, demo.kubeconfig)
     demo.programs.mkdir(exist_ok=True)
@@ -118,19 +124,15 @@ def start(demo: Demo) -> Sandbox:
 
 
 def environment(demo: Demo, sandbox: Sandbox) -> dict[str, str]:
-    """What the demo's programs get: the sandbox's own home, the demo's programs first, and how wide the terminal is."""
+    """What the demo's programs get: the sandbox's own home, and the demo's programs first on PATH."""
     environ = sandbox.environment(HELM)
-    environ["PATH"] = f"{demo.programs}{os.pathsep}{environ['PATH']}"
-    environ["DD_API_KEY"] = KEY
-    return environ
+    return environ | {"PATH": f"{demo.programs}{os.pathsep}{environ['PATH']}"}
 
 
-def onboard(demo: Demo, chosen: Chosen, environ: Mapping[str, str]) -> int:
-    """Runs `ddhelm onboard` as a person would, on this terminal; returns its exit code."""
-    arguments = ("onboard", "--yes", "--chart", demo.shown(chosen.path), "--cluster-name", "demo")
-    line = demo.command("ddhelm", *arguments)
-    print(f"  $ DD_API_KEY={KEY} {line}\n", flush=True)
-    return subprocess.run(shlex.split(line), env=dict(environ), check=False).returncode
+def run(line: str, environ: Mapping[str, str]) -> int:
+    """Runs a command line as a person would, on this terminal, and shows it; returns its exit code."""
+    print(f"\n  $ {line}\n", flush=True)
+    return subprocess.run(["/bin/sh", "-c", line], env=dict(environ), check=False).returncode
 
 
 def farewell(demo: Demo) -> str:
@@ -146,7 +148,7 @@ def farewell(demo: Demo) -> str:
         ("the releases are Helm's own", demo.command("helm", "list", "-n", "datadog")),
         (
             "the agents, one on each node",
-            demo.command("kubectl", "get", "pods", "--namespace", "datadog", "-o", "wide"),
+            demo.command("kubectl", "get", "pods", "-n", "datadog", "-o", "wide"),
         ),
         ("take it all away again", demo.command("ddhelm", "uninstall", "--yes")),
         ("stop the cluster and remove every file", "make demo-down"),
