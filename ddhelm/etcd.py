@@ -83,6 +83,10 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
         return _external_checks(plane, urls, stores.client, _DIALLED)
     if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
         return left_out
+    if cluster.pod and not pods and not urls and plane.seen and not plane.unreadable:
+        return LeftOut(
+            "etcd", f"no control-plane node shows a static pod of {cluster.pod} or an API server that dials it"
+        )
     return _listener(plane, cluster, pods) or _with_certificate(plane, cluster, stores, urls)
 
 
