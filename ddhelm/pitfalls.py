@@ -125,7 +125,8 @@ def _number(said: str, quoted: str, number: _Number, *, hidden: bool) -> Pitfall
     if severity is None:
         return None
     if severity == "note" and "." not in number.digits:
-        return Pitfall(f"{said} is printed by some templates as {_as_go_prints(int(number.value))}", quoted, "note")
+        printed = _as_go_prints(int(number.value))
+        return Pitfall(f"{said} is printed by some templates as {printed}", f"where text is meant, {quoted}", "note")
     if number.is_version:
         severity = "error"
     is_number = "is another number" if hidden else f"is the number {number.value}"

@@ -1,8 +1,8 @@
 """The small language of Helm's ``--set``, ``--set-string``, ``--set-json`` and ``--set-file``, read as Helm reads it.
 
 Held against the real helm on generated expressions (``tests/helm/test_values_flags.py``). One difference is meant:
-where Helm drops a part of an expression without a word (``=x``, ``a[0``, ``a[0]``), this raises, because whoever typed
-it wanted something. Helm's rules were learned from its documentation, its source (``strvals``) and its answers.
+where Helm drops a part of an expression without a word (``=x``, ``a[0``, ``a[0]``, ``a[0].b=``), this raises, because
+whoever typed it wanted something. Helm's rules: its documentation, its source (``strvals``) and its answers.
 """
 
 import json
@@ -88,7 +88,16 @@ def _json_object(text: str) -> Tree:
         raise SetError("is no JSON object") from None
     if text.strip()[end:].strip():
         raise SetError("has something behind the JSON object")
-    return dict(tree)
+    return dict(_text_only(tree))
+
+
+def _text_only(value: Any) -> Any:
+    r"""JSON may hold half a character (`"\ud800"`); Go reads it as the replacement character."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_text_only(key): _text_only(below) for key, below in value.items()}
+    return [_text_only(item) for item in value] if isinstance(value, list) else value
 
 
 class _Parser:
@@ -99,6 +108,7 @@ class _Parser:
         self.at = 0
         self.tree = dict(base)
         self._read = read
+        self._cut_short = False  # the expression ended where a value was expected
 
     @property
     def at_end(self) -> bool:
@@ -155,6 +165,10 @@ class _Parser:
         else:
             items[index] = below = dict(items[index]) if isinstance(items[index], dict) else {}
             self._into_map(below, level, here)
+            if self._cut_short:
+                self._fail(
+                    f"below `{here}` there is an empty value at the end, which Helm drops; a comma behind it keeps it"
+                )
         return items
 
     def _index(self, path: str) -> int:
@@ -177,6 +191,7 @@ class _Parser:
             self.at += 1
             return self._braces(self._read)
         if self.at_end:
+            self._cut_short = True
             return ""
         return self._read(self._until(",")[0])
 
@@ -200,7 +215,7 @@ class _Parser:
         except (ValueError, RecursionError):
             self._fail("a value is no JSON")
         self._blank()
-        return value
+        return _text_only(value)
 
     def _blank(self) -> bool:
         """Skip spaces and one comma; whether there was nothing else up to it or to the end."""
@@ -240,9 +255,9 @@ def _number(text: str) -> float:
     return number
 
 
-def _whole(text: str) -> int:
-    _number(text)
-    return int(text)
+def _whole(text: str) -> float:
+    number = _number(text)
+    return int(text) if abs(number) <= 1 << 53 else number  # a float in Helm's hands, so more digits are lost there
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_number, parse_int=_whole)
