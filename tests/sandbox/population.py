@@ -11,6 +11,7 @@ from tests.sandbox import kwok
 from tests.sandbox.api import Api, ApiError, Json, at_once
 from tests.sandbox.certificates import Pki
 from tests.sandbox.topology import Topology
+from tests.sandbox.waiting import wait_for
 
 TIMEOUT = 120.0
 _POLICIES = "/apis/admissionregistration.k8s.io/v1"
@@ -70,7 +71,7 @@ def settle(api: Api, topology: Topology) -> None:
     Raises TimeoutError naming what is not.
     """
     for item in topology.objects:
-        api.apply(_path_of(item), item)
+        _apply(api, item)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = at_once(lambda node: _post(api, "/api/v1/nodes", _since(now, node)), topology.nodes)
     owners = {node["metadata"]["name"]: node["metadata"]["uid"] for node in made}
@@ -108,12 +109,32 @@ def _make_mirror(api: Api, pod: Json, owners: dict[str, str]) -> None:
     _post(api, f"/api/v1/namespaces/{metadata['namespace']}/pods", {**pod, "metadata": metadata})
 
 
+def _apply(api: Api, item: Json) -> None:
+    """Applies an extra object; a CustomResourceDefinition is done when its kind is served, as the next may need it."""
+    path = _path_of(item)
+    wait_for(lambda: _served(api, path), 10, f"a server for {path}")
+    api.apply(path, item)
+    if item["kind"] == "CustomResourceDefinition":
+        wait_for(lambda: _established(api.get(path)), 10, f"{path} to be established")
+
+
+def _served(api: Api, path: str) -> bool:
+    """Whether the collection of this object exists; 404 on the object itself says nothing."""
+    return api.find(path.rpartition("/")[0]) is not None
+
+
+def _established(definition: Json) -> bool:
+    conditions = definition.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+
+
 def _path_of(item: Json) -> str:
-    """Where an extra object of a topology lives. Only kinds whose plural is the lower-case kind and an s."""
+    """Where an object lives, by English plural rules, which are Kubernetes' own."""
     group = "/api/v1" if item["apiVersion"] == "v1" else f"/apis/{item['apiVersion']}"
-    metadata = item["metadata"]
+    metadata, kind = item["metadata"], item["kind"].lower()
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}es" if kind.endswith("s") else f"{kind}s"
     inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"{group}{inside}/{item['kind'].lower()}s/{metadata['name']}"
+    return f"{group}{inside}/{plural}/{metadata['name']}"
 
 
 def _await_pods(api: Api, count: int) -> None:

@@ -100,7 +100,9 @@ def _list(api: Api, kind: Kind) -> list[Found]:
     try:
         items = json.loads(api.request("GET", kind.path, accept=METADATA_ONLY)).get("items") or []
     except ApiError as error:
-        if error.status in {404, 405, 503}:  # its CustomResourceDefinition or API server has gone meanwhile
+        # 404, 405, 503: its CustomResourceDefinition or API server has gone meanwhile; 429: it is going just now, and
+        # the definition itself is still listed, so there is a next round.
+        if error.status in {404, 405, 429, 503}:
             return []
         raise
     return [

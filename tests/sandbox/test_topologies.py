@@ -76,6 +76,31 @@ def test_managed_cluster_shows_no_control_plane(cluster: Clusters) -> None:
     assert "-eks-" in nodes[0]["status"]["nodeInfo"]["kubeletVersion"]
 
 
+def test_objects_of_a_topology_may_need_each_other(cluster: Clusters, tmp_path: Path) -> None:
+    """As on OpenShift, which is known by an API group and by an object in it."""
+    file = tmp_path / "openshift.yaml"
+    file.write_text("""
+nodes: [{name: "a-{n}", count: 2}]
+objects:
+  - {apiVersion: v1, kind: Namespace, metadata: {name: openshift-etcd}}
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: openshift-etcd}, data: {port: "{etcd_port}"}}
+  - apiVersion: apiextensions.k8s.io/v1
+    kind: CustomResourceDefinition
+    metadata: {name: proxies.config.openshift.io}
+    spec:
+      group: config.openshift.io
+      scope: Cluster
+      names: {plural: proxies, singular: proxy, kind: Proxy}
+      versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+  - {apiVersion: config.openshift.io/v1, kind: Proxy, metadata: {name: cluster}}
+""")
+    sandbox = cluster(file)
+    assert sandbox.topology == "openshift"
+    assert sandbox.api_get("/apis/config.openshift.io/v1/proxies/cluster")
+    data = sandbox.api_get("/api/v1/namespaces/openshift-etcd/configmaps/a")["data"]
+    assert data == {"port": str(sandbox.ports.etcd)}
+
+
 def test_large_is_five_thousand_nodes() -> None:
     found = topology.load("large", PLACEHOLDERS)
     assert (len(found.nodes), len(found.static_pods)) == (5000, 20)
