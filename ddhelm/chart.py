@@ -130,11 +130,10 @@ def _archive(stream: IO[bytes], label: str, budget: _Budget, depth: int = 0) -> 
         with _opened(stream) as archive:
             for member in archive:
                 _, _, name = member.name.partition("/")
-                if not member.isfile() or not _within(member.name) or not name:
-                    # what is passed over is unpacked all the same
-                    budget.take(member.name, min(member.size, _MOST_FILE_BYTES))
-                    continue
+                # also for what is passed over: it is unpacked all the same
                 budget.take(name, member.size)
+                if not member.isfile() or not _within(member.name) or not name:
+                    continue
                 part = archive.extractfile(member)
                 content = part.read() if part else b""
                 yield name, content
