@@ -6,7 +6,7 @@ import pytest
 
 from ddhelm.facts import ClusterFacts
 from ddhelm.staticpods import StaticPod
-from tests.unit.clusters import (
+from tests.unit.factsets import (
     CONTROL_PLANE,
     ETCD,
     FORBIDDEN,

@@ -12,7 +12,7 @@ from ddhelm import distribution, library
 from ddhelm.distribution import COMPONENTS, Distribution
 from ddhelm.errors import ConfigError
 from ddhelm.recognition import resolved
-from tests.unit.clusters import distributions
+from tests.unit.factsets import distributions
 
 FOLDER = library.load().folder / "distributions"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -7,7 +7,7 @@ import pytest
 
 from ddhelm import profile
 from ddhelm.facts import Node, Taint
-from tests.unit.clusters import (
+from tests.unit.factsets import (
     CONTROL_PLANE,
     ETCD,
     FORBIDDEN,

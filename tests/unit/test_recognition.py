@@ -11,7 +11,7 @@ from ddhelm import distribution, profile
 from ddhelm.distribution import Distribution
 from ddhelm.errors import ClusterError, ConfigError
 from ddhelm.facts import ClusterFacts, Node
-from tests.unit.clusters import (
+from tests.unit.factsets import (
     CONTROL_PLANE,
     CRI_SOCKET,
     ETCD,
