@@ -25,8 +25,8 @@ _LEAD = re.compile(r"(?:[ \t]*(?:#[^\n]*)?(?:\n|\Z))*")
 _API_VERSION = re.compile(r"^apiVersion: ([\"']?)([a-z][a-z0-9./-]*)\1[ \t]*$", re.MULTILINE)
 _KIND = re.compile(r"^kind: ([\"']?)([A-Z][A-Za-z0-9]*)\1[ \t]*$", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:[ \t]*\n((?:[ \t]+[^\n]*\n|[ \t]*(?:#[^\n]*)?\n)+)", re.MULTILINE)
-_NAME = r"^{indent}{field}: ([\"']?)([a-z][a-z0-9.-]*[a-z0-9])\1[ \t]*$"
-_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})
+_NAME = r"^{indent}{field}: ([\"']?)([a-z](?:[a-z0-9.-]*[a-z0-9])?)\1[ \t]*$"
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 # Group and kind of what has no namespace. Kubernetes 1.36's own API, and what Datadog's charts and their neighbours
 # render; held against a real server's discovery by the cluster tests.

@@ -36,15 +36,13 @@ _SHAPES = re.compile(
 )
 _SHORTEST_SHAPE = 15
 _PAIR = re.compile(
-    r"""(?P<head>(?P<quote>\\?["']?)(?P<key>[A-Za-z_][\w./-]*)(?P=quote)[ \t]*[:=][ \t]*)"""
-    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic)[ \t]+[^\s"',;]+|[^\s,;&"'}\]]+)"""
+    r"""(?P<head>(?P<quote>\\?["']?)(?<![\w./])(?P<key>[A-Za-z_][\w./-]{0,99}+)(?P=quote)[ \t]*[:=][ \t]*)"""
+    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic)[ \t]+[^\s"',;]+|ENC\[[^\]\s]*\]|[^\s,;&"'}\]]+)"""
 )
-_BLOCK = re.compile(
-    r"^(?P<head>(?P<indent>[ \t]*)(?:- )?[\"']?(?P<key>[A-Za-z_][\w./-]*)[\"']?:[ \t]*[|>][-+0-9]*[ \t]*\n)"
-    r"(?P<value>(?:(?P=indent)[ \t]+\S.*(?:\n|\Z)|[ \t]*\n)+)",
-    re.MULTILINE,
+_LINE = re.compile(
+    r"""(?P<lead>[ \t]*(?:-[ \t]+)*)(?P<head>["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
 )
-_OPTION = re.compile(r"(?P<head>--?(?P<key>[A-Za-z][\w.-]*)[ \t]+)(?P<value>[^\s-]\S*)")
+_OPTION = re.compile(r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)[ \t]+)(?P<value>[^\s-]\S*)")
 _HINT = re.compile(r"(?i)pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Nine tenths of a render: schemas, prose and rules, which have no place for a secret below their metadata.
@@ -118,24 +116,43 @@ class Masker:
         if len(text) >= _SHORTEST_SHAPE:
             text = _SHAPES.sub(lambda found: self.value(found[0]), text)
         if _HINT.search(text):
-            text = _BLOCK.sub(self._block, text)
+            text = self._lines(text)
             text = _PAIR.sub(self._pair, text)
             text = _OPTION.sub(self._pair, text)
         return text
 
+    def _lines(self, text: str) -> str:
+        """The text with the values of YAML and INI lines masked to their end, what is indented below them included."""
+        lines = text.split("\n")
+        out: list[str] = []
+        at = 0
+        while at < len(lines):
+            found = _LINE.fullmatch(lines[at]) if _HINT.search(lines[at]) else None
+            at += 1
+            if found is None or not secret_looking(found["key"]):
+                out.append(lines[at - 1])
+                continue
+            deeper = at
+            while deeper < len(lines) and _indent(lines[deeper]) > len(found["lead"]):
+                deeper += 1
+            while deeper > at and not lines[deeper - 1].strip():
+                deeper -= 1
+            value = "\n".join([found["value"], *lines[at:deeper]]).rstrip()
+            if deeper == at and _harmless(found["key"], _unquoted(found["value"])[1].strip()):
+                out.append(lines[at - 1])
+            else:
+                quote, inner = _unquoted(value)
+                out.append(f"{found['lead']}{found['head']}{quote}{self.value(inner)}{quote}")
+            at = deeper
+        return "\n".join(out)
+
     def _pair(self, found: re.Match[str]) -> str:
-        key, value = found["key"].lstrip("-"), found["value"]
-        quote = next((q for q in ('\\"', '"', "'") if value.startswith(q) and len(value) >= 2 * len(q)), "")
-        inner = value[len(quote) : len(value) - len(quote)]
-        if not secret_looking(key) or _harmless(key, inner) or inner in {"|", ">", "|-", ">-", "|+", ">+"}:
+        quote, inner = _unquoted(found["value"])
+        if not secret_looking(found["key"]):
+            return found["head"] + _PAIR.sub(self._pair, found["value"])
+        if _harmless(found["key"], inner):
             return found[0]
         return f"{found['head']}{quote}{self.value(inner)}{quote}"
-
-    def _block(self, found: re.Match[str]) -> str:
-        value = found["value"]
-        if not secret_looking(found["key"]) or _MASK.fullmatch(value.strip()):
-            return found[0]
-        return f"{found['head']}{found['indent']}  {self.value(value)}\n"
 
     def body(self, tree: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of an object with its secrets masked by type: nothing of a Secret's data, of keys that look secret
@@ -190,6 +207,18 @@ def constant(tree: Any) -> Any:
     if isinstance(tree, list):
         return [constant(item) for item in tree]
     return tree
+
+
+def _unquoted(value: str) -> tuple[str, str]:
+    """The quotes around a value and what is between them."""
+    for quote in ('\\"', '"', "'"):
+        if len(value) >= 2 * len(quote) and value.startswith(quote) and value.endswith(quote):
+            return quote, value[len(quote) : -len(quote)]
+    return "", value
+
+
+def _indent(line: str) -> float:
+    return len(line) - len(line.lstrip()) if line.strip() else float("inf")
 
 
 def _harmless(key: str, value: str) -> bool:

@@ -1,142 +1,88 @@
-"""Clusters as small sets of facts: nodes, static pods with the command lines that distributions really write."""
+"""Small clusters and agents for tests of coverage and proof: nodes, DaemonSets, the two releases."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddhelm import library, profile
-from ddhelm.distribution import Distribution, NodeKind
-from ddhelm.facts import ClusterFacts, Node, Taint, Unread
-from ddhelm.staticpods import StaticPod
+from ddhelm.coverage import Placement, placement
+from ddhelm.facts import Node, Taint
+from ddhelm.manifest import Object, from_objects
+from ddhelm.masking import Masker
+from ddhelm.tree import Tree
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-MASTER = "node-role.kubernetes.io/master"
-ETCD = "node-role.kubernetes.io/etcd"
-CRI_SOCKET = "kubeadm.alpha.kubernetes.io/cri-socket"
-PKI = "/etc/kubernetes/pki"
-TOKENS = ("--authentication-kubeconfig=/etc/kubernetes/x.conf", "--authorization-kubeconfig=/etc/kubernetes/x.conf")
-FORBIDDEN = 'pods is forbidden: User "reader" cannot list resource "pods" in the namespace "kube-system"'
+OS, ARCH, HOSTNAME = "kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname"
+WORKER, CONTROL = "worker-node-ddagent", "control-plane-ddagent"
+MASKER = Masker(b"k" * 32)
 
 
-@cache
-def distributions() -> tuple[Distribution, ...]:
-    """The distributions that ship with ddhelm."""
-    return library.load().distributions()
+def taint(text: str) -> Taint:
+    """``key=value:Effect``, as kubectl writes it."""
+    body, _, effect = text.partition(":")
+    key, _, value = body.partition("=")
+    return Taint(key, value, effect)
 
 
-@cache
-def node_kinds() -> tuple[NodeKind, ...]:
-    """The kinds of nodes that ship with ddhelm."""
-    return library.load().node_kinds()
-
-
-def node(name: str, labels: Mapping[str, str] | Iterable[str] = (), **more: Any) -> Node:
-    """A node; labels may be keys only. Its address is made of the digits in its name."""
-    pairs = dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
-    digits = "".join(filter(str.isdigit, name)) or "9"
+def node(name: str, *taints: str, labels: Mapping[str, str | None] | None = None, unschedulable: bool = False) -> Node:
+    """A Linux node; a label of None is left out."""
+    found = {OS: "linux", ARCH: "amd64", HOSTNAME: name, **(labels or {})}
     return Node(
         name,
-        {"kubernetes.io/os": "linux", **pairs},
-        more.pop("annotations", {}),
-        container_runtime=more.pop("runtime", "containerd://2.1.4"),
-        address=more.pop("address", f"10.0.0.{digits}"),
-        **more,
+        {key: value for key, value in found.items() if value is not None},
+        {},
+        tuple(map(taint, taints)),
+        unschedulable=unschedulable,
+        operating_system="linux",
+        architecture="amd64",
     )
 
 
-def control_planes(count: int = 3, labels: Iterable[str] = (CONTROL_PLANE,), **more: Any) -> list[Node]:
-    """Tainted control-plane nodes cp-1 …"""
-    taints = (Taint(CONTROL_PLANE, "", "NoSchedule"),)
-    return [node(f"cp-{i}", labels, taints=taints, **more) for i in range(1, count + 1)]
+def control_plane(name: str, *taints: str) -> Node:
+    """A control-plane node as kubeadm makes it."""
+    return node(name, *(taints or (f"{CONTROL_PLANE}:NoSchedule",)), labels={CONTROL_PLANE: ""})
 
 
-def workers(count: int = 2, labels: Iterable[str] = (), **more: Any) -> list[Node]:
-    """Nodes w-11 … without a role."""
-    return [node(f"w-{10 + i}", labels, **more) for i in range(1, count + 1)]
+def affinity(*terms: Sequence[Tree], fields: Sequence[Sequence[Tree]] = ()) -> Tree:
+    """A required node affinity: each term a list of match expressions, then terms of match fields."""
+    found: list[Tree] = [{"matchExpressions": list(term)} for term in terms]
+    found += [{"matchFields": list(term)} for term in fields]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": found}}}
 
 
-def cluster(
-    nodes: Sequence[Node],
-    version: str | None = "v1.36.3",
-    *,
-    pods: Iterable[StaticPod] = (),
-    groups: Iterable[str] = (),
-    kubeadm: dict[str, Any] | None = None,
-    unread: Mapping[str, str] | None = None,
-) -> ClusterFacts:
-    """Facts; ``unread`` maps names of reads to why they failed."""
-    return ClusterFacts(
-        uid="3f1c",
-        server_version=version,
-        api_groups=frozenset({"v1", "apps/v1", *groups}),
-        nodes=tuple(sorted(nodes, key=lambda n: n.name)),
-        static_pods=tuple(pods),
-        kubeadm_config=kubeadm,
-        unread=tuple(Unread(name, name, why) for name, why in (unread or {}).items()),
+def expression(key: str, operator: str, *values: str) -> Tree:
+    """One match expression."""
+    return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+
+
+def daemonset(name: str = "x", **pod: Any) -> Object:
+    """A DaemonSet with one container called ``agent``; ``pod`` are fields of its pod spec."""
+    spec = {"containers": [{"name": "agent"}], **pod}
+    labels = {"app": name}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+    return from_objects([body], "datadog", MASKER).of_kind("DaemonSet")[0]
+
+
+def placed(release: str = WORKER, name: str = "x", **pod: Any) -> Placement:
+    """The placement of such a DaemonSet."""
+    return placement(daemonset(name, **pod), release, "worker" if release == WORKER else "control-plane")
+
+
+def pair(**worker: Any) -> tuple[Placement, Placement]:
+    """The placements of the two releases as ddhelm makes them: exclusive affinities, the control plane on the host."""
+    absent, present = expression(CONTROL_PLANE, "DoesNotExist"), expression(CONTROL_PLANE, "Exists")
+    linux = {OS: "linux"}
+    return (
+        placed(WORKER, "w", **{"affinity": affinity([absent]), "nodeSelector": linux, **worker}),
+        placed(
+            CONTROL,
+            "c",
+            affinity=affinity([present]),
+            nodeSelector=linux,
+            tolerations=[{"operator": "Exists"}],
+            hostNetwork=True,
+        ),
     )
-
-
-def pod(component: str, host: str, *args: str, **more: Any) -> StaticPod:
-    """A static pod whose command line is the component and ``args``."""
-    return StaticPod(component, host, f"{component}-{host}", args=(component, *args), **more)
-
-
-def apiserver(host: str, *args: str, port: int = 6443, etcd: str = "https://127.0.0.1:2379", **more: Any) -> StaticPod:
-    """kube-apiserver as kubeadm starts it; ``args`` come last and so win."""
-    return pod(
-        "kube-apiserver",
-        host,
-        f"--etcd-cafile={PKI}/etcd/ca.crt",
-        f"--etcd-certfile={PKI}/apiserver-etcd-client.crt",
-        f"--etcd-keyfile={PKI}/apiserver-etcd-client.key",
-        f"--etcd-servers={etcd}",
-        f"--secure-port={port}",
-        *args,
-        mounts=more.pop("mounts", ((PKI, PKI),)),
-        **more,
-    )
-
-
-def scheduler(host: str, *args: str, **more: Any) -> StaticPod:
-    """kube-scheduler as kubeadm starts it."""
-    return pod("kube-scheduler", host, "--bind-address=127.0.0.1", *TOKENS, *args, **more)
-
-
-def controller_manager(host: str, *args: str, **more: Any) -> StaticPod:
-    """kube-controller-manager as kubeadm starts it."""
-    return pod("kube-controller-manager", host, "--bind-address=127.0.0.1", *TOKENS, *args, **more)
-
-
-def etcd(host: str, *args: str, listener: str = "http://127.0.0.1:2381", **more: Any) -> StaticPod:
-    """etcd as kubeadm starts it."""
-    metrics = (f"--listen-metrics-urls={listener}",) if listener else ()
-    return pod("etcd", host, "--listen-client-urls=https://127.0.0.1:2379", *metrics, *args, **more)
-
-
-def stacked(hosts: Iterable[str] = ("cp-1", "cp-2", "cp-3")) -> list[StaticPod]:
-    """All four components on each host."""
-    return [make(host) for host in hosts for make in (apiserver, scheduler, controller_manager, etcd)]
-
-
-def kubeadm(count: int = 3, **more: Any) -> list[Node]:
-    """The nodes of a kubeadm cluster."""
-    mark = {CRI_SOCKET: "unix:///run/containerd/containerd.sock"}
-    return [*control_planes(count, annotations=mark, **more), *workers(2, annotations=mark, **more)]
-
-
-def found(facts: ClusterFacts, **more: Any) -> profile.Profile:
-    """The profile of a cluster by what ships with ddhelm."""
-    return profile.of(facts, distributions(), node_kinds=node_kinds(), **more)
-
-
-def urls(made: profile.Profile) -> dict[str, list[str]]:
-    """Component → where it is asked."""
-    at: dict[str, list[str]] = {}
-    for one in made.instances:
-        at.setdefault(one.component, []).append(one.instance["prometheus_url"])
-    return at
-
-
-def reasons(made: profile.Profile) -> dict[str, str]:
-    """Component → why it is left out."""
-    return {one.component: one.reason for one in made.left_out}

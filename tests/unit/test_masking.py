@@ -1,0 +1,289 @@
+"""Nothing that looks like a secret leaves the parser; nothing that is none is hidden."""
+
+import copy
+import json
+import pickle
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddhelm.masking import Masked, Masker, constant, secret_looking, secret_shaped
+
+MASKER = Masker(b"k" * 32)
+PLANTED = "pl4nted-s3cret-value"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+API_KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "DB_PASSWORD",
+        "dbPassword",
+        "passwd",
+        "PASS",
+        "pwd",
+        "secret",
+        "clientSecret",
+        "token",
+        "DD_CLUSTER_AGENT_AUTH_TOKEN",
+        "api_key",
+        "apiKey",
+        "DD_API_KEY",
+        "app-key",
+        "accessKey",
+        "aws_access_key_id",
+        "private_key",
+        "authorization",
+        "bearer_token",
+        "cookie",
+        "credentials",
+        "connectionString",
+        "dsn",
+        "jwt",
+        "license_key",
+        "snmp_community_string",
+        "checksum/clusteragent_token",
+    ],
+)
+def test_these_keys_look_secret(key: str) -> None:
+    assert secret_looking(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "bearer_token_path",
+        "bearer_token_auth",
+        "token_file",
+        "secretName",
+        "tokenExistingSecret",
+        "apiKeyExistingSecret",
+        "tokenSecretName",
+        "DD_CLUSTER_AGENT_TOKEN_NAME",
+        "DD_AUTH_TOKEN_FILE_PATH",
+        "DD_SECRET_BACKEND_COMMAND",
+        "secret_backend_timeout",
+        "key",
+        "name",
+        "site",
+        "tls_cert",
+        "prometheus_url",
+        "keyspace",
+        "monkey",
+        "compass",
+        "bypass",
+        "author",
+        "tokenExpirationSeconds",
+    ],
+)
+def test_these_keys_do_not(key: str) -> None:
+    assert not secret_looking(key)
+
+
+def test_a_mask_says_nothing_but_equality() -> None:
+    short, same, long = MASKER.value("a"), MASKER.value("a"), MASKER.value("b" * 5000)
+    assert short == same != long
+    assert len(short) == len(long) == 15
+    assert short.startswith("***")
+    assert Masker(b"x" * 32).value("a") != short
+    assert not MASKER.same_key(Masker(b"x" * 32))
+
+
+@pytest.mark.parametrize("shape", [repr, str, json.dumps, pickle.dumps, lambda m: f"{m!r} {m} {m.__reduce_ex__(4)}"])
+def test_no_form_of_a_mask_or_masker_gives_the_secret_back(shape: object) -> None:
+    assert callable(shape)
+    assert PLANTED.encode() not in (
+        out if isinstance(out := shape(MASKER.value(PLANTED)), bytes) else str(out).encode()
+    )
+    assert "kkk" not in repr(Masker(b"k" * 32, [PLANTED]))
+    assert PLANTED not in repr(Masker(b"k" * 32, [PLANTED]))
+
+
+def test_a_copied_mask_is_the_same_mask() -> None:
+    mask = MASKER.value(PLANTED)
+    for copied in (copy.deepcopy(mask), pickle.loads(pickle.dumps(mask))):
+        assert copied == mask
+        assert isinstance(copied, Masked)
+    assert json.loads(json.dumps({"a": mask})) == {"a": str(mask)}
+
+
+def pod(**container: object) -> dict[str, object]:
+    spec = {"containers": [{"name": "agent", **container}]}
+    return {"kind": "DaemonSet", "metadata": {"name": "a"}, "spec": {"template": {"spec": spec}}}
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"kind": "Secret", "data": {"api-key": PLANTED, "harmless": PLANTED}},
+        {"kind": "Secret", "stringData": {"x": PLANTED}},
+        {"kind": "ConfigMap", "data": {"db-password": PLANTED}},
+        {"kind": "ConfigMap", "binaryData": {"x": PLANTED}},
+        {"kind": "ConfigMap", "data": {"postgres.yaml": f"instances:\n- host: db\n  password: {PLANTED}\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"- password: '{PLANTED}'\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"client_secret: |\n  {PLANTED}\n  {PLANTED}\nport: 1\n"}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"token": PLANTED, "port": 1})}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"nested": json.dumps({"token": PLANTED})})}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"a:\n- password: one {PLANTED}\n    {PLANTED}\n  port: 1\n"}},
+        {"kind": "ConfigMap", "data": {"x.ini": f"[a]\npassword = {PLANTED}\nport=1"}},
+        {"kind": "ConfigMap", "data": {"x": f"postgres://user:{PLANTED}@db/x"}},
+        {"kind": "ConfigMap", "data": {"x": f"-----BEGIN PRIVATE KEY-----\n{PLANTED}\n-----END PRIVATE KEY-----"}},
+        {"kind": "ConfigMap", "data": {"x": f"Authorization: Bearer {PLANTED}"}},
+        {"kind": "ClusterRole", "metadata": {"annotations": {"own/token": PLANTED}}},
+        {"kind": "CustomResourceDefinition", "metadata": {"annotations": {"own/token": PLANTED}}},
+        {"kind": "Secret", "metadata": {"annotations": {LAST_APPLIED: f'{{"data":{{"x":"{PLANTED}"}}}}'}}},
+        {"kind": "DatadogAgent", "spec": {"global": {"credentials": {"apiKey": PLANTED}}}},
+        pod(env=[{"name": "DB_PASSWORD", "value": PLANTED}]),
+        pod(env=[{"name": "OPTIONS", "value": f"--user=a --password={PLANTED}"}]),
+        pod(args=["--user", "a", "--password", PLANTED]),
+        pod(args=[f"--token={PLANTED}"]),
+        pod(command=["sh", "-c", f"run --token {PLANTED} --port 1"]),
+        pod(livenessProbe={"httpGet": {"httpHeaders": [{"name": "Authorization", "value": PLANTED}]}}),
+        {"kind": "ConfigMap", "data": {"x": f"key {API_KEY}"}} | {"x": PLANTED[:0]},
+    ],
+    ids=lambda tree: str(tree)[:60],
+)
+def test_a_planted_secret_does_not_survive(tree: dict[str, object]) -> None:
+    masked = json.dumps(MASKER.body(tree))
+    assert PLANTED not in masked
+    assert API_KEY not in masked
+    assert "***" in masked
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {
+            "kind": "ConfigMap",
+            "data": {
+                "etcd.yaml": "instances:\n- prometheus_url: https://localhost:2379/metrics\n"
+                "  tls_ca_cert: /host/etc/kubernetes/pki/ca.crt\n  tls_private_key: /host/etc/kubernetes/pki/peer.key\n"
+                "  bearer_token_auth: true\n  bearer_token_path: /var/run/secrets/kubernetes.io/serviceaccount/token\n"
+            },
+        },
+        {"kind": "ConfigMap", "data": {"x.yaml": 'password: ENC[db/password]\ntoken: "%%env_TOKEN%%"\n'}},
+        pod(env=[{"name": "DD_API_KEY", "valueFrom": {"secretKeyRef": {"name": "ddhelm", "key": "api-key"}}}]),
+        pod(
+            env=[
+                {"name": "PASSWORD", "value": "$(OTHER)"},
+                {"name": "DD_TOKEN_ENABLED", "value": "yes"},
+                {"name": "TOKEN", "value": ""},
+            ]
+        ),
+        pod(args=["--bearer-token-auth", "true", "--port", "8125", "-config=/etc/datadog-agent/datadog.yaml"]),
+        pod(image="registry/agent@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
+        {"kind": "ServiceAccount", "automountServiceAccountToken": False, "secrets": [{"name": "a"}]},
+        {
+            "kind": "ClusterRole",
+            "rules": [{"resources": ["secrets"], "resourceNames": ["datadogtoken"], "verbs": ["get"]}],
+        },
+        {
+            "kind": "Deployment",
+            "spec": {
+                "template": {
+                    "spec": {
+                        "automountServiceAccountToken": True,
+                        "volumes": [
+                            {
+                                "name": "t",
+                                "projected": {
+                                    "sources": [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}]
+                                },
+                            }
+                        ],
+                    }
+                }
+            },
+        },
+    ],
+    ids=lambda tree: str(tree)[:60],
+)
+def test_what_is_no_secret_stays_readable(tree: dict[str, object]) -> None:
+    assert MASKER.body(tree) == tree
+
+
+def test_what_stands_around_a_secret_stays_readable() -> None:
+    text = MASKER.text(f'{{"user":"joe","password":"{PLANTED}","port":5432}}')
+    assert json.loads(text) == {"user": "joe", "password": str(MASKER.value(PLANTED)), "port": 5432}
+    found = yaml.safe_load(MASKER.text(f"a: 1\npassword: '{PLANTED}'\nb: 2\n"))
+    assert found == {"a": 1, "password": str(MASKER.value(PLANTED)), "b": 2}
+
+
+def test_a_known_secret_is_found_anywhere_also_in_base64() -> None:
+    masker = Masker(b"k" * 32, ["hunter2", "hunter2-long"])
+    assert masker.text("it was hunter2-long, aHVudGVyMg== and hunter2!").count("***") == 3
+    assert "hunter" not in masker.text("it was hunter2-long and hunter2!")
+
+
+def test_equal_secrets_are_visibly_equal_across_objects() -> None:
+    one = MASKER.body({"kind": "Secret", "data": {"a": "x", "b": "x", "c": "y", "d": None}})["data"]
+    assert one["a"] == one["b"] != one["c"]
+    assert one["d"] is None
+
+
+def test_masks_are_constant_where_digests_are_made() -> None:
+    tree = {"kind": "ConfigMap", "data": {"password": PLANTED, "x.yaml": f"a: 1\ntoken: {PLANTED}\n"}}
+    one, other = MASKER.body(tree), Masker(b"z" * 32).body(tree)
+    assert one != other
+    assert (
+        constant(one)
+        == constant(other)
+        == {"kind": "ConfigMap", "data": {"password": "***", "x.yaml": "a: 1\ntoken: ***\n"}}
+    )
+    assert all(type(value) is str for value in constant(one)["data"].values())
+
+
+@pytest.mark.parametrize(
+    "value", [API_KEY, API_KEY + "01234567", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln", "https://a:b@c/d"]
+)
+def test_these_values_are_secrets_whatever_their_key(value: str) -> None:
+    assert secret_shaped(value)
+    assert value not in MASKER.text(f"x {value} y")
+
+
+keys = st.sampled_from(["password", "token", "api_key", "name", "command", "args", "data", "value", "x.yaml", "-"])
+texts = st.text("ab01:=-'\" \n{}|>/*\\", max_size=30) | st.sampled_from(
+    [PLANTED, f"password: {PLANTED}\n", API_KEY, "--token abc"]
+)
+trees = st.recursive(
+    texts | st.none() | st.booleans() | st.integers(),
+    lambda b: st.lists(b, max_size=3) | st.dictionaries(keys, b, max_size=4),
+)
+
+
+@given(st.dictionaries(keys, trees, max_size=4), st.sampled_from(["Secret", "ConfigMap", "DaemonSet", "Foo"]))
+def test_masking_twice_is_masking_once(tree: dict[str, object], kind: str) -> None:
+    once = MASKER.body({**tree, "kind": kind})
+    assert MASKER.body(once) == once
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["password", "token", "apiKey", "DB_PASS"]),
+        st.text("abcXYZ123!#' :=-{}[],\"\\\\", min_size=8),
+        min_size=1,
+    )
+)
+def test_no_value_under_a_secret_key_survives_in_any_notation(secrets: dict[str, str]) -> None:
+    in_list = yaml.safe_dump({"instances": [secrets, {"port": 1}]})
+    for text in (
+        json.dumps(secrets),
+        yaml.safe_dump(secrets),
+        in_list,
+        "\n".join(f"{k} = {v}" for k, v in secrets.items()),
+    ):
+        masked = MASKER.text(text)
+        assert not [v for v in secrets.values() if {w for w in v.split() if len(w) > 7} & set(masked.split())]
+        assert not [v for v in secrets.values() if v.strip() in masked]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "piece", ["a", "a-", "-a", "a.", "password", "://", '"', "password:", "eyJ", "0", " \n", "key='"]
+)
+def test_a_megabyte_of_anything_costs_no_more_than_a_moment(piece: str) -> None:
+    MASKER.text(piece * (500_000 // len(piece)) + " password: x")
