@@ -110,7 +110,8 @@ class Attribution:
 def complaints(text: str) -> Iterator[str]:
     """Kubectl's standard error, cut where each complaint begins."""
     starts = [found.start() for found in _COMPLAINT.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    ends = [*starts[1:], len(text)][: len(starts)]
+    for start, end in zip(starts, ends, strict=True):
         yield text[start:end].strip()
 
 

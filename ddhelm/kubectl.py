@@ -9,12 +9,12 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
 from ddhelm import failures, record
 from ddhelm.access import Access
+from ddhelm.answers import KEY_NAMES, Answer, Right, RightAnswer, SecretKeys, answered, bare, documents, listed
 from ddhelm.applying import ApplyResult, Attribution, identity
 from ddhelm.conflicts import Conflict, Identity
 from ddhelm.errors import DdhelmError
@@ -27,67 +27,22 @@ ALL = "*"
 
 MANAGER = "ddhelm"
 
+_NOT_ABOUT_OBJECTS = frozenset(
+    (
+        "unreachable",
+        "unauthorized",
+        "certificate",
+        "exec-plugin",
+        "unknown-context",
+        "unreadable-kubeconfig",
+        "timed-out",
+    )
+)
 # A login in the browser (OIDC plugins) may stand between the question and the answer.
 _LOGIN = 180.0
 _NOT_FOUND = re.compile(r"^Error from server \(NotFound\): ", re.MULTILINE)
 _TAKEN = re.compile(r"^Error from server \((?:AlreadyExists|Conflict|NotFound)\): ", re.MULTILINE)
 _NO_KIND = re.compile(r'no matches for kind "(?P<kind>[^"]+)" in version "(?P<version>[^"]+)"')
-_KEY_NAMES = (
-    "go-template={{.metadata.uid}} {{.metadata.resourceVersion}}{{range $key, $value := .data}}\n"
-    "{{$key}} {{len $value}}{{end}}{{range $key, $value := .metadata.labels}}\n{{$key}}={{$value}}{{end}}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a GET came to: ``body`` is None where nothing is there (404), and where it failed (see ``failure``)."""
-
-    path: str
-    body: bytes | None = field(repr=False)
-    failure: DdhelmError | None = None
-
-    @property
-    def found(self) -> bool:
-        """Whether there is something to read."""
-        return self.body is not None
-
-    def tree(self) -> Tree:
-        """The answer's JSON; ``{}`` where nothing was found."""
-        tree: Tree = json.loads(self.body) if self.body else {}
-        return tree
-
-
-@dataclass(frozen=True, slots=True)
-class SecretKeys:
-    """What may be known of a Secret: the names of its keys, and which of them are empty; never a value."""
-
-    name: str
-    keys: frozenset[str]
-    empty: frozenset[str]
-    uid: str
-    resource_version: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """A verb on a resource, as RBAC means them; ``namespace`` ``""`` asks for the whole cluster."""
-
-    verb: str
-    resource: str
-    group: str = ""
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RightAnswer:
-    """Whether the right is held, and the server's reason if it gave one."""
-
-    right: Right
-    allowed: bool
-    reason: str = ""
 
 
 class Kubectl:
@@ -158,16 +113,9 @@ class Kubectl:
         """Whether the user of the kubeconfig holds each right; one process for all."""
         if not rights:
             return ()
-        reviews = [
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": {name: value for name, value in _attributes(right) if value}},
-            }
-            for right in rights
-        ]
-        done = self._done("create", "-f", "-", "-o", "json", "--validate=false", stdin=_listed(reviews))
-        statuses = [document.get("status") or {} for document in _documents(done.out)]
+        reviews = listed([right.review() for right in rights])
+        done = self._done("create", "-f", "-", "-o", "json", "--validate=false", stdin=reviews)
+        statuses = [document.get("status") or {} for document in documents(done.out)]
         return tuple(
             RightAnswer(right, bool(status.get("allowed")), str(status.get("reason") or ""))
             for right, status in zip(rights, statuses, strict=True)
@@ -192,7 +140,8 @@ class Kubectl:
             return ApplyResult()
         done = self._runner.run_all(self._applies(objects, manager, "-o", "json", *_how(force, dry_run)))
         if all(each.ok for each in done):
-            return ApplyResult(_answered(done))
+            return ApplyResult(answered(done))
+        self._raise_unless_about_objects(done)
         return self._attributed(objects, manager, force)
 
     def forecast(self, objects: Sequence[Tree], *, manager: str) -> ApplyResult:
@@ -203,28 +152,19 @@ class Kubectl:
         return self.standing_and_forecast(objects, manager=manager, standing=False)[1]
 
     def standing_and_forecast(
-        self, objects: Sequence[Tree], *, manager: str, standing: bool = True
+        self, objects: Sequence[Tree], *, manager: str, standing: bool = True, conflicts: bool = True
     ) -> tuple[tuple[Tree | None, ...], ApplyResult]:
-        """``get_many`` and ``forecast`` in one parallel round."""
+        """``get_many`` and ``forecast`` in one parallel round; without ``conflicts`` none are looked for."""
         if not objects:
             return (), ApplyResult()
         reads = self._gets(objects) if standing else []
-        applies = self._applies(objects, manager, "-o", "json", *_how(force=False, dry_run=True))
+        applies = self._applies(objects, manager, "-o", "json", *_how(force=not conflicts, dry_run=True))
         done = self._runner.run_all([*reads, *applies])
         found = self._standing(objects, done[: len(reads)]) if standing else ()
         if all(each.ok for each in done[len(reads) :]):
-            return found, ApplyResult(_answered(done[len(reads) :]))
-        forced = self._applies(objects, manager, "-o", "json", *_how(force=True, dry_run=True))
-        plain = self._applies(objects, manager, *_how(force=False, dry_run=True))
-        done = self._runner.run_all([*forced, *plain])
-        result = self._attributed(objects, manager, force=False, plain=done[len(forced) :])
-        if all(each.ok for each in done[: len(forced)]):
-            return found, ApplyResult(_answered(done[: len(forced)]), result.conflicts, result.refusals)
-        refused = {refusal.object for refusal in result.refusals}
-        rest = [each for each in objects if identity(each) not in refused]
-        again = self._runner.run_all(self._applies(rest, manager, "-o", "json", *_how(force=True, dry_run=True)))
-        answered = _answered(again) if all(each.ok for each in again) else ()
-        return found, ApplyResult(answered, result.conflicts, result.refusals)
+            return found, ApplyResult(answered(done[len(reads) :]))
+        self._raise_unless_about_objects(done[len(reads) :])
+        return found, self._despite(objects, manager, conflicts)
 
     # -- writing
 
@@ -279,15 +219,8 @@ class Kubectl:
     def secret_keys(self, name: str, namespace: str | None = None) -> SecretKeys | None:
         """The names of a Secret's keys; None where there is no such Secret."""
         scope = self._scope(namespace)
-        done = self._done("get", "secret", name, *scope, "--ignore-not-found", "-o", _KEY_NAMES)
-        if not done.out.strip():
-            return None
-        first, *rest = done.out.splitlines()
-        uid, version = first.split()
-        keys = dict(line.split(" ") for line in rest if "=" not in line and line)
-        labels = dict(line.split("=", 1) for line in rest if "=" in line)
-        empty = frozenset(key for key, size in keys.items() if size == "0")
-        return SecretKeys(name, frozenset(keys), empty, uid, version, labels)
+        done = self._done("get", "secret", name, *scope, "--ignore-not-found", "-o", KEY_NAMES)
+        return SecretKeys.read(name, done.out)
 
     def secret_equals(self, name: str, key: str, value: str, namespace: str | None = None) -> bool | None:
         """Whether a Secret's key holds this value; None where Secret or key are missing. The value is not kept."""
@@ -375,7 +308,7 @@ class Kubectl:
     def _gets(self, objects: Sequence[Tree]) -> list[Command]:
         flags = ("-f", "-", "-o", "json", "--ignore-not-found", "--show-managed-fields")
         return [
-            self._command("get", "-n", space, *flags, stdin=_listed([_bare(each) for each in group]))
+            self._command("get", "-n", space, *flags, stdin=listed([bare(each) for each in group]))
             for space, group in self._groups(objects)
         ]
 
@@ -388,7 +321,7 @@ class Kubectl:
                 raise self._error(next(each for each in done if not each.ok), "get")
             rest = iter(self.get_many(known))
             return tuple(None if each.get("kind") in unknown else next(rest) for each in objects)
-        found = {identity(each): each for each in _answered(done)}
+        found = {identity(each): each for each in answered(done)}
         return tuple(found.get(self._there(each)) or found.get(identity(each)) for each in objects)
 
     def _there(self, obj: Tree) -> Identity:
@@ -399,9 +332,30 @@ class Kubectl:
         # --validate=false: kubectl's own check stops at the first unknown field, the server names each
         fixed = ("--server-side", "--validate=false", "--field-manager", manager, "-f", "-")
         return [
-            self._command("apply", "-n", space, *fixed, *flags, stdin=_listed(group))
+            self._command("apply", "-n", space, *fixed, *flags, stdin=listed(group))
             for space, group in self._groups(objects)
         ]
+
+    def _despite(self, objects: Sequence[Tree], manager: str, conflicts: bool) -> ApplyResult:
+        """The forecast where something fails: what fails, and the rest as a forced apply would leave it."""
+        forced = self._applies(objects, manager, "-o", "json", *_how(force=True, dry_run=True))
+        plain = self._applies(objects, manager, *_how(force=not conflicts, dry_run=True))
+        done = self._runner.run_all([*forced, *plain])
+        result = self._attributed(objects, manager, force=not conflicts, plain=done[len(forced) :])
+        if all(each.ok for each in done[: len(forced)]):
+            return ApplyResult(answered(done[: len(forced)]), result.conflicts, result.refusals)
+        # kubectl prints no object at all if one of them fails
+        refused = {refusal.object for refusal in result.refusals}
+        rest = [each for each in objects if identity(each) not in refused]
+        again = self._runner.run_all(self._applies(rest, manager, "-o", "json", *_how(force=True, dry_run=True)))
+        left = answered(again) if all(each.ok for each in again) else ()
+        return ApplyResult(left, result.conflicts, result.refusals)
+
+    def _raise_unless_about_objects(self, done: Sequence[Completed]) -> None:
+        """Raise where the cluster itself did not answer: asking for each object again would only take long."""
+        for each in done:
+            if not each.ok and (error := self._error(each, "apply")).anchor in _NOT_ABOUT_OBJECTS:
+                raise error
 
     def _attributed(
         self, objects: Sequence[Tree], manager: str, force: bool, plain: Sequence[Completed] | None = None
@@ -421,43 +375,6 @@ class Kubectl:
 
 def _how(force: bool, dry_run: bool) -> tuple[str, ...]:
     return (*(("--force-conflicts",) if force else ()), *(("--dry-run=server",) if dry_run else ()))
-
-
-def _listed(objects: Sequence[Tree]) -> str:
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-
-
-def _bare(obj: Tree) -> Tree:
-    """Enough of an object to find it."""
-    metadata = obj.get("metadata") or {}
-    names = {key: metadata[key] for key in ("name", "namespace") if metadata.get(key)}
-    return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": names}
-
-
-def _documents(text: str) -> list[Tree]:
-    """JSON documents one after the other, as ``kubectl create -o json`` prints several objects."""
-    decoder = json.JSONDecoder()
-    documents, at, text = [], 0, text.strip()
-    while at < len(text):
-        document, end = decoder.raw_decode(text, at)
-        documents.append(document)
-        at = end + len(text[end:]) - len(text[end:].lstrip())
-    return documents
-
-
-def _answered(done: Sequence[Completed]) -> tuple[Tree, ...]:
-    """The objects in kubectl's JSON: one as it is, several in a List, none as nothing at all."""
-    found: list[Tree] = []
-    for each in done:
-        if each.stdout.strip():
-            tree = json.loads(each.stdout)
-            found.extend(tree["items"] if tree.get("kind") == "List" else [tree])
-    return tuple(found)
-
-
-def _attributes(right: Right) -> list[tuple[str, str]]:
-    names = ("verb", "resource", "group", "namespace", "name", "subresource")
-    return [(name, str(getattr(right, name))) for name in names]
 
 
 __all__ = [
