@@ -6,7 +6,7 @@ before the upgrade, because Helm compares with that one only and never removes w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ddhelm import tree
@@ -101,11 +101,16 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class LiveChange:
-    """How an object of the desired manifest differs live: gone, or fields that applying it would set back."""
+    """How an object of the desired manifest differs live: gone, or fields that applying it would set back.
+
+    ``before`` and ``after`` are the masked bodies: as it stands, and as applying it would leave it.
+    """
 
     ref: ObjectRef
     missing: bool
     changes: tuple[tree.Change, ...] = ()
+    before: tree.Tree | None = field(default=None, repr=False, compare=False)
+    after: tree.Tree | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +124,17 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
-    """One object and what happens to it; ``noise`` counts the changed fields that mean nothing."""
+    """One object and what happens to it; ``noise`` holds the changed fields that mean nothing.
+
+    ``before`` and ``after`` are the masked bodies; None where there is none.
+    """
 
     ref: ObjectRef
     action: Action
     changes: tuple[tree.Change, ...] = ()
-    noise: int = 0
+    noise: tuple[tree.Change, ...] = ()
+    before: tree.Tree | None = field(default=None, repr=False, compare=False)
+    after: tree.Tree | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +213,11 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     values = desired.values.tree
     if deployed is None or deployed.head.status in {"uninstalled", "uninstalling"}:
         first = [] if deployed is None or deployed.head.status == "uninstalled" else [_finish_uninstall(deployed)]
-        created = tuple(ObjectChange(o.ref, Action.CREATE) for o in desired.manifest.objects.values())
+        created = _created(desired.manifest)
         return [*first, Step(StepKind.INSTALL, release, objects=created, values=values)]
     steps = recovery(deployed)
     if steps and steps[-1].kind is StepKind.UNINSTALL:
-        created = tuple(ObjectChange(o.ref, Action.CREATE) for o in desired.manifest.objects.values())
+        created = _created(desired.manifest)
         return [*steps, Step(StepKind.INSTALL, release, objects=created, values=values)]
     before = deployed.manifest
     if keep is not None:
@@ -239,13 +249,14 @@ def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...
     for old, new in compare(before, after).pairs:
         if old is None:
             assert new is not None
-            found.append(ObjectChange(new.ref, Action.CREATE))
+            found.append(ObjectChange(new.ref, Action.CREATE, after=new.body))
         elif new is None:
-            found.append(ObjectChange(old.ref, Action.KEEP if kept(old) else Action.DELETE))
+            found.append(ObjectChange(old.ref, Action.KEEP if kept(old) else Action.DELETE, before=old.body))
         else:
             changes = tree.diff(old.body, new.body)
-            real = tuple(c for c in changes if noise_at(new.ref.kind, c.path) is None)
-            found.append(ObjectChange(new.ref, Action.UPDATE, real, len(changes) - len(real)))
+            noise = tuple(c for c in changes if noise_at(new.ref.kind, c.path) is not None)
+            real = tuple(c for c in changes if c not in noise)
+            found.append(ObjectChange(new.ref, Action.UPDATE, real, noise, old.body, new.body))
     return tuple(found)
 
 
@@ -331,6 +342,10 @@ def exit_code(plan: Plan, *, detailed: bool) -> int:
     return 2 if detailed and plan.changes else 0
 
 
+def _created(manifest: Manifest) -> tuple[ObjectChange, ...]:
+    return tuple(ObjectChange(obj.ref, Action.CREATE, after=obj.body) for obj in manifest.objects.values())
+
+
 def _finish_uninstall(deployed: Deployed) -> Step:
     why = "an uninstall did not come to its end"
     return Step(StepKind.UNINSTALL, deployed.release, why=why, revision=deployed.head.revision)
@@ -365,7 +380,7 @@ def _repairs(after: Manifest, live: Live, changed: Iterable[Identity]) -> Iterab
     for identity, drift in live.changes.items():
         if identity in after.objects and identity not in changed:
             action = Action.RECREATE if drift.missing else Action.RESTORE
-            yield ObjectChange(drift.ref, action, drift.changes)
+            yield ObjectChange(drift.ref, action, drift.changes, (), drift.before, drift.after)
 
 
 def _restored(repairs: Sequence[ObjectChange]) -> Iterable[Restart]:

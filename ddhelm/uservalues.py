@@ -161,7 +161,7 @@ def _error(problems: Sequence[_Problem]) -> ConfigError:
     anchor = "secret-in-values" if any(problem.is_secret for problem in problems) else "values-file"
     if len(problems) == 1:
         (problem,) = problems
-        return ConfigError(f"{problem.where}: {problem.text}", hint=problem.hint, anchor=anchor)
+        return ConfigError(f"{problem.where}: {problem.text}", hint=problem.hint or "values files are YAML, read as Helm reads it", anchor=anchor)
     lines = [f"{p.where}: {p.text}" + (f" ({p.hint})" if p.hint else "") for p in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"… and {len(problems) - _SHOWN} more")

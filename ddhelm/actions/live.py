@@ -118,15 +118,12 @@ def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:
 
 def _difference(ref: ObjectRef, live: Object | None, forecast: Object | None, scaled: bool) -> LiveChange | None:
     if live is None:
-        return LiveChange(ref, missing=True)
+        return LiveChange(ref, missing=True, after=_own_fields(forecast.body) if forecast else None)
     if forecast is None:
         return None
-    changes = tuple(
-        change
-        for change in tree.diff(_own_fields(live.body), _own_fields(forecast.body))
-        if not (scaled and change.path == REPLICAS)
-    )
-    return LiveChange(ref, missing=False, changes=changes) if changes else None
+    before, after = _own_fields(live.body), _own_fields(forecast.body)
+    changes = tuple(c for c in tree.diff(before, after) if not (scaled and c.path == REPLICAS))
+    return LiveChange(ref, False, changes, before, after) if changes else None
 
 
 def _own_fields(body: tree.Tree) -> tree.Tree:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ddhelm import chart as chart_
 from ddhelm import claim, coverage, facts, plan, profile, proof, record, taints, tree, values
 from ddhelm import settings as settings_
-from ddhelm.actions import adopt, agents, live, lock
+from ddhelm.actions import adopt, agents, live, lock, rights
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
 from ddhelm.errors import ConfigError, PlanStale, PreflightFailed, ReleaseError
@@ -493,14 +493,21 @@ def _planned(
         creates_namespace=cluster.namespace is None,
         labels_namespace=labels if request.label_namespace and not _privileged(cluster.namespace) else None,
         writes=writes,
-        notices=tuple(notices),
+        notices=(*notices, *([_NOT_FORECAST] if cluster.namespace is None else [])),
         problems=(
             *plan.broken_claims(results),
             *plan.conflict_problems(unforced),
             *_refused(standing, relabels=request.label_namespace),
+            *(_denied(session, manifests) if cluster.namespace is None else ()),
         ),
     )
     return replace(made, plan=result, workloads=standing.workloads)
+
+
+_NOT_FORECAST = (
+    "objects in the namespace are not forecast: it does not exist yet; rights were asked for, "
+    "and everything is forecast once more when it has been made"
+)
 
 
 def _server_side(state: Deployed | None) -> bool:
@@ -509,15 +516,26 @@ def _server_side(state: Deployed | None) -> bool:
 
 
 def _refused(standing: live.Read, *, relabels: bool) -> tuple[plan.Problem, ...]:
+    """Objects that the API server refuses, one problem for each reason."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for refusal in standing.refusals:
+        error = refusal.error
+        if not (relabels and error.anchor == "pod-security"):
+            key = (error.message, error.hint, error.anchor or "forecast-refused")
+            reasons.setdefault(key, []).append(f"{refusal.object[1]} {refusal.object[3]}")
     return tuple(
-        plan.Problem(
-            f"the API server would refuse {refusal.object[1]} `{refusal.object[3]}`: {refusal.error.message}",
-            refusal.error.hint,
-            refusal.error.anchor or "forecast-refused",
-        )
-        for refusal in standing.refusals
-        if not (relabels and refusal.error.anchor == "pod-security")
+        plan.Problem(f"the API server would refuse {', '.join(objects)}: {message}", hint, anchor)
+        for (message, hint, anchor), objects in reasons.items()
     )
+
+
+def _denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[plan.Problem, ...]:
+    """What of the rights for a namespace that is still to be made is missing; objects in it cannot be forecast."""
+    denied = rights.missing(session.kubectl, manifests, session.access.namespace)
+    if not denied:
+        return ()
+    text = f"this user may not: {denied[0]}" if len(denied) == 1 else f"this user lacks {len(denied)} rights"
+    return (plan.Problem(text, rights.commands(denied), "forbidden", denied if len(denied) > 1 else ()),)
 
 
 def _lost(made: Prepared, keep: Mapping[str, Desired], request: Request) -> tuple[ObjectRef, ...]:

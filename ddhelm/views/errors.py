@@ -19,11 +19,11 @@ def show(error: DdhelmError) -> None:
     from ddhelm.views import console
 
     screen = console.err()
-    screen.print(f"[bold red]error:[/] {_plain(error.message)}")
+    screen.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True)
     for detail in error.details:
-        screen.print(f"  {_plain(detail)}")
+        screen.print(f"  {_plain(detail)}", soft_wrap=True)
     if error.hint:
-        screen.print(f"[bold cyan]hint:[/] {_plain(error.hint)}")
+        screen.print(f"[bold cyan]hint:[/] {_plain(error.hint)}", soft_wrap=True)
     if error.anchor:
         screen.print(f"[dim]see: {PAGE}#{error.anchor}[/]")
 

@@ -1,8 +1,7 @@
 """A plan before it is confirmed, and its outcome: the summary first, then each object, path by path."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,25 +12,18 @@ from ddhelm.access import Access
 from ddhelm.actions.carry_out import Outcome
 from ddhelm.actions.prepare import Prepared
 from ddhelm.actions.status import Status
-from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
+from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.pools import pools
 from ddhelm.views import coverage as coverage_view
-from ddhelm.views import envelope
+from ddhelm.views import diff, envelope
 from ddhelm.views import status as status_view
 
-_MARK = {
-    Action.CREATE: "[green]+[/]",
-    Action.UPDATE: "[yellow]~[/]",
-    Action.DELETE: "[red]-[/]",
-    Action.KEEP: "[dim]=[/]",
-    Action.RECREATE: "[green]+[/]",
-    Action.RESTORE: "[yellow]~[/]",
-}
 _LINES = 12
-"""Changed fields shown of one object; the rest is counted (the JSON output has them all)."""
+"""Fields shown of one object, and details of one check; the rest is counted (`ddhelm diff` has all fields)."""
+_SHORT = diff.How(limit=_LINES, context=1)
 
 
-def table(access: Access, prepared: Prepared, screen: Console) -> None:
+def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _SHORT) -> None:
     """The whole plan for people."""
     plan = prepared.plan
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -45,8 +37,7 @@ def table(access: Access, prepared: Prepared, screen: Console) -> None:
     for step in plan.steps:
         steps.add_row(step.release.name, _kind(step), counts(step), escape(_pods(step)))
     screen.print(steps)
-    for step in plan.steps:
-        _objects(step, screen)
+    lines(diff.of_steps(plan.steps, how), screen)
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
     coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
@@ -192,62 +183,15 @@ def _pods(step: Step) -> str:
     return "; ".join(f"restarts {r.ref.kind} {r.ref.name} ({', '.join(r.because[:3])})" for r in step.restarts)
 
 
-def _objects(step: Step, screen: Console) -> None:
-    changes = [change for change in step.objects if matters(change)]
-    if not changes and not step.why:
-        return
-    screen.print()
-    screen.print(f"[bold]{step.release.name}[/] {step.kind}" + (f": {escape(step.why)}" if step.why else ""))
-    created = [change for change in changes if change.action is Action.CREATE]
-    for line in _grouped(created):
-        screen.print(f"  {_MARK[Action.CREATE]} {escape(line)}")
-    for change in changes:
-        if change.action is not Action.CREATE:
-            screen.print(f"  {_MARK[change.action]} {escape(str(change.ref))} ({change.action})")
-            for text in _fields(change):
-                screen.print(f"      {text}")
+_RICH = {"add": "green", "remove": "red", "change": "yellow", "dim": "dim", "head": "bold", "plain": ""}
 
 
-def _grouped(created: Sequence[ObjectChange]) -> Iterable[str]:
-    """Objects to create, a line a kind: an install is read as a whole, its objects are all new."""
-    kinds: dict[str, list[str]] = {}
-    for change in created:
-        kinds.setdefault(change.ref.kind, []).append(change.ref.name)
-    for kind, names in kinds.items():
-        yield f"{kind}: {', '.join(names)}"
-
-
-def _fields(change: ObjectChange) -> Iterable[str]:
-    shown = change.changes[:_LINES]
-    for field in shown:
-        yield from _field(field)
-    if len(change.changes) > len(shown):
-        yield f"[dim]… and {len(change.changes) - len(shown)} more fields (-o json has all)[/]"
-
-
-def _field(field: tree.Change) -> Iterable[str]:
-    path = escape(tree.show(field.path))
-    if isinstance(field.old, str) and isinstance(field.new, str) and ("\n" in field.old or "\n" in field.new):
-        import difflib
-
-        yield f"{path}:"
-        old, new = field.old.splitlines(), field.new.splitlines()
-        for line in list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]:
-            colour = {"+": "green", "-": "red"}.get(line[:1], "dim")
-            yield f"  [{colour}]{escape(line)}[/]"
-    elif field.op == "add":
-        yield f"[green]+ {path}: {escape(_short(field.new))}[/]"
-    elif field.op == "remove":
-        yield f"[red]- {path}: {escape(_short(field.old))}[/]"
-    else:
-        yield f"{path}: [red]{escape(_short(field.old))}[/] → [green]{escape(_short(field.new))}[/]"
-
-
-def _short(value: Any) -> str:
-    import json as json_
-
-    text = value if isinstance(value, str) else json_.dumps(value, default=str)
-    return text if len(text) <= 90 else text[:87] + "…"
+def lines(found: Iterable[diff.Line], screen: Console) -> None:
+    """Lines of a diff, coloured where the terminal has colours."""
+    for style, text in found:
+        if style == "head":
+            screen.print()
+        screen.print(text, style=_RICH[style], markup=False, highlight=False)
 
 
 def _results(prepared: Prepared, screen: Console) -> None:

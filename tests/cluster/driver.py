@@ -39,7 +39,7 @@ class Ddhelm:
 
     def __init__(self, sandbox: Sandbox, helm: str) -> None:
         self.sandbox = sandbox
-        self.environment = {**sandbox.environment(helm=helm), "COLUMNS": "120"}
+        self.environment = {**sandbox.environment(helm=helm)}
 
     def __call__(
         self,

@@ -70,7 +70,7 @@ def test_a_kubeadm_cluster_is_onboarded_kept_repaired_and_left(cluster: Clusters
     assert "Nothing to do" in ddhelm.onboard(key=None).out
 
     gone = ddhelm("uninstall", "--yes")
-    assert "Secret" in gone.out
+    assert "secret" in gone.out.lower()
     assert owners(sandbox) == {}
     assert revisions(sandbox) == {}
     secrets = sandbox.api_get("/api/v1/namespaces/datadog/secrets")["items"]
@@ -90,10 +90,16 @@ def test_the_oldest_supported_helm_installs_keeps_and_removes(cluster: Clusters)
 
 def test_a_managed_cluster_gets_one_release_and_the_sentence_that_says_why(cluster: Clusters) -> None:
     sandbox = cluster("managed")
-    done = Ddhelm(sandbox, "4.3").onboard()
+    ddhelm = Ddhelm(sandbox, "4.3")
+    done = ddhelm.onboard()
     assert re.search(r"one release:.*control plane", done.out, re.IGNORECASE | re.DOTALL), done.out
     assert set(revisions(sandbox)) == {WORKER}
+    assert sorted(map(len, agents_by_node(sandbox).values())) == [0, 0, 1, 1, 1]
+    assert "workload=batch:NoSchedule" in done.out
+    assert "--tolerate workload=batch:NoSchedule" in done.out
+    ddhelm.onboard("--tolerate", "workload=batch:NoSchedule", key=None)
     assert all(found == [f"{WORKER}-datadog"] for found in agents_by_node(sandbox).values())
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
 
 
 def test_a_single_node_without_taint_gets_exactly_one_agent_and_the_cluster_agent(cluster: Clusters) -> None:

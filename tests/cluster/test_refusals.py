@@ -1,0 +1,137 @@
+"""Bad input and clusters that must not be touched: a clear error, the right exit code, nothing changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.driver import API_KEY, Ddhelm, Result
+from tests.sandbox.fixtures import Clusters
+from tests.sandbox.sandbox import Sandbox
+
+
+@pytest.fixture
+def kubeadm(cluster: Clusters) -> Sandbox:
+    return cluster("kubeadm")
+
+
+def refused(sandbox: Sandbox, *arguments: str, code: int, says: Sequence[str], **options: object) -> Result:
+    """The command fails with ``code``, says each of these in its error, hints at something, and writes nothing."""
+    before = len(sandbox.writes())
+    result = Ddhelm(sandbox, "4.3").onboard(*arguments, code=code, **options)  # type: ignore[arg-type]
+    for text in says:
+        assert text in result.err, str(result)
+    assert result.err.startswith("error: "), str(result)
+    assert "hint: " in result.err, str(result)
+    assert len(sandbox.writes()) == before, sandbox.writes()
+    return result
+
+
+def test_input_that_is_wrong_changes_nothing(kubeadm: Sandbox, tmp_path: Path) -> None:
+    """One cluster, many mistakes: each names the thing, hints, and writes nothing."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("datadog:\n  site: [\n")
+    listed = tmp_path / "list.yaml"
+    listed.write_text("- a\n- b\n")
+    empty, two = tmp_path / "empty", tmp_path / "two"
+    empty.write_text("")
+    two.write_text("a\nb\n")
+    refused(kubeadm, "-f", str(broken), code=3, says=["broken.yaml:"])
+    refused(kubeadm, "-f", str(listed), code=3, says=["list.yaml"])
+    refused(kubeadm, "-f", str(tmp_path / "gone.yaml"), code=3, says=["gone.yaml", "No such file"])
+    refused(kubeadm, "--distribution", "kubeadmm", code=3, says=["`kubeadmm`", "kubeadm"])
+    refused(kubeadm, "--api-key-file", str(tmp_path / "nokey"), code=3, says=["nokey"])
+    refused(kubeadm, "--api-key-file", str(empty), code=3, says=["empty"])
+    refused(kubeadm, "--api-key-file", str(two), code=3, says=["two"])
+    refused(kubeadm, "--cluster-name", "Prod", code=3, says=["`Prod`"])
+    refused(kubeadm, "--set", f"datadog.apiKey={API_KEY[::-1]}", code=3, says=["datadog.apiKey"])
+    refused(kubeadm, "--set", "datadog.sight=x", code=3, says=["datadog.sight", "datadog.site"])
+    refused(kubeadm, "--chart", str(tmp_path / "chart.tgz"), code=3, says=["chart.tgz"])
+    refused(kubeadm, "--context", "production", code=1, says=["`production`"])
+    refused(kubeadm, "--timeout", "soon", code=64, says=["soon"])
+    refused(kubeadm, "--no-such-flag", code=64, says=["--no-such-flag"])
+    refused(kubeadm, "-o", "xml", code=64, says=["xml"])
+    refused(kubeadm, "--drop-check", "etdc", code=3, says=["`etdc`"])
+    refused(kubeadm, "--tolerate", "a b", code=3, says=["a b"])
+    refused(kubeadm, "--accept-uncovered", "a in", code=3, says=["a in"])
+    refused(kubeadm, code=3, says=["HELM_DRIVER"], environment={"HELM_DRIVER": "configmap"})
+    refused(kubeadm, code=64, says=["DD_API_KEY"], key=None)
+
+
+def test_a_key_never_shows_in_a_refusal(kubeadm: Sandbox) -> None:
+    planted = API_KEY[::-1]
+    told = refused(kubeadm, "--set", f"datadog.apiKey={planted}", code=3, says=["datadog.apiKey"])
+    assert planted not in told.out + told.err
+
+
+def test_a_namespace_that_rejects_the_agents_is_found_before_anything_is_written(kubeadm: Sandbox) -> None:
+    kubeadm.kubectl("create", "namespace", "datadog")
+    kubeadm.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=baseline")
+    refused(kubeadm, code=3, says=["baseline", "--label-namespace"])
+    done = Ddhelm(kubeadm, "4.3").onboard("--label-namespace")
+    assert "8 of 8 nodes run exactly one agent" in done.out
+
+
+def test_a_namespace_that_is_being_deleted_is_named(kubeadm: Sandbox) -> None:
+    kubeadm.kubectl("create", "namespace", "datadog")
+    patch = '{"metadata": {"finalizers": ["example.org/stays"]}}'
+    kubeadm.kubectl("create", "configmap", "blocker", "-n", "datadog")
+    kubeadm.kubectl("patch", "configmap", "blocker", "-n", "datadog", "--type=merge", "-p", patch)
+    kubeadm.kubectl("delete", "namespace", "datadog", "--wait=false")
+    refused(kubeadm, code=3, says=["`datadog`", "deleted"])
+    kubeadm.kubectl(
+        "patch", "configmap", "blocker", "-n", "datadog", "--type=merge", "-p", '{"metadata": {"finalizers": null}}'
+    )
+
+
+def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) -> None:
+    kubeadm.kubectl("create", "namespace", "monitoring")
+    kubeadm.api.apply(
+        "/apis/apps/v1/namespaces/monitoring/daemonsets/dd-agent",
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {
+                "name": "dd-agent",
+                "namespace": "monitoring",
+                "annotations": {"meta.helm.sh/release-name": "old", "meta.helm.sh/release-namespace": "monitoring"},
+            },
+            "spec": {
+                "selector": {"matchLabels": {"app": "dd"}},
+                "template": {
+                    "metadata": {"labels": {"app": "dd"}},
+                    "spec": {"containers": [{"name": "agent", "image": "gcr.io/datadoghq/agent:7.60.0"}]},
+                },
+            },
+        },
+    )
+    refused(kubeadm, code=3, says=["dd-agent", "monitoring", "`old`", "--allow-second-agent"])
+
+
+def test_an_unknown_cluster_stops_with_what_was_seen(kubeadm: Sandbox) -> None:
+    for node in kubeadm.api_get("/api/v1/nodes")["items"]:
+        name = node["metadata"]["name"]
+        kubeadm.kubectl("annotate", "node", name, "kubeadm.alpha.kubernetes.io/cri-socket-")
+    kubeadm.kubectl("delete", "configmap", "kubeadm-config", "-n", "kube-system")
+    refused(kubeadm, code=1, says=["--distribution"])
+
+
+def test_a_reader_may_look_and_is_told_what_it_may_not_do(kubeadm: Sandbox) -> None:
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
+    reader = kubeadm.user_kubeconfig("reader", rules)
+    refused(kubeadm, "--kubeconfig", str(reader), code=3, says=["reader", "namespaces"])
+
+
+def test_no_cluster_at_all_is_one_line(kubeadm: Sandbox) -> None:
+    kubeadm.kill("kube-apiserver")
+    try:
+        result = Ddhelm(kubeadm, "4.3").onboard(code=1)
+        assert "refused" in result.err or "reach" in result.err, str(result)
+    finally:
+        kubeadm.restart("kube-apiserver")
+
+
+def test_without_helm_the_hint_says_where_to_get_it(kubeadm: Sandbox, tmp_path: Path) -> None:
+    kubectl = next(Path(p) for p in kubeadm.environment()["PATH"].split(":") if (Path(p) / "kubectl").exists())
+    (tmp_path / "kubectl").symlink_to(kubectl / "kubectl")
+    refused(kubeadm, code=1, says=["`helm`"], environment={"PATH": str(tmp_path)})
