@@ -5,6 +5,7 @@ A session that is killed leaves nothing: its sandbox ends with it. See README.md
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +24,15 @@ HELM_VERSIONS = build.HELM_VERSIONS
 def each_helm(*versions: str) -> pytest.MarkDecorator:
     """Runs a test that takes `helm_version` once per version; all supported ones if none is named."""
     return pytest.mark.parametrize("helm_version", versions or HELM_VERSIONS, ids=lambda version: f"helm-{version}")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Builds what is missing before the first test: ten minutes on a bare machine, more than a test may take."""
+    wanted = any("sandbox" in item.fixturenames for item in session.items if isinstance(item, pytest.Function))
+    if wanted and not session.config.option.collectonly:
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            build.build_all()
 
 
 @pytest.fixture

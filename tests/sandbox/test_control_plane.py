@@ -148,6 +148,22 @@ def test_namespace_can_refuse_host_access(cluster: Clusters) -> None:
         sandbox.loader.post("/api/v1/namespaces/strict/pods", pod)
 
 
+def test_writes_are_those_of_programs_under_test(cluster: Clusters) -> None:
+    sandbox = cluster("k3s-single")
+    sandbox.kubectl("create", "configmap", "a", "--dry-run=server")
+    sandbox.kubectl("auth", "can-i", "create", "pods")
+    sandbox.loader.post("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "prepared"}})
+    assert sandbox.writes() == []
+    sandbox.kubectl("create", "configmap", "a")
+    with pytest.raises(subprocess.CalledProcessError):
+        sandbox.kubectl("create", "configmap", "a")
+    written = [
+        (event["verb"], event["objectRef"]["resource"], event["responseStatus"]["code"]) for event in sandbox.writes()
+    ]
+    assert written == [("create", "configmaps", 201), ("create", "configmaps", 409)]
+    assert Sandbox.attach(sandbox.dir).writes() == sandbox.writes()
+
+
 def test_environment_carries_nothing_of_the_user(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DD_API_KEY", "HELM_NAMESPACE", "KUBECONFIG", "XDG_CONFIG_HOME", "HELM_DRIVER"):
         monkeypatch.setenv(name, "/the/user's")
