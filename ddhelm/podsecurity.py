@@ -143,7 +143,8 @@ def _restricted(pod: Tree) -> Iterator[str]:
         context = container.get("securityContext") or {}
         if context.get("allowPrivilegeEscalation") is not False:
             yield "allowPrivilegeEscalation != false"
-        if context.get("runAsNonRoot", shared.get("runAsNonRoot")) is not True:
+        own = context.get("runAsNonRoot")
+        if (shared.get("runAsNonRoot") if own is None else own) is not True:
             yield "runAsNonRoot != true"
         if context.get("runAsUser") == 0:
             yield "runAsUser=0"

@@ -1,0 +1,585 @@
+"""Every claim holds on a right pair, and each breaks on the one thing that it is there for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ddhelm import proof
+from ddhelm.errors import ConfigError
+from ddhelm.manifest import ObjectRef
+from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
+from ddhelm.tree import Tree
+from tests.unit.clusters import CONTROL, CONTROL_PLANE, WORKER, control_plane, expression, node
+from tests.unit.pairs import (
+    CA,
+    CLUSTER_AGENT,
+    ETCD,
+    FULL,
+    NAMESPACE,
+    change,
+    context,
+    control_plane_objects,
+    manifest,
+    worker_objects,
+)
+
+POD = ("spec", "template", "spec")
+AGENT = (*POD, "containers", 0)
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "monitors.datadoghq.com"},
+    "spec": {"group": "datadoghq.com", "names": {"kind": "Monitor"}, "versions": [{"name": "v1"}]},
+}
+
+
+def result(name: str, of: ProofContext) -> Result:
+    return next(r for r in proof.run(of) if r.claim.name == name)
+
+
+def worker(which: str, path: tuple[str | int, ...], value: Any) -> ProofContext:
+    return context(change(worker_objects(), which, path, value))
+
+
+def control(which: str, path: tuple[str | int, ...], value: Any) -> ProofContext:
+    return context(None, change(control_plane_objects(), which, path, value))
+
+
+def with_object(tree: Tree, *, both: bool = False, **more: Any) -> ProofContext:
+    in_control = {**control_plane_objects(), **({"more": tree} if both else {})}
+    return context({**worker_objects(), "more": tree}, in_control, **more)
+
+
+def standing(ref: ObjectRef, **more: Any) -> dict[str, Any]:
+    """A live state in which one object of ours stands already, by default as nobody's."""
+    return {"objects": {ref.identity: LiveObject(**{"ref": ref, "labels": {}, "annotations": {}, **more})}}
+
+
+SERVICE = ObjectRef("v1", "Service", NAMESPACE, CLUSTER_AGENT)
+HELM = {"app.kubernetes.io/managed-by": "Helm"}
+
+
+def owned(release: str, namespace: str = NAMESPACE) -> dict[str, str]:
+    return {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
+
+
+def mounted(host: str, kind: str, at: str) -> ProofContext:
+    """The control-plane release with its CA mounted in another way."""
+    objects = change(control_plane_objects(), "agent", (*POD, "volumes", 2, "hostPath"), {"path": host, "type": kind})
+    return context(None, change(objects, "agent", (*AGENT, "volumeMounts", 1, "mountPath"), at))
+
+
+def crowded(**container: Any) -> ProofContext:
+    """A node that is control plane and worker in one, and a worker release that does not leave it alone."""
+    ours, theirs = change(worker_objects(), "agent", (*POD, "affinity"), {}), control_plane_objects()
+    for key, value in container.items():
+        ours, theirs = (change(objects, "agent", (*AGENT, key), value) for objects in (ours, theirs))
+    return context(ours, theirs, nodes=(node("k3s", labels={CONTROL_PLANE: ""}),))
+
+
+def upgrade_from(stored: dict[str, Tree], **more: Any) -> ProofContext:
+    found = context(**more)
+    first, *rest = found.releases
+    return replace(found, releases=(replace(first, stored=manifest(stored)), *rest))
+
+
+def sized(size: int) -> ProofContext:
+    found = context()
+    return replace(found, releases=tuple(replace(r, record_size=size) for r in found.releases))
+
+
+def stored_in(version: str) -> ProofContext:
+    ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "monitors.datadoghq.com")
+    state = standing(ref, labels=HELM, annotations=owned(WORKER), stored_versions=("v1", version))
+    return with_object(CRD, state=state)
+
+
+ETCD_CA = CA.removeprefix("/host")
+BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
+    "one object in both releases": ("no-shared-object", lambda: with_object(CRD, both=True), "monitors.datadoghq.com"),
+    "one object twice": (
+        "no-duplicate",
+        lambda: context({**worker_objects(), "again": worker_objects()["role"]}),
+        "ClusterRole",
+    ),
+    "no DaemonSet": (
+        "agents-rendered",
+        lambda: context({k: v for k, v in worker_objects().items() if k != "agent"}),
+        WORKER,
+    ),
+    "two Cluster Agents": (
+        "one-cluster-agent",
+        lambda: with_object({**worker_objects()["cluster-agent"], "metadata": {"name": "second"}}),
+        "second",
+    ),
+    "no Cluster Agent": (
+        "one-cluster-agent",
+        lambda: context({k: v for k, v in worker_objects().items() if k != "cluster-agent"}),
+        "clusterAgent.enabled",
+    ),
+    "two admission controllers": (
+        "one-webhook",
+        lambda: context(None, {**control_plane_objects(), "more": worker_objects()["cluster-agent"]}),
+        CONTROL,
+    ),
+    "somebody's webhook": (
+        "one-webhook",
+        lambda: context(state={"webhooks": (LiveWebhook("datadog-webhook", "old", "agent"),)}),
+        "old/agent",
+    ),
+    "CRDs in both": ("one-set-of-crds", lambda: with_object(CRD, both=True), CONTROL),
+    "operators in both": (
+        "one-set-of-crds",
+        lambda: with_object(
+            change(worker_objects(), "cluster-agent", AGENT, {"name": "operator"})["cluster-agent"], both=True
+        ),
+        "Operator",
+    ),
+    "another token": (
+        "one-token",
+        lambda: control("agent", (*AGENT, "env", 1, "valueFrom", "secretKeyRef", "name"), "other"),
+        "`other`, key `token`",
+    ),
+    "a Service that is not there": (
+        "cluster-agent-joined",
+        lambda: control("agent", (*AGENT, "env", 2, "value"), "nobody"),
+        "`nobody`",
+    ),
+    "a Service without pods": (
+        "cluster-agent-joined",
+        lambda: worker("service", ("spec", "selector"), {"app": "x"}),
+        "chooses no",
+    ),
+    "a URL without TLS": (
+        "cluster-agent-joined",
+        lambda: control("agent", (*AGENT, "env", 3, "value"), f"http://{CLUSTER_AGENT}:5005"),
+        "https only",
+    ),
+    "a URL elsewhere": (
+        "cluster-agent-joined",
+        lambda: control("agent", (*AGENT, "env", 3, "value"), f"https://{CLUSTER_AGENT}.other.svc:5005"),
+        "no Service of",
+    ),
+    "a URL with a wrong port": (
+        "cluster-agent-joined",
+        lambda: control("agent", (*AGENT, "env", 3, "value"), f"https://{CLUSTER_AGENT}:5006"),
+        "port 5006",
+    ),
+    "agents told of nobody": ("cluster-agent-joined", lambda: control("agent", (*AGENT, "env"), []), "not told"),
+    "nothing keeps them apart": (
+        "agents-apart",
+        lambda: worker("agent", (*POD, "affinity", "podAntiAffinity"), {}),
+        FULL[WORKER],
+    ),
+    "no node for the Cluster Agent": (
+        "cluster-agent-finds-a-node",
+        lambda: context(nodes=(control_plane("c1"),)),
+        "node-role.kubernetes.io/control-plane:NoSchedule",
+    ),
+    "nodes not read": ("nodes-known", lambda: context(nodes=()), "not a single node"),
+    "two agents on a node": ("one-agent-per-node", crowded, "k3s"),
+    "a node without an agent": (
+        "no-node-without-agent",
+        lambda: context(nodes=(node("g", "gpu=1:NoSchedule"), node("w"))),
+        "(g)",
+    ),
+    "an agent until its restart": (
+        "agents-survive-restart",
+        lambda: context(nodes=(node("g", "late:NoSchedule"), node("w")), installed=True),
+        "(g)",
+    ),
+    "one port for two": (
+        "host-ports-free",
+        lambda: crowded(ports=[{"containerPort": 8125, "hostPort": 8125, "protocol": "UDP"}]),
+        "8125/udp",
+    ),
+    "one path for two": ("host-paths-apart", crowded, "/var/run/datadog"),
+    "a Secret that is not there": ("secrets-exist", lambda: context(state={"secrets": {}}), "Secret `ddhelm`"),
+    "a key that is not there": (
+        "secrets-exist",
+        lambda: context(state={"secrets": {"ddhelm": frozenset({"token"})}}),
+        "key `api-key` of Secret `ddhelm`",
+    ),
+    "a file that is not mounted": ("check-files-readable", lambda: control("agent", (*AGENT, "volumeMounts"), []), CA),
+    "a check file that is no YAML": (
+        "check-files-readable",
+        lambda: control("confd", ("data", "etcd.yaml"), "instances:\n- a: [1\n"),
+        "line 3",
+    ),
+    "a file of the wrong type": ("host-files-are-files", lambda: mounted(ETCD_CA, "", CA), "a folder is made"),
+    "a whole folder": (
+        "host-files-are-files",
+        lambda: mounted("/etc/kubernetes/pki/etcd", "Directory", CA.rpartition("/")[0]),
+        "whole folder",
+    ),
+    "a folder of keys": (
+        "no-key-folder",
+        lambda: mounted("/etc/kubernetes/pki/etcd", "Directory", "/x"),
+        "/etc/kubernetes/pki/etcd",
+    ),
+    "the key of a CA": ("no-key-folder", lambda: mounted("/etc/kubernetes/pki/ca.key", "File", "/x"), "ca.key"),
+    "a strict namespace": (
+        "pods-admitted",
+        lambda: context(state={"namespace_labels": {"pod-security.kubernetes.io/enforce": "baseline"}}),
+        "hostNetwork",
+    ),
+    "another Helm release's": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, labels=HELM, annotations=owned("datadog", "monitoring"))),
+        "Helm release `datadog` in namespace `monitoring`",
+    ),
+    "our release elsewhere": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, labels=HELM, annotations=owned(WORKER, "other"))),
+        "namespace `other`",
+    ),
+    "Argo CD's by label": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, labels={"argocd.argoproj.io/instance": "dd"})),
+        "Argo CD application `dd`",
+    ),
+    "Argo CD's by annotation": (
+        "objects-are-ours",
+        lambda: context(
+            state=standing(SERVICE, annotations={"argocd.argoproj.io/tracking-id": "dd:/Service:datadog/x"})
+        ),
+        "Argo CD application `dd`",
+    ),
+    "Flux's, although helm made it": (
+        "objects-are-ours",
+        lambda: context(
+            state=standing(SERVICE, labels={**HELM, "helm.toolkit.fluxcd.io/name": "dd"}, annotations=owned(WORKER))
+        ),
+        "Flux HelmRelease `dd`",
+    ),
+    "the operator's": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, owners=("DatadogAgent datadog",))),
+        "DatadogAgent datadog, which made it",
+    ),
+    "something's by label": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, labels={"app.kubernetes.io/managed-by": "terraform"})),
+        "`terraform`",
+    ),
+    "nobody's": ("objects-are-ours", lambda: context(state=standing(SERVICE)), "nobody"),
+    "ours without helm's label": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, annotations=owned(WORKER))),
+        "lost the label",
+    ),
+    "an object on its way out": (
+        "nothing-terminating",
+        lambda: context(state=standing(SERVICE, labels=HELM, annotations=owned(WORKER), terminating=True)),
+        "being deleted",
+    ),
+    "another agent": (
+        "no-other-agent",
+        lambda: context(
+            state={
+                "agents": (ForeignAgent("DaemonSet", "dd", "default", "Helm release `dd` in namespace `default`", 7),)
+            }
+        ),
+        "`default/dd` on 7 nodes",
+    ),
+    "an API that is gone": (
+        "api-versions-served",
+        lambda: with_object({"apiVersion": "policy/v1beta1", "kind": "PodSecurityPolicy", "metadata": {"name": "x"}}),
+        "policy/v1beta1",
+    ),
+    "a kind that is gone": (
+        "api-versions-served",
+        lambda: context(state={"kinds": frozenset({"apps/v1/DaemonSet"})}),
+        "Service",
+    ),
+    "a name that is too long": (
+        "names-fit",
+        lambda: worker("service", ("metadata", "name"), "a" * 64),
+        "64 characters",
+    ),
+    "a Service that begins with a digit": ("names-fit", lambda: worker("service", ("metadata", "name"), "1a"), "1a"),
+    "a label that is too long": (
+        "names-fit",
+        lambda: worker("agent", ("metadata", "labels"), {"a": "b" * 64}),
+        "label `a`",
+    ),
+    "another selector": (
+        "selectors-unchanged",
+        lambda: context(
+            change(worker_objects(), "agent", ("spec", "selector", "matchLabels"), {"app": "x"}), installed=True
+        ),
+        "cannot be changed",
+    ),
+    "a selector that misses its pods": (
+        "selectors-unchanged",
+        lambda: worker("agent", ("spec", "selector", "matchLabels"), {"app": "x"}),
+        "does not choose its own pods",
+    ),
+    "CRDs that would go": (
+        "crds-stay",
+        lambda: upgrade_from({**worker_objects(), "crd": CRD}),
+        "monitors.datadoghq.com",
+    ),
+    "a stored API that is gone": (
+        "stored-api-versions-served",
+        lambda: upgrade_from(
+            {**worker_objects(), "old": {"apiVersion": "policy/v1beta1", "kind": "X", "metadata": {"name": "x"}}}
+        ),
+        "upgrade and uninstall would both fail",
+    ),
+    "a record that is too big": ("record-fits", lambda: sized(1_048_577), "1,048,577"),
+    "a CRD version that is dropped": ("crd-versions-kept", lambda: stored_in("v1alpha1"), "v1alpha1"),
+}
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_every_claim_holds_on_a_right_pair(installed: bool) -> None:
+    results = proof.run(context(installed=installed))
+    assert [(r.claim.name, r.details) for r in results if not r.ok] == []
+    assert [r.claim.name for r in results if r.unknown] == ["no-host-installed-agent"]
+    assert proof.broken(results) == ()
+
+
+@pytest.mark.parametrize(("name", "make", "words"), BROKEN.values(), ids=BROKEN)
+def test_a_claim_breaks_on_what_it_is_there_for(name: str, make: Callable[[], ProofContext], words: str) -> None:
+    found = result(name, make())
+    assert not found.ok
+    assert words in " ".join(found.details)
+    assert found.hints or found.claim.hint
+
+
+def test_every_claim_can_fail() -> None:
+    broken = {name for name, _, _ in BROKEN.values()}
+    undecidable = {"no-host-installed-agent"}
+    assert broken | undecidable == {claim.name for claim in CLAIMS}
+
+
+def test_claims_are_named_once_and_say_everything() -> None:
+    names = [claim.name for claim in CLAIMS]
+    assert len(set(names)) == len(names)
+    assert all(c.claim and c.hint and c.anchor and c.severity in set(Severity) for c in CLAIMS)
+    assert not [c.claim for c in CLAIMS if c.claim.endswith(".") or "\n" in c.claim]
+
+
+NOT_READ = {
+    "secrets": "secrets-exist",
+    "namespace_labels": "pods-admitted",
+    "agents": "no-other-agent",
+    "objects": "objects-are-ours",
+    "api_versions": "api-versions-served",
+}
+
+
+@pytest.mark.parametrize(("field", "name"), NOT_READ.items())
+def test_what_was_not_read_leaves_a_claim_undecided_and_stops_nothing(field: str, name: str) -> None:
+    results = proof.run(context(state={field: None}))
+    found = next(r for r in results if r.claim.name == name)
+    assert found.ok
+    assert "not read" in found.unknown
+    assert proof.broken(results) == ()
+
+
+def test_a_claim_that_is_skipped_is_not_run_and_a_wrong_name_is_an_error() -> None:
+    found = context(state={"secrets": {}})
+    (skipped,) = [r for r in proof.run(found, ["secrets-exist"]) if r.skipped]
+    assert (skipped.claim.name, skipped.ok, skipped.details) == ("secrets-exist", True, ())
+    with pytest.raises(ConfigError, match="did you mean `secrets-exist`") as error:
+        proof.run(found, ["secret-exists"])
+    assert error.value.anchor == "unknown-check"
+
+
+def test_a_gap_is_a_warning_until_coverage_is_required_or_the_gap_accepted() -> None:
+    nodes = (node("g", "gpu=1:NoSchedule", labels={"p": "1"}), node("w"))
+    loose = result("no-node-without-agent", context(nodes=nodes))
+    assert loose.claim.severity is Severity.WARNING
+    assert loose.hints == ("--tolerate gpu=1:NoSchedule",)
+    strict = proof.run(context(nodes=nodes, require_coverage=True))
+    assert [r.claim.name for r in proof.broken(strict)] == ["no-node-without-agent"]
+    accepted = result("no-node-without-agent", context(nodes=nodes, accept=("p=1",), require_coverage=True))
+    assert accepted.ok
+
+
+def test_a_taint_that_goes_by_itself_is_said_and_breaks_nothing() -> None:
+    found = result(
+        "no-node-without-agent", context(nodes=(node("n", "node.kubernetes.io/not-ready:NoSchedule"), node("w")))
+    )
+    assert found.ok
+    assert "for now (n)" in found.details[0]
+
+
+def test_the_cluster_agent_may_wait_for_a_node_to_become_ready() -> None:
+    found = result("cluster-agent-finds-a-node", context(nodes=(node("n", "node.kubernetes.io/not-ready:NoSchedule"),)))
+    assert found.ok
+    assert "waits" in found.details[0]
+    assert result("cluster-agent-finds-a-node", context(nodes=())).unknown == "no node was read"
+
+
+def test_many_nodes_are_one_line() -> None:
+    nodes = tuple(node(f"n{i}", "x:NoSchedule") for i in range(9))
+    (line,) = result("no-node-without-agent", context(nodes=nodes)).details
+    assert line.startswith("9 nodes without an agent (n0, n1, n2, n3, n4 and 4 more): taint `x:NoSchedule`")
+
+
+@pytest.mark.parametrize(
+    ("switch", "name", "make"),
+    [
+        (
+            "allow_second_agent",
+            "no-other-agent",
+            lambda **m: context(state={"agents": (ForeignAgent("DaemonSet", "a", "b", "nobody known"),)}, **m),
+        ),
+        (
+            "label_namespace",
+            "pods-admitted",
+            lambda **m: context(state={"namespace_labels": {"pod-security.kubernetes.io/enforce": "restricted"}}, **m),
+        ),
+        ("missing_namespace", "pods-admitted", lambda **m: context(state={"namespace_labels": None}, **m)),
+        ("delete_crds", "crds-stay", lambda **m: upgrade_from({**worker_objects(), "crd": CRD}, **m)),
+        ("keeps_crds", "crds-stay", lambda **m: upgrade_from({**worker_objects(), "crd": CRD}, **m)),
+    ],
+)
+def test_who_insists_is_told_and_not_stopped(switch: str, name: str, make: Callable[..., ProofContext]) -> None:
+    before, after = result(name, make()), result(name, make(**{switch: True}))
+    assert not before.ok or before.unknown
+    assert after.ok
+    assert not after.unknown
+
+
+def test_what_this_run_writes_counts_as_there() -> None:
+    writes = {"ddhelm": frozenset({"api-key", "token"})}
+    assert result("secrets-exist", context(state={"secrets": {}}, writes=writes)).ok
+    assert result("secrets-exist", context(state={"secrets": None}, writes=writes, missing_namespace=True)).ok
+    assert not result("secrets-exist", context(state={"secrets": {}}, writes={"ddhelm": frozenset()})).ok
+
+
+def test_a_secret_that_the_chart_renders_or_a_pod_can_do_without_is_not_missed() -> None:
+    path = (*AGENT, "env", 0, "valueFrom", "secretKeyRef")
+    optional = {"name": "gone", "key": "x", "optional": True}
+    assert result("secrets-exist", worker("agent", path, optional)).ok
+    rendered = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own"}, "data": {"k": "eA=="}}
+    objects = change(worker_objects(), "agent", path, {"name": "own", "key": "k"})
+    assert result("secrets-exist", context({**objects, "secret": rendered})).ok
+    assert not result("secrets-exist", context(objects)).ok
+
+
+@pytest.mark.parametrize(
+    "volume",
+    [
+        {"secret": {"secretName": "gone"}},
+        {"secret": {"secretName": "ddhelm", "items": [{"key": "gone", "path": "x"}]}},
+        {"projected": {"sources": [{"secret": {"name": "gone"}}]}},
+    ],
+)
+def test_a_secret_named_by_a_volume_is_needed_too(volume: Tree) -> None:
+    found = result("secrets-exist", worker("agent", (*POD, "volumes", 1), {"name": "s", **volume}))
+    assert not found.ok
+    assert "gone" in found.details[0]
+
+
+@pytest.mark.parametrize(
+    ("volume", "mount", "problem"),
+    [
+        (
+            {"secret": {"secretName": "ddhelm"}},
+            {"mountPath": CA.rpartition("/")[0]},
+            "Secret `ddhelm` has no key `ca.crt`",
+        ),
+        ({"secret": {"secretName": "ddhelm"}}, {"mountPath": CA, "subPath": "token"}, ""),
+        (
+            {"secret": {"secretName": "ddhelm", "items": [{"key": "token", "path": "ca.crt"}]}},
+            {"mountPath": CA.rpartition("/")[0]},
+            "",
+        ),
+        (
+            {"secret": {"secretName": "ddhelm", "items": [{"key": "token", "path": "x"}]}},
+            {"mountPath": CA.rpartition("/")[0]},
+            "without `ca.crt`",
+        ),
+        ({"configMap": {"name": f"{FULL[CONTROL]}-confd"}}, {"mountPath": CA, "subPath": "no"}, "has no key `no`"),
+        ({"configMap": {"name": f"{FULL[CONTROL]}-confd"}}, {"mountPath": CA, "subPath": "etcd.yaml"}, ""),
+        ({"configMap": {"name": "kube-root-ca.crt"}}, {"mountPath": CA, "subPath": "ca.crt"}, ""),
+        ({"emptyDir": {}}, {"mountPath": CA.rpartition("/")[0]}, "empty at start"),
+        ({"projected": {"sources": []}}, {"mountPath": CA.rpartition("/")[0]}, ""),
+        ({"hostPath": {"path": "/x", "type": "File"}}, {"mountPath": f"{CA}x"}, "no volume is mounted there"),
+    ],
+)
+def test_a_path_is_covered_by_what_the_volume_really_holds(volume: Tree, mount: Tree, problem: str) -> None:
+    objects = change(control_plane_objects(), "agent", (*POD, "volumes", 2), {"name": "ca", **volume})
+    objects = change(objects, "agent", (*AGENT, "volumeMounts", 1), {"name": "ca", **mount})
+    found = result("check-files-readable", context(None, objects))
+    assert found.ok is (problem == "")
+    assert problem in " ".join(found.details)
+
+
+def test_the_token_of_the_service_account_is_there_unless_it_is_turned_off() -> None:
+    found = result("check-files-readable", control("agent", (*POD, "automountServiceAccountToken"), False))
+    assert not found.ok
+    assert "service account token" in found.details[0]
+
+
+def test_a_host_file_is_said_to_be_unverified() -> None:
+    found = result("host-files-are-files", context())
+    assert found.ok
+    assert found.details == (f"`{ETCD_CA}` on the nodes of `{CONTROL}`: unverified",)
+
+
+def test_a_path_with_a_template_variable_and_a_file_without_instances_are_left_alone() -> None:
+    text = ETCD.replace(CA, "/x/%%env_NODE%%.crt")
+    assert result("check-files-readable", control("confd", ("data", "etcd.yaml"), text)).ok
+    assert result("check-files-readable", control("confd", ("data", "note.yaml"), "a: [1")).ok
+
+
+def test_a_secret_in_a_check_file_does_not_hide_its_paths() -> None:
+    text = ETCD.replace(CA, "/nowhere") + "  password: pl4nted-s3cret\n"
+    found = result("check-files-readable", control("confd", ("data", "etcd.yaml"), text))
+    assert "/nowhere" in found.details[0]
+    assert "pl4nted" not in str(found)
+
+
+def test_an_api_that_the_release_brings_itself_is_served() -> None:
+    own = {"apiVersion": "datadoghq.com/v1", "kind": "Monitor", "metadata": {"name": "x"}}
+    assert not result("api-versions-served", with_object(own)).ok
+    assert result("api-versions-served", context({**worker_objects(), "crd": CRD, "own": own})).ok
+
+
+def test_a_crd_that_is_kept_or_moves_to_the_other_release_is_not_lost() -> None:
+    kept = {**CRD, "metadata": {"name": "k", "annotations": {"helm.sh/resource-policy": "keep"}}}
+    assert result("crds-stay", upgrade_from({**worker_objects(), "crd": kept})).ok
+    moved = upgrade_from({**worker_objects(), "crd": CRD}, control={**control_plane_objects(), "crd": CRD})
+    assert result("crds-stay", moved).ok
+    counted = upgrade_from({**worker_objects(), "crd": CRD}, state={"crd_objects": {"monitors.datadoghq.com": 3}})
+    assert "3 objects" in result("crds-stay", counted).details[0]
+
+
+def test_a_selector_is_compared_with_the_record_where_the_cluster_was_not_read() -> None:
+    objects = change(worker_objects(), "agent", ("spec", "selector", "matchLabels"), {"app": "x"})
+    assert (
+        "cannot be changed"
+        in result("selectors-unchanged", context(objects, installed=True, state={"objects": None})).details[0]
+    )
+    odd = change(worker_objects(), "agent", ("spec", "selector", "matchExpressions"), [expression("a", "Exists")])
+    assert not result("selectors-unchanged", context(odd, installed=True)).ok
+
+
+def test_the_control_plane_alone_needs_no_cluster_agent_of_its_own() -> None:
+    whole = context()
+    alone = replace(whole, releases=whole.releases[1:])
+    assert result("one-cluster-agent", alone).ok
+    assert result("cluster-agent-joined", alone).unknown
+
+
+def test_a_record_near_its_limit_is_said() -> None:
+    found = result("record-fits", sized(1_000_000))
+    assert found.ok
+    assert "1,000,000 bytes of 1,048,576" in found.details[0]
+
+
+def test_ports_that_a_host_installed_agent_would_hold_are_named() -> None:
+    unknown = result("no-host-installed-agent", context()).unknown
+    assert f"`{CONTROL}` takes 5000/tcp, 5001/tcp, 5555/tcp" in unknown
+    moved = control("agent", (*AGENT, "env", 3), {"name": "DD_EXPVAR_PORT", "value": "6000"})
+    assert "6000/tcp" in result("no-host-installed-agent", moved).unknown
+    inside = control("agent", (*POD, "hostNetwork"), False)
+    assert result("no-host-installed-agent", inside).unknown == ""
