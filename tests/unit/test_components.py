@@ -187,14 +187,14 @@ def test_an_old_scheduler_may_serve_plain_http_only() -> None:
 
 
 def test_the_majority_counts_and_the_others_are_named() -> None:
-    pods = [apiserver("cp-1"), apiserver("cp-2"), apiserver("cp-3", port=8443)]
+    pods = [apiserver("cp-1", port=8443), apiserver("cp-2", port=8443), apiserver("cp-3")]
 
     made = found(on_kubeadm(*pods))
 
-    assert urls(made)["kube_apiserver_metrics"] == ["https://127.0.0.1:6443/metrics"]
+    assert urls(made)["kube_apiserver_metrics"] == ["https://127.0.0.1:8443/metrics"]
     assert made.notes[0] == (
-        "the address of kube-apiserver differs between control-plane nodes: `https://127.0.0.1:8443` on `cp-3`, "
-        "`https://127.0.0.1:6443` on 2 of 3; the majority is used"
+        "the address of kube-apiserver differs between control-plane nodes: `https://127.0.0.1:6443` on `cp-3`, "
+        "`https://127.0.0.1:8443` on 2 of 3; the majority is used"
     )
 
 
@@ -320,6 +320,7 @@ def test_rke2s_etcd_keeps_its_settings_in_a_file_so_the_documented_listener_is_u
         ("http://10.0.0.1:2381", f"http://{NODE_IP}:2381"),
         ("https://127.0.0.1:2383,http://10.0.0.1:2381", f"http://{NODE_IP}:2381"),
         ("http://127.0.0.1", "http://127.0.0.1:2381"),
+        ("http://192.168.7.7:2381,http://10.0.0.1:2382", f"http://{NODE_IP}:2382"),
     ],
 )
 def test_of_several_listeners_the_nearest_plaintext_one_is_asked(listeners: str, expected: str) -> None:
@@ -369,6 +370,14 @@ def test_a_certificate_that_is_not_on_the_node_is_replaced_by_the_documented_one
 
     assert made.instances[-1].instance["tls_cert"] == f"{PKI}/etcd/healthcheck-client.crt"
     assert made.instances[-1].source == "documented for kubeadm"
+
+
+def test_the_api_servers_certificate_is_not_used_where_some_node_runs_no_api_server() -> None:
+    pods = [apiserver("cp-1"), *[etcd(h, listener="") for h in HOSTS]]
+
+    made = found(on_kubeadm(*pods))
+
+    assert made.instances[-1].instance["tls_cert"] == f"{PKI}/etcd/healthcheck-client.crt"
 
 
 def test_etcd_without_tls_needs_no_certificate() -> None:
@@ -627,6 +636,14 @@ def test_unreadable_static_pods_are_bridged_by_the_last_run_and_said() -> None:
     assert urls(made)["kube_apiserver_metrics"] == ["https://127.0.0.1:7443/metrics"]
     assert made.instances[0].source == f"remembered from the last run; it could not be read now: {FORBIDDEN}"
     assert made.to_record() == before or made.to_record()["checks"].keys() == before["checks"].keys()
+
+
+def test_labels_that_cannot_be_read_are_bridged_by_the_last_run_too() -> None:
+    before = found(cluster(control_planes(3, [CONTROL_PLANE, ETCD]), "v1.33.1+k3s1")).to_record()
+
+    made = found(cluster([], "v1.33.1+k3s1", unread={"nodes": FORBIDDEN}), remembered=before)
+
+    assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics"]
 
 
 def test_what_was_left_out_stays_left_out_while_it_cannot_be_read() -> None:

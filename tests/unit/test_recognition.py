@@ -139,6 +139,7 @@ def test_a_managed_distribution_is_the_only_one_that_needs_no_labels(name: str) 
 
 EKS_NODES = workers(3, ["eks.amazonaws.com/nodegroup"], annotations=CAPI)
 ANYWHERE = [*control_planes(annotations=CAPI), *workers()]
+RKE1_NODES = workers(annotations={"rke.cattle.io/internal-ip": "10.0.0.1"})
 GKE_NODES = workers(2, ["cloud.google.com/gke-nodepool"])
 
 
@@ -159,6 +160,7 @@ GKE_NODES = workers(2, ["cloud.google.com/gke-nodepool"])
         ),
         ("RKE2 that Rancher made carries Cluster API's annotations", SHOWN["rke2"], "rke2"),
         ("RKE2 by its kubelets", cluster(control_planes(kubelet_version="v1.32.5+rke2r1"), None), "rke2"),
+        ("RKE2 on nodes that were RKE1's", cluster([*RKE1_NODES, *control_planes()], "v1.32.5+rke2r1"), "rke2"),
         ("k3s with embedded etcd", cluster(control_planes(3, [CONTROL_PLANE, ETCD]), "v1.33.1+k3s1"), "k3s"),
         ("kind without its provider ID is kubeadm", cluster(kubeadm(1)), "kubeadm"),
         ("kubeadm by its ConfigMap alone", cluster([*control_planes(), *workers()], kubeadm=KUBEADM), "kubeadm"),
