@@ -28,8 +28,8 @@ _BEYOND_TIMEOUT = 60.0
 _FETCH = 180.0
 _RENDER = 120.0
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
-_WARNING = re.compile(r"(?:would violate PodSecurity|is deprecated in v|unknown field)")
-_WARNING_TEXT = re.compile(r'(?:Warning: |msg=")(?P<text>.*?)"?$')
+# client-go logs what the API server warns of: plain in Helm 3.13, quoted and escaped since
+_WARNING = re.compile(r'warnings\.go:\d+\] (?:"Warning: (?P<quoted>.*)"|(?P<plain>.*))$')
 _PROGRAM_MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
@@ -332,9 +332,9 @@ def _three_parts(version: str) -> str:
 
 def _warnings_to(hear: Callable[[str], None]) -> Callable[[str], None]:
     def line(text: str) -> None:
-        if _WARNING.search(text):
-            found = _WARNING_TEXT.search(text)
-            hear((found["text"] if found else text).replace('\\"', '"'))
+        found = _WARNING.search(text)
+        if found:
+            hear((found["quoted"] or "").replace('\\"', '"') or found["plain"])
 
     return line
 

@@ -1,0 +1,73 @@
+"""Where a chart comes from, as the user names it."""
+
+from pathlib import Path
+
+import pytest
+
+from ddhelm.errors import ConfigError
+from ddhelm.source import DEFAULT_REPO, Source, exact, source
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "chart", "repo"),
+    [
+        ("datadog", "repo", "datadog", DEFAULT_REPO),
+        (" datadog ", "repo", "datadog", DEFAULT_REPO),
+        ("https://mirror.example/charts/", "repo", "datadog", "https://mirror.example/charts"),
+        ("oci://registry.example/charts/datadog", "oci", "oci://registry.example/charts/datadog", ""),
+        ("https://x.example/datadog-3.240.0.tgz", "url", "https://x.example/datadog-3.240.0.tgz", ""),
+        ("https://x.example/a.tgz?token=1", "url", "https://x.example/a.tgz?token=1", ""),
+        ("/charts/datadog", "path", "/charts/datadog", ""),
+    ],
+)
+def test_ways_to_name_a_chart(text: str, kind: str, chart: str, repo: str) -> None:
+    assert source(text) == Source(kind, chart, repo)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["./datadog", "datadog-3.240.0.tgz", "charts/datadog", ".", "../x"])
+def test_paths_become_absolute(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "charts" / "datadog").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert source(text) == Source("path", str(tmp_path / text))
+
+
+def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert source("~/datadog").chart == "/home/ann/datadog"
+
+
+def test_a_bare_name_is_never_the_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "datadog").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert source("datadog").kind == "repo"
+
+
+@pytest.mark.parametrize("text", ["", "datadog/datadog", "no/such/folder"])
+def test_what_is_none_of_these_is_refused_with_the_ways_there_are(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a chart") as caught:
+        source(text)
+    assert "oci://" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("3.240.0", "3.240.0"),
+        ("v3.240.0", "3.240.0"),
+        ("3.240.0-rc.1+build", "3.240.0-rc.1+build"),
+        ("3.240", None),
+        ("^3", None),
+        (">=3.100.0", None),
+        ("3.x.x", None),
+        ("", None),
+        (None, None),
+        ("../../etc/1.2.3", None),
+    ],
+)
+def test_only_a_whole_version_names_exactly_one(text: str | None, version: str | None) -> None:
+    assert exact(text) == version
+
+
+def test_words_for_people() -> None:
+    assert str(source("datadog")) == "datadog of https://helm.datadoghq.com"
+    assert str(source("oci://x/y")) == "oci://x/y"
