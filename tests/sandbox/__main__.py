@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.sandbox import control, topology
-from tests.sandbox.build import BuildError
+from tests.sandbox import build, control, topology
 from tests.sandbox.layout import Layout, default_folder, remove_if_empty
 from tests.sandbox.sandbox import AlreadyUp, Sandbox, SandboxError
 
@@ -18,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
-    except (SandboxError, BuildError, topology.TopologyError, control.NotRunning, control.NotASandbox) as error:
+    except (SandboxError, build.BuildError, topology.TopologyError, control.NotRunning, control.NotASandbox) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -80,6 +79,12 @@ def kubeconfig(options: argparse.Namespace) -> int:
     return 0
 
 
+def build_programs(_: argparse.Namespace) -> int:
+    for name, path in build.build_all().items():
+        print(f"{name:24} {path}")
+    return 0
+
+
 def _folder(options: argparse.Namespace) -> Path:
     folder: Path = options.dir or default_folder()
     return folder.resolve()
@@ -87,7 +92,7 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | down | status | kubeconfig")
+    commands = parser.add_subparsers(required=True, metavar="up | down | status | kubeconfig | build")
     for run, text in (
         (up, "start it, or say that it is up"),
         (down, "end every process and remove every file"),
@@ -99,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if run is up:
             command.add_argument("--topology", choices=topology.names(), help="the nodes (default: kubeadm)")
+    text = "build the programs now instead of with the first `up`"
+    commands.add_parser("build", help=text, description=text).set_defaults(run=build_programs)
     return parser
 
 
