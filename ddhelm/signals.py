@@ -90,9 +90,11 @@ class Look:
                 return facts.version != (0, 0, 0), newer is (operator == ">="), f"it is `{facts.server_version}`"
             case "api.group":
                 groups = {group.partition("/")[0] for group in facts.api_groups if "/" in group}
-                return facts.has("groups"), any(_glob(want).fullmatch(group) for group in groups), "is served"
+                served = any(_glob(want).fullmatch(group) for group in groups)
+                return facts.has("groups"), served, "is served" if served else "is not served"
             case "configmap":
-                return facts.has("kubeadm-config"), facts.kubeadm_config is not None, "exists in kube-system"
+                exists = facts.kubeadm_config is not None
+                return facts.has("kubeadm-config"), exists, "exists in kube-system" if exists else "is not there"
             case "static-pods":
                 some = bool(facts.static_pods)
                 return (
