@@ -158,15 +158,23 @@ def _secret(where: str, path: Path, hint: str) -> _Problem:
 
 def _error(problems: Sequence[_Problem]) -> ConfigError:
     """One problem is the message; several are lines below a message that counts them."""
-    anchor = "secret-in-values" if any(problem.is_secret for problem in problems) else "values-file"
+    secrets = sum(problem.is_secret for problem in problems)
     if len(problems) == 1:
         (problem,) = problems
-        return ConfigError(f"{problem.where}: {problem.text}", hint=problem.hint or "values files are YAML, read as Helm reads it", anchor=anchor)
+        return ConfigError(
+            f"{problem.where}: {problem.text}",
+            hint=problem.hint or "values files are YAML, read as Helm reads it",
+            anchor="secret-in-values" if secrets else "values-file",
+        )
     lines = [f"{p.where}: {p.text}" + (f" ({p.hint})" if p.hint else "") for p in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"… and {len(problems) - _SHOWN} more")
-    secrets = sum(problem.is_secret for problem in problems)
     said = f"{len(problems)} problems in your values"
     if secrets:
         said += f", {secrets} of them look like a secret" if secrets > 1 else ", one of them looks like a secret"
-    return ConfigError(said, hint="mend the lines below; each says how", anchor=anchor, details=lines)
+    return ConfigError(
+        said,
+        hint="mend the lines below; each says how",
+        anchor="secret-in-values" if secrets else "values-file",
+        details=lines,
+    )

@@ -21,7 +21,7 @@ NEWER = {
     "datadog-crds.crds.datadogPodAutoscalers": "3.69.2",
     "providers.talos": "3.83.0",
     "datadog.discovery": "3.85.0",
-    "datadog.kubelet.podResourcesSocketDir": "3.91.0",
+    "datadog.kubelet.podResourcesSocketDir": "3.92.0",
     "providers.eks.controlPlaneMonitoring": "3.152.0",
     "providers.openshift": "3.152.0",
     "datadog.operator": "3.157.0",
