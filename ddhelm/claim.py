@@ -114,13 +114,22 @@ class ReleaseView:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartView:
+    """The chart: name, version, and the rows of `charts-values/chart-versions.yaml` (first, last, why, use)."""
+
+    name: str
+    version: str
+    refused: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProofContext:
     """All that the claims are proven on.
 
     ``writes``: Secret to keys that this run will write. ``missing_namespace``: it is not there and will be made with
     the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
-    ``--label-namespace``.
+    ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint.
     """
 
     namespace: str
@@ -135,6 +144,9 @@ class ProofContext:
     delete_crds: bool = False
     keeps_crds: bool = False
     label_namespace: bool = False
+    chart: ChartView | None = None
+    kubernetes: str = ""
+    requirements: Sequence[Mapping[str, Any]] = ()
 
     def of_role(self, role: Role) -> ReleaseView | None:
         """The release of that role, where this run has one."""

@@ -15,6 +15,7 @@ from ddhelm.tree import Path, Tree
 
 LAYERS = ("common", "worker", "pair", "control-plane")
 NODE_KINDS = "node-kinds"
+CHART_VERSIONS = "chart-versions"
 
 
 class Reasons(Mapping[Path, str]):
@@ -62,6 +63,10 @@ class Library:
     def node_kinds(self) -> tuple[NodeKind, ...]:
         """The kinds of nodes that need care whatever the distribution (Windows, Fargate …)."""
         return parse_node_kinds(self._document(NODE_KINDS))
+
+    def refused_charts(self) -> tuple[Tree, ...]:
+        """Chart versions that are not to be used: rows of first, last, why, use."""
+        return tuple(self._document(CHART_VERSIONS)["refused"])
 
     def reasons(self, name: str) -> Reasons:
         """The comments of a layer (``common``), of ``node-kinds`` or of a distribution (``kops``), by raw path."""

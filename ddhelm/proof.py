@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from ddhelm import claims_cluster, claims_nodes, claims_pair, claims_pods
+from ddhelm import claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
 from ddhelm.claim import (
     Claim,
     ForeignAgent,
@@ -28,7 +28,13 @@ __all__ = [
     "Result", "Severity", "broken", "run",
 ]  # fmt: skip
 
-CLAIMS = (*claims_pair.CLAIMS, *claims_nodes.CLAIMS, *claims_pods.CLAIMS, *claims_cluster.CLAIMS)
+CLAIMS = (
+    *claims_chart.CLAIMS,
+    *claims_pair.CLAIMS,
+    *claims_nodes.CLAIMS,
+    *claims_pods.CLAIMS,
+    *claims_cluster.CLAIMS,
+)
 _STRICT = "no-node-without-agent"
 
 

@@ -462,11 +462,12 @@ def _planned(
         for release, manifest in {**manifests, **others}.items()
         for placement in coverage.agent_placements(manifest, release, _role_of(release))
     ]
+    kinds = session.library.node_kinds()
     covered = coverage.compute(
         cluster.facts.nodes,
         placements,
         accept=wanted.accept_uncovered,
-        kind_of=lambda node: profile.kind_of(node, session.library.node_kinds()),
+        kind_of=lambda node: profile.kind_of(node, kinds),
     )
     steps = [
         step
@@ -564,6 +565,7 @@ def _secrets(
         names.add(wanted.app_key_secret.name)
     for one in made.desired:
         names |= set(named_secrets(one.manifest))
+    names |= {need.spec for need in made.profile.requirements if need.kind == "secret"}
     present: dict[str, frozenset[str]] = {}
     if made.cluster.secret_keys is not None:
         present[SECRET] = made.cluster.secret_keys
@@ -635,6 +637,12 @@ def _context(
         delete_crds=request.delete_crds,
         keeps_crds=bool(keep),
         label_namespace=request.label_namespace,
+        chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
+        kubernetes=cluster.facts.server_version or "",
+        requirements=[
+            {"kind": need.kind, "spec": need.spec, "why": need.why, "hint": need.hint}
+            for need in made.profile.requirements
+        ],
     )
 
 
