@@ -54,7 +54,8 @@ def play(session: Sequence[Step], folder: Path, environ: Mapping[str, str]) -> l
     """Runs the commands in one bash, so that `export` and `cd` last; a failing command does not end it."""
     lines: list[str] = []
     for number, step in enumerate(session):
-        lines += [step.command, f'printf "\\n%s {number} %s\\n" "{_END}" "$?"']
+        # `(exit …)` hands the code on, so that the reader's `echo $?` sees it.
+        lines += [step.command, f'code=$?; printf "\\n%s {number} %s\\n" "{_END}" "$code"; (exit "$code")']
     script = folder / "session.sh"
     script.write_text("\n".join(lines) + "\n")
     done = subprocess.run(
@@ -85,4 +86,4 @@ def _plain(line: str) -> str:
     line = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)
     line = re.sub(r"\d+", "0", line)
     line = re.sub(r"[─━]+", "─", line)
-    return " ".join(line.split())
+    return " ".join(line.split()).removesuffix(" (0 s)")

@@ -12,7 +12,7 @@ ERRORS = "docs/reference/errors.md"
 
 def anchors_in_the_source() -> dict[str, str]:
     """anchor -> the place that uses it: constants given as `anchor=`, the rows about helm's messages, the claims."""
-    found = {row.anchor: f"row {row.name}" for row in failures.ROWS}
+    found = {row.anchor or row.name: f"row {row.name}" for row in (*failures.ROWS, *failures.FETCHING)}
     found |= {claim.anchor: f"claim {claim.name}" for claim in proof.CLAIMS}
     for path in sorted((ROOT / "ddhelm").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -15,7 +15,7 @@ OTHER_TOOLS = re.compile(r"\b(?:kubectl|helm|kops|oc) [^;,()]*")
 
 def hints() -> Iterator[tuple[str, str]]:
     """(place, hint) of every hint in the source; what is filled in at run time is left out of the text."""
-    for row in failures.ROWS:
+    for row in (*failures.ROWS, *failures.FETCHING):
         yield f"row {row.name}", row.hint
     for claim in proof.CLAIMS:
         yield f"claim {claim.name}", claim.hint

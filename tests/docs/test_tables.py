@@ -44,7 +44,15 @@ def test_the_settings_are_those_that_a_settings_file_takes() -> None:
     }
 
 
+def test_the_chart_versions_that_are_refused_are_listed_with_what_to_use() -> None:
+    refused = yaml.safe_load((LAYERS / "chart-versions.yaml").read_text())["refused"]
+    table = re.findall(
+        r"^\| ([\d.]+) \| ([\d.]+) \| .* \| ([\d.]+) \|$", page("docs/reference/chart-versions.md").text, re.M
+    )
+    assert table == [(row["first"], row["last"], row["use"]) for row in refused]
+
+
 def test_every_file_of_layers_is_on_the_page_about_layers() -> None:
     text = page("docs/reference/values-layers.md").text
-    for path in LAYERS.glob("*.yaml"):
-        assert f"`{path.name}`" in text or f"`charts-values/{path.name}`" in text, path.name
+    layers = {path.name for path in LAYERS.glob("*.yaml")} - {"chart-versions.yaml"}  # no values
+    assert layers == {name for name in layers if f"`charts-values/{name}`" in text}
