@@ -15,7 +15,6 @@ from ddhelm.workloads import Event, Pod, Workload
 STABLE_READS = 2
 SECONDS_A_ROUND = 60
 LEAST_TIMEOUT = 300
-NODE_GRACE = 60.0
 FORGET = 30.0
 """Seconds after which a cause that is gone is forgotten; a crashing container shows its cause only now and then."""
 
@@ -38,14 +37,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Every pod that is wanted is new and ready.
+    """Every pod that is wanted is new and ready; ``empty`` names DaemonSets that want no node at all.
 
-    ``empty`` names DaemonSets that want no node at all; ``excused`` nodes that are not ready and whose agent is all
-    that is missing: it follows when the node does.
+    A node that is not ready is not wanted: its taint takes it out of the DaemonSet's count until it is back.
     """
 
     empty: tuple[str, ...] = ()
-    excused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +102,6 @@ def judge(
             return Complete(empty=_empty(reading)), memory
         return Progressing(), memory
     idle = elapsed - moved_at
-    excused = _excused(reading)
-    if excused and (idle >= NODE_GRACE or late):
-        return Complete(empty=_empty(reading), excused=excused), memory
     for cause in causes:
         if min(idle, elapsed - spans[cause.key][0]) >= cause.grace or cause.grace == 0:
             return _stalled(cause, causes, timed_out=False), memory
@@ -160,20 +154,6 @@ def _further(before: tuple[int, int, int] | None, workload: Workload) -> tuple[i
 
 def _empty(reading: Reading) -> tuple[str, ...]:
     return tuple(each.name for each in reading.workloads if each.empty)
-
-
-def _excused(reading: Reading) -> tuple[str, ...]:
-    """The nodes at fault, if every pod still missing is a DaemonSet's and belongs on a node that is not ready."""
-    behind = [each for each in reading.workloads if not each.settled]
-    if reading.missing or not behind:
-        return ()
-    nodes: set[str] = set()
-    for workload in behind:
-        down = {pod.node for pod in reading.pods if pod.owner == workload.name and pod.node in reading.nodes_down}
-        if workload.kind != "DaemonSet" or not workload.current or workload.behind > len(down):
-            return ()
-        nodes |= down
-    return tuple(sorted(nodes))
 
 
 def _stalled(cause: Cause, causes: tuple[Cause, ...], *, timed_out: bool) -> Stalled:

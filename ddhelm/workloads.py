@@ -60,8 +60,11 @@ class Workload:
 
     @property
     def unready(self) -> int:
-        """Pods that are wanted and not ready, new or old: those that a look has to find."""
-        return max(self.desired - self.ready, 0)
+        """Pods that a look has to find: wanted and not ready, or left on nodes that went away.
+
+        The latter count against ``maxUnavailable``, so one dead node can hold up a whole roll-out.
+        """
+        return max(self.desired - self.ready, 0) + (self.misscheduled if self.behind else 0)
 
     @property
     def settled(self) -> bool:

@@ -64,7 +64,8 @@ class Status:
     @property
     def running(self) -> int:
         """Nodes that run exactly one agent: wanted by one release, less the agents that are not ready."""
-        late = sum(line.live.unready for line in self.workloads if line.live and line.kind == "DaemonSet")
+        live = [line.live for line in self.workloads if line.live and line.kind == "DaemonSet"]
+        late = sum(max(each.desired - each.ready, 0) for each in live)
         return max(len(self.coverage.exactly_one) - late, 0) if self.coverage else 0
 
     @property

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ddhelm.actions.watch import Polled, Unreadable, Watched
-from ddhelm.causes import listed
 from ddhelm.rollout import Complete, Stalled
 from ddhelm.views.console import BAD, GOOD, WARN, grid, problem, words
 from ddhelm.workloads import Workload
@@ -62,10 +61,6 @@ def outcome(watched: Watched, console: "Console") -> None:
     console.print(words(f"{GOOD} rolled out: {ready} pods ready after {watched.elapsed:.0f} s", "good"))
     for name in progress.empty:
         problem(console, f"`{name}` wants no node: nothing runs through it", "ddhelm status")
-    if progress.excused:
-        nodes = progress.excused
-        verb = "is" if len(nodes) == 1 else "are"
-        problem(console, f"{listed(nodes)} {verb} not ready: the agent there follows when the node does")
 
 
 @dataclass

@@ -118,7 +118,7 @@ def _state(line: WorkloadLine) -> tuple[str, str]:
         return f"{BAD} wants no node", "bad"
     if live.settled:
         return f"{GOOD} ready", "good"
-    return f"{WARN} {live.behind or live.unready} to come" if live.current else f"{WARN} not yet looked at", "warn"
+    return f"{WARN} {live.behind or live.desired - live.ready} to come" if live.current else f"{WARN} not yet looked at", "warn"
 
 
 def _workload_json(line: WorkloadLine) -> Tree:

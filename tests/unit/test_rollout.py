@@ -188,16 +188,6 @@ def test_a_workload_that_someone_deletes_ends_the_watch() -> None:
     assert verdict.reason == "Missing"
 
 
-def test_agents_that_only_dead_nodes_lack_are_excused_and_named() -> None:
-    dead = reading(
-        api.daemonset(available=4, updated=4),
-        pods=[api.pod("p", "w-5", phase="Running", deleting=True)],
-        nodes_down=frozenset({"w-5"}),
-    )
-    assert isinstance(stuck(dead, 59), Progressing)
-    assert stuck(dead, 60) == Complete(excused=("w-5",))
-
-
 def test_a_dead_node_that_holds_up_all_others_is_the_cause() -> None:
     dead = reading(
         api.daemonset(available=4, updated=2),
@@ -209,15 +199,6 @@ def test_a_dead_node_that_holds_up_all_others_is_the_cause() -> None:
     assert verdict.reason == "NodeNotReady"
     assert verdict.text.startswith("node `w-5` is not ready")
     assert verdict.hint.endswith("kubectl delete node w-5")
-
-
-def test_a_cluster_agent_on_a_dead_node_is_not_excused() -> None:
-    dead = reading(
-        api.deployment(available=0),
-        pods=[api.pod("p", "w-5", app=api.CLUSTER_AGENT, phase="Running")],
-        nodes_down=frozenset({"w-5"}),
-    )
-    assert isinstance(stuck(dead, 60), Stalled)
 
 
 def test_a_sure_cause_is_named_before_a_widespread_doubtful_one() -> None:

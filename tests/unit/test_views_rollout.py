@@ -105,13 +105,12 @@ def test_success_is_one_line() -> None:
 
 def test_success_with_something_odd_says_what() -> None:
     screen = console.fixed(width=140)
-    verdict = Complete(empty=(api.CONTROL_PLANE,), excused=("w-5", "w-6"))
+    verdict = Complete(empty=(api.CONTROL_PLANE,))
     rollout.outcome(Watched(verdict, seen(api.daemonset()), 41.4), screen)
     assert console.text(screen) == snapshot("""\
 ✓ rolled out: 5 pods ready after 41 s
 ! `control-plane-ddagent-datadog` wants no node: nothing runs through it
-  hint: ddhelm status
-! `w-5`, `w-6` are not ready: the agent there follows when the node does\
+  hint: ddhelm status\
 """)
 
 
