@@ -99,7 +99,7 @@ class Pod:
     """One pod; ``owner`` is the workload it was asked for, ``node`` also that of a DaemonSet's unscheduled pod.
 
     ``unschedulable`` is the scheduler's message, ``failed`` the reason and message of a pod that the kubelet refused,
-    ``unready`` the containers that run and are not ready.
+    ``unready`` the containers that run and are not ready. A pod that is being deleted never counts as ready.
     """
 
     name: str
@@ -191,7 +191,7 @@ def pod(tree: Mapping[str, Any], owner: str = "") -> Pod:
     meta, spec, status = tree.get("metadata") or {}, tree.get("spec") or {}, tree.get("status") or {}
     conditions = {each.type: each for each in _conditions(status)}
     placed, ready = conditions.get("PodScheduled"), conditions.get("Ready")
-    phase = str(status.get("phase") or "")
+    phase, deleting = str(status.get("phase") or ""), bool(meta.get("deletionTimestamp"))
     failed = ""
     if phase == "Failed":
         failed = ": ".join(str(part) for part in (status.get("reason"), status.get("message")) if part) or "Failed"
@@ -200,8 +200,8 @@ def pod(tree: Mapping[str, Any], owner: str = "") -> Pod:
         owner=owner,
         node=str(spec.get("nodeName") or "") or _wanted_node(spec),
         phase=phase,
-        ready=ready is not None and ready.status == "True",
-        deleting=bool(meta.get("deletionTimestamp")),
+        ready=ready is not None and ready.status == "True" and not deleting,
+        deleting=deleting,
         waiting=tuple(_waiting(status)),
         unschedulable=placed.message if placed is not None and placed.status == "False" else "",
         failed=failed,
