@@ -85,8 +85,8 @@ def _going(removal: Removal, console: "Console") -> None:
     shown = grid("", "")
     for going in removal.releases:
         about = f"revision {going.revision}, {going.status}, {going.objects} objects"
-        if going.crds:
-            about += f", {len(going.crds)} of them CRDs without objects"
+        if count := len(going.crds):
+            about += f"; {count} CRD{'s' if count > 1 else ''} among them, without objects"
         shown.add_row(words(f"- release `{going.release.name}`"), words(about))
     for each in (*removal.hooks, *removal.secrets):
         shown.add_row(words(f"- {each}"), words(each.why))
