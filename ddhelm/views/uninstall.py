@@ -86,7 +86,7 @@ def _going(removal: Removal, console: "Console") -> None:
     for going in removal.releases:
         about = f"revision {going.revision}, {going.status}, {going.objects} objects"
         if count := len(going.crds):
-            about += f"; {count} CRD{'s' if count > 1 else ''} among them, without objects"
+            about += f", {count} of them empty CRDs"
         shown.add_row(words(f"- release `{going.release.name}`"), words(about))
     for each in (*removal.hooks, *removal.secrets):
         shown.add_row(words(f"- {each}"), words(each.why))

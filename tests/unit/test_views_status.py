@@ -157,8 +157,8 @@ deployed
   hint: ddhelm onboard
 ✗ DaemonSet `control-plane-ddagent-datadog` is gone; the manifest of `control-plane-ddagent` has it
   hint: ddhelm onboard
-✗ no agent on `w-2`: taint `dedicated=gpu:NoSchedule`, not tolerated; one that still
-runs there does not come back after a restart
+✗ no agent on `w-2`: taint `dedicated=gpu:NoSchedule`, not tolerated; one that still runs there does not come back after
+a restart
   hint: ddhelm onboard --tolerate x
 ✗ another Datadog agent: DaemonSet `monitoring/agent` on 3 nodes, owner: Helm release `old` in namespace `monitoring`
   hint: remove it, or accept it: ddhelm onboard --allow-second-agent
@@ -201,12 +201,11 @@ def test_two_agents_on_a_node_are_never_fine() -> None:
 
 
 def test_a_large_pool_is_one_line() -> None:
-    many = tuple(node(f"n-{i:04}") for i in range(5000))
+    many = tuple(node(f"n{i:04}") for i in range(5000))
     bare = Coverage(tuple(Verdict(each.name, (), blame=TAINT) for each in many))
     (problem,) = of_coverage(pools(bare, many))
-    assert problem.text == snapshot(
-        "no agent on `n-0000`, `n-0001`, `n-0002`, `n-0003`, `n-0004` and 4995 more nodes: taint `dedicated=gpu:NoSchedule`, not tolerated"
-    )
+    said = problem.text.partition(":")[0]
+    assert said == snapshot("no agent on `n0000`, `n0001`, `n0002`, `n0003`, `n0004` and 4995 more nodes")
 
 
 def test_names_are_never_cut_on_a_narrow_terminal() -> None:

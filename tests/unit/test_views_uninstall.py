@@ -33,7 +33,7 @@ def test_what_goes_and_what_stays_is_told_before() -> None:
     assert console.text(screen) == snapshot("""\
 Goes:
 - release `control-plane-ddagent`                  revision 2, deployed, 9 objects
-- release `worker-node-ddagent`                    revision 3, uninstalling, 36 objects; 1 CRD among them, without objects
+- release `worker-node-ddagent`                    revision 3, uninstalling, 36 objects, 1 of them empty CRDs
 - mutatingwebhookconfiguration `datadog-webhook`   its Service goes with the release
 Stays:
 - secret `ddhelm`       written by ddhelm: keys, token or certificates   ddhelm uninstall --delete-secrets
