@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from ddhelm import __version__, flags
 from ddhelm.errors import DdhelmError
-from ddhelm.flags import Changing, Cluster, Doing, Inputs, Options, takes
+from ddhelm.flags import Changing, Cluster, Doing, Inputs, Options, Shown, takes
 from ddhelm.release import Role
 
 if TYPE_CHECKING:
@@ -55,19 +55,91 @@ def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Outpu
     raise typer.Exit(command.onboard(_session(options), options, flags.output(output), dry_run=dry_run))
 
 
-@app.command()
-@takes(Cluster, Inputs, Changing)
+plan_app = typer.Typer(invoke_without_command=True)
+app.add_typer(plan_app, name="plan")
+
+_Detailed = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 where anything would change.")]
+_DiffOutput = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FORMAT", help="table, json, yaml, markdown or unified.", rich_help_panel=flags.OUTPUT
+    ),
+]
+
+
+@plan_app.callback()
+@takes(Cluster, Inputs, Changing, Shown)
 def plan(
     options: Options,
-    detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 2 where anything would change.")
-    ] = False,
-    output: flags.Output = "table",
+    ctx: typer.Context,
+    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write the plan, for `apply FILE`.")] = None,
+    detailed_exitcode: _Detailed = False,
+    output: _DiffOutput = "table",
 ) -> None:
     """Show what onboard would do, and change nothing."""
-    from ddhelm.commands import onboard as command
+    from ddhelm.commands import diff as command
 
-    raise typer.Exit(command.plan(_session(options), options, flags.output(output), detailed=detailed_exitcode))
+    if ctx.invoked_subcommand is None:
+        format_ = flags.output(output, command.FORMATS)
+        code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=12, out=out)
+        raise typer.Exit(code)
+
+
+@plan_app.command("show")
+def plan_show(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A plan file.")], output: _DiffOutput = "table"
+) -> None:
+    """Show a plan file; needs no cluster."""
+    from ddhelm.commands import diff as command
+
+    command.show_file(file, flags.output(output, ("table", "json", "yaml", "markdown")))
+
+
+@app.command()
+@takes(Cluster, Inputs, Changing, Shown)
+def diff(options: Options, detailed_exitcode: _Detailed = False, output: _DiffOutput = "table") -> None:
+    """Show every changed field of what onboard would do."""
+    from ddhelm.commands import diff as command
+
+    format_ = flags.output(output, command.FORMATS)
+    code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=None, out=None)
+    raise typer.Exit(code)
+
+
+@app.command()
+@takes(Cluster, Inputs, Changing, Doing)
+def apply(
+    options: Options,
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="A plan file; without one: onboard.")] = None,
+    digest: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="Refuse any other file than the one reviewed.")
+    ] = None,
+    output: flags.Output = "table",
+) -> None:
+    """Carry out exactly the plan that was reviewed, or nothing; without FILE the same as onboard."""
+    from ddhelm.commands import apply as command
+    from ddhelm.commands import onboard as without_file
+
+    format_ = flags.output(output)
+    if file is None:
+        raise typer.Exit(without_file.onboard(_session(options), options, format_, dry_run=False))
+    command.refuse_flags(options, flags.defaults(Cluster, Inputs, Changing, Doing))
+    raise typer.Exit(command.apply(_session(options), options, file, digest, format_))
+
+
+@app.command()
+@takes(Cluster, Inputs, Changing, Doing)
+def upgrade(
+    options: Options,
+    latest: Annotated[bool, typer.Option("--latest", help="The newest chart version of the repository.")] = False,
+    dry_run: flags.DryRun = False,
+    output: flags.Output = "table",
+) -> None:
+    """Upgrade existing releases as one unit; keeps the installed chart where no version is given."""
+    from ddhelm.commands import upgrade as command
+
+    format_ = flags.output(output)
+    raise typer.Exit(command.upgrade(_session(options), options, format_, latest=latest, dry_run=dry_run))
 
 
 @app.command()

@@ -190,6 +190,9 @@ DeleteCrds = Annotated[
         "--delete-crds", help="Let an upgrade delete CRDs together with all their objects.", rich_help_panel=RELEASES
     ),
 ]
+AllowDowngrade = Annotated[
+    bool, typer.Option("--allow-downgrade", help="Let a release get an older chart.", rich_help_panel=RELEASES)
+]
 ForceConflicts = Annotated[
     bool,
     typer.Option(
@@ -231,6 +234,19 @@ AppKeySecret = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
+DiffForm = Annotated[
+    str, typer.Option("--diff", metavar="FORM", help="structural, unified or summary.", rich_help_panel=OUTPUT)
+]
+ContextLines = Annotated[
+    int, typer.Option("-C", "--context-lines", min=0, help="Unchanged lines around a change.", rich_help_panel=OUTPUT)
+]
+ShowNoise = Annotated[
+    bool,
+    typer.Option("--show-noise", help="Show version labels, checksums and random ids too.", rich_help_panel=OUTPUT),
+]
+Crds = Annotated[
+    str, typer.Option("--crds", metavar="summary|full", help="How much of CRDs is shown.", rich_help_panel=OUTPUT)
+]
 Output = Annotated[
     str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json or yaml.", rich_help_panel=OUTPUT)
 ]
@@ -287,6 +303,7 @@ class Changing:
 
     label_namespace: LabelNamespace = False
     delete_crds: DeleteCrds = False
+    allow_downgrade: AllowDowngrade = False
     force_conflicts: ForceConflicts = False
     skip: SkipCheck = None
 
@@ -302,8 +319,22 @@ class Doing:
     yes: Yes = False
 
 
+class Shown:
+    """How a diff is shown."""
+
+    form: DiffForm = "structural"
+    context_lines: ContextLines = 3
+    show_noise: ShowNoise = False
+    crds: Crds = "summary"
+
+
 Options = Mapping[str, Any]
 """The parameters of a command, by name, as Typer parsed them."""
+
+
+def defaults(*groups: type) -> Mapping[str, Any]:
+    """What the flags of these groups are where they are not given."""
+    return {name: getattr(group, name) for group in groups for name in group.__annotations__}
 
 
 def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -424,6 +455,7 @@ def request(options: Options) -> "Request":
         delete_crds=bool(options.get("delete_crds")),
         force_conflicts=bool(options.get("force_conflicts")),
         allow_unknown_values=bool(options.get("allow_unknown_values")),
+        allow_downgrade=bool(options.get("allow_downgrade")),
         skip=tuple(options.get("skip") or ()),
     )
 

@@ -20,7 +20,7 @@ from ddhelm.errors import ConfigError, PlanStale, PreflightFailed, ReleaseError
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Render
 from ddhelm.kubectl import Answer
-from ddhelm.manifest import Manifest, ObjectRef, parse
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, parse
 from ddhelm.plan import Deployed, Desired, Head, Plan
 from ddhelm.profile import Profile
 from ddhelm.record import Record
@@ -59,7 +59,10 @@ class Request:
     delete_crds: bool = False
     force_conflicts: bool = False
     allow_unknown_values: bool = False
+    allow_downgrade: bool = False
     skip: tuple[str, ...] = ()
+    exactly: Settings | None = None
+    """Settings to take as they are, whatever is stored (a plan file's)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class Prepared:
     desired: tuple[Desired, ...]
     deployed: Mapping[str, Deployed]
     workloads: tuple[Workload, ...] = ()
+    standing: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
+    """Every live object of the desired manifests, masked."""
     carried_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Keys that stood in the values of a hand-made release, on their way into the Secret."""
 
@@ -99,7 +104,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     deployed = _all_deployed(session, cluster)
     _not_busy(session, deployed, cluster.lease, now())
     stored, remembered, notices, carried = _stored(deployed)
-    wanted = _settings(Settings() if request.reset_settings else stored, request)
+    wanted = request.exactly or _settings(Settings() if request.reset_settings else stored, request)
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = _releases(session, found, wanted, request, deployed)
     chart = _chart(session, request, wanted, deployed)
@@ -164,6 +169,23 @@ def read(session: Session) -> Cluster:
         _tree(answers["lease"]),
         _filled_keys(_tree(answers["secret"])),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What stands before an upgrade: the chart's source and version."""
+
+    chart: str
+    version: str
+
+
+def installed(session: Session) -> Installed | None:
+    """The chart of the installed releases; None where there is none."""
+    deployed = _all_deployed(session, read(session))
+    if not deployed:
+        return None
+    stored, _, _, _ = _stored(deployed)
+    return Installed(stored.chart, max((s.chart_version for s in deployed.values()), key=facts.version_of))
 
 
 def facts_of(session: Session) -> ClusterFacts:
@@ -499,10 +521,11 @@ def _planned(
             *plan.broken_claims(results),
             *plan.conflict_problems(unforced),
             *_refused(standing, relabels=request.label_namespace),
+            *(() if request.allow_downgrade else _downgrades(made)),
             *(_denied(session, manifests) if cluster.namespace is None else ()),
         ),
     )
-    return replace(made, plan=result, workloads=standing.workloads)
+    return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing)
 
 
 _NOT_FORECAST = (
@@ -528,6 +551,20 @@ def _refused(standing: live.Read, *, relabels: bool) -> tuple[plan.Problem, ...]
         plan.Problem(f"the API server would refuse {', '.join(objects)}: {message}", hint, anchor)
         for (message, hint, anchor), objects in reasons.items()
     )
+
+
+def _downgrades(made: Prepared) -> tuple[plan.Problem, ...]:
+    """Releases that would get an older chart than they have; CRDs can go with that (3.240.0 to 3.157.2: three)."""
+    older = [
+        f"`{one.release.name}` has {state.chart_version}"
+        for one in made.desired
+        if (state := made.deployed.get(one.release.name)) is not None
+        and facts.version_of(one.chart_version) < facts.version_of(state.chart_version)
+    ]
+    if not older:
+        return ()
+    text = f"chart {made.chart.version} is older than the installed one: {', '.join(older)}"
+    return (plan.Problem(text, "give --allow-downgrade, or ddhelm rollback", "chart-downgrade"),)
 
 
 def _denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[plan.Problem, ...]:

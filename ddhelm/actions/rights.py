@@ -12,7 +12,7 @@ _IRREGULAR = {"Endpoints": "endpoints", "NetworkPolicy": "networkpolicies", "Ing
 
 
 def missing(kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str) -> tuple[str, ...]:
-    """Sentences for the rights that are missing to make the namespace and what goes into it; empty when all are held."""
+    """The rights that are missing to make the namespace and what goes into it, as sentences."""
     needed = [
         Right("create", "namespaces"),
         Right("create", "secrets", "", namespace),

@@ -1,4 +1,4 @@
-"""onboard and plan: show what will happen, ask, do it, tell what happened."""
+"""onboard: show what will happen, ask, do it, tell what happened; apply and upgrade end the same way."""
 
 import os
 import sys
@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from ddhelm import flags
-from ddhelm import plan as plan_
 from ddhelm.actions import carry_out, keys, prepare, status
 from ddhelm.actions.keys import Key
-from ddhelm.actions.prepare import Prepared
+from ddhelm.actions.prepare import Prepared, Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed, UsageError
 from ddhelm.flags import Options
@@ -26,25 +25,36 @@ _WORDS = {
 }
 
 
-def plan(session: Session, options: Options, output: str, *, detailed: bool) -> int:
-    """Show the plan; 0, or 2 for changes with ``detailed``; PreflightFailed (3) where it could not be carried out."""
-    prepared = prepare.prepare(session, flags.request(options))
-    _show(session, prepared, output, {})
-    stop_if_broken(prepared)
-    return plan_.exit_code(prepared.plan, detailed=detailed)
-
-
 def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -> int:
     """The whole job; gives the exit code, or raises what stopped it."""
     options = {**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))}
     request = flags.request(options)
-    how = carry_out.How(
+    carried, given = how(options), given_keys(session, options)
+    prepared = prepare.prepare(session, request)
+    return carry_on(session, options, prepared, request, output, how=carried, given=given, dry_run=dry_run)
+
+
+def how(options: Options) -> carry_out.How:
+    """How the flags want a plan carried out; UsageError for a duration that is none."""
+    return carry_out.How(
         timeout=flags.seconds(options["timeout"], "--timeout"),
         lock_timeout=flags.seconds(options["lock_timeout"], "--lock-timeout") or 0,
         rollback=not options["no_rollback"],
     )
-    given = _given_keys(session, options)
-    prepared = prepare.prepare(session, request)
+
+
+def carry_on(
+    session: Session,
+    options: Options,
+    prepared: Prepared,
+    request: Request,
+    output: str,
+    *,
+    how: carry_out.How,
+    given: Mapping[str, Key],
+    dry_run: bool = False,
+) -> int:
+    """Show a plan, ask, carry it out, show the outcome; gives the exit code, or raises what stopped it."""
     screen = console.out() if output == "table" else console.err()
     if output == "table" or dry_run:
         _show(session, prepared, output, given)
@@ -110,7 +120,8 @@ def _nothing(prepared: Prepared, output: str, screen: Console) -> int:
     return 0
 
 
-def _given_keys(session: Session, options: Options) -> Mapping[str, Key]:
+def given_keys(session: Session, options: Options) -> Mapping[str, Key]:
+    """The keys that the command line and the environment give, by their name in the Secret; ConfigError."""
     given = {}
     for name, (what, variable, flag) in _WORDS.items():
         key = keys.read(what, variable=variable, file=options[flag], hider=session.secrets)
@@ -155,7 +166,7 @@ def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], s
 
 
 def _asker(options: Options) -> keys.Ask | None:
-    taken = "-" in {options["api_key_file"], options["app_key_file"], *(options["values"] or ())}
+    taken = "-" in {options["api_key_file"], options["app_key_file"], *(options.get("values") or ())}
     if taken or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     import getpass

@@ -68,6 +68,14 @@ def of_step(step: Step, how: How) -> Iterator[Line]:
             yield from _object(change, how)
 
 
+def patch(steps: Sequence[Step], context: int) -> Iterator[str]:
+    """All changes as one unified diff that standard tools apply; an object that changes twice stands there twice."""
+    for step in steps:
+        for change in step.objects:
+            if matters(change) and change.action is not Action.KEEP:
+                yield from (text for _, text in unified(change, context))
+
+
 def unified(change: ObjectChange, context: int) -> Iterator[Line]:
     """One object as a unified diff of its YAML, with file names by identity."""
     name = "/".join(part for part in (change.ref.namespace, change.ref.kind, change.ref.name) if part) + ".yaml"

@@ -13,6 +13,7 @@ from ddhelm.actions.carry_out import Outcome
 from ddhelm.actions.prepare import Prepared
 from ddhelm.actions.status import Status
 from ddhelm.plan import Action, Step, StepKind, matters
+from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
 from ddhelm.views import coverage as coverage_view
 from ddhelm.views import diff, envelope
@@ -105,6 +106,31 @@ def json(access: Access, prepared: Prepared) -> tree.Tree:
             "notices": [*plan.notices, *prepared.profile.notes],
         },
     )
+
+
+def document(file: PlanFile, screen: Console) -> None:
+    """A plan that was read from a file, without a cluster."""
+    shown = file.shown
+    screen.print(f"[bold]Plan of {file.created}[/], expires {file.expires}", highlight=False)
+    cluster, chart = shown["cluster"], shown["chart"]
+    screen.print(
+        f"{cluster['distribution']} {cluster['version']} at {cluster['server']}, "
+        f"namespace {shown['namespace']['name']}, "
+        f"chart {chart['name']} {chart['version']} (sha256 {chart['digest'][:12]})",
+        markup=False,
+    )
+    for step in shown["steps"]:
+        screen.print(
+            f"\n[bold]{step['release']}[/] {step['kind']}" + (f": {escape(step['why'])}" if step["why"] else "")
+        )
+        for each in step["objects"]:
+            mark = diff.MARKS[Action(each["action"])]
+            screen.print(f"  {mark} {each['kind']} {each['name']} ({each['action']})", markup=False)
+            changes = [tree.Change((f["path"],), f["op"], f["old"], f["new"]) for f in each["fields"]]
+            for style, text in diff.fields(changes):
+                screen.print(f"      {text}", style=_RICH[style], markup=False, highlight=False)
+    covered = shown["coverage"]
+    screen.print(f"\n{covered['exactlyOne']} of {covered['nodes']} nodes get exactly one agent")
 
 
 def outcome(result: Outcome, screen: Console) -> None:

@@ -1,0 +1,49 @@
+"""apply FILE: carry out exactly the plan that was reviewed, or nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ddhelm.actions import planning
+from ddhelm.actions.session import Session
+from ddhelm.commands import onboard
+from ddhelm.errors import UsageError
+from ddhelm.flags import Options
+
+ALLOWED = frozenset(
+    {
+        "context",
+        "kubeconfig",
+        "verbose",
+        "api_key_file",
+        "app_key_file",
+        "lock_timeout",
+        "timeout",
+        "no_rollback",
+        "yes",
+    }
+)
+"""Flags that change neither what is rendered nor where it goes."""
+
+
+def refuse_flags(options: Options, defaults: Mapping[str, Any]) -> None:
+    """UsageError for flags that a plan file already decides."""
+    given = [name for name, value in defaults.items() if name not in ALLOWED and options[name] != value]
+    if given:
+        names = ", ".join(f"`--{name.rstrip('_').replace('_', '-')}`" for name in given)
+        raise UsageError(
+            f"{names} cannot be given with a plan file, which has decided that",
+            hint="make a new plan with it: ddhelm plan … --out FILE",
+            anchor="flag-with-plan-file",
+        )
+
+
+def apply(session: Session, options: Options, name: str, digest: str | None, output: str) -> int:
+    """Make the plan of the file anew and carry it out if it is the same; asks nothing."""
+    how, given = onboard.how(options), onboard.given_keys(session, options)
+    file = planning.read(name, digest)
+    if file.bound["namespace"] != session.access.namespace:
+        session = Session.open(
+            kubeconfig=options["kubeconfig"], context=options["context"], namespace=file.bound["namespace"]
+        )
+    prepared, request = planning.again(session, file)
+    return onboard.carry_on(session, {**options, "yes": True}, prepared, request, output, how=how, given=given)

@@ -1,0 +1,68 @@
+"""diff and plan: what would change, in the form that the reader wants; and plans as files."""
+
+import sys
+import time
+
+from ddhelm import flags, planfile
+from ddhelm import plan as plan_
+from ddhelm.actions import planning, prepare
+from ddhelm.actions.session import Session
+from ddhelm.commands.onboard import stop_if_broken
+from ddhelm.errors import UsageError
+from ddhelm.flags import Options
+from ddhelm.views import console, diff, envelope, markdown
+from ddhelm.views import plan as view
+
+FORMATS = ("table", "json", "yaml", "markdown", "unified")
+FORMS = ("structural", "unified", "summary")
+
+
+def how(options: Options, *, limit: int | None) -> diff.How:
+    """The form of a diff that the flags ask for; UsageError for one that there is not."""
+    form, crds = options["form"], options["crds"]
+    if form not in FORMS:
+        raise UsageError(f"there is no diff form `{form}`", hint=f"--diff {'|'.join(FORMS)}", anchor="bad-diff-form")
+    if crds not in {"summary", "full"}:
+        raise UsageError(f"`--crds {crds}` is not known", hint="--crds summary|full", anchor="bad-diff-form")
+    return diff.How(form, options["context_lines"], options["show_noise"], crds == "full", limit)
+
+
+def show(session: Session, options: Options, output: str, *, detailed: bool, limit: int | None, out: str | None) -> int:
+    """Show what would change; with ``out`` also write it to a plan file.
+
+    0, or 2 for changes with ``detailed``; PreflightFailed (3) where the plan could not be carried out.
+    """
+    request = flags.request(options)
+    prepared = prepare.prepare(session, request)
+    document = view.json(session.access, prepared)
+    if output == "table":
+        view.table(session.access, prepared, console.out(), how(options, limit=limit))
+    elif output == "markdown":
+        sys.stdout.write(markdown.plan(document, prepared.plan.steps, how(options, limit=None)))
+    elif output == "unified":
+        lines = diff.patch(prepared.plan.steps, options["context_lines"])
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    else:
+        sys.stdout.write(envelope.text(document, output))
+    stop_if_broken(prepared)
+    if out is not None:
+        data = planfile.text(planning.make(session, prepared, request, document["data"], time.time()))
+        planning.write(out, data)
+        console.err().print(
+            f"Plan written to {out}, sha256 {planfile.file_digest(data)}\nTo carry it out: ddhelm apply {out}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return plan_.exit_code(prepared.plan, detailed=detailed)
+
+
+def show_file(name: str, output: str) -> None:
+    """Show a plan file, without a cluster."""
+    file = planning.read(name)
+    if output == "table":
+        view.document(file, console.out())
+    elif output == "markdown":
+        sys.stdout.write(markdown.document(file.shown))
+    else:
+        sys.stdout.write(envelope.text(envelope.wrap("Plan", file.shown), output))

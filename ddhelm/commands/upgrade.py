@@ -1,0 +1,56 @@
+"""upgrade: existing releases, both as one unit, to another chart version or to the same with other values."""
+
+from dataclasses import replace
+
+from ddhelm import flags
+from ddhelm.actions import prepare
+from ddhelm.actions.session import Session
+from ddhelm.commands import onboard
+from ddhelm.errors import DdhelmError, UsageError
+from ddhelm.facts import version_of
+from ddhelm.flags import Options
+from ddhelm.source import source
+from ddhelm.views import console
+
+
+def upgrade(session: Session, options: Options, output: str, *, latest: bool, dry_run: bool) -> int:
+    """Plan, show, ask and carry out; without a version the installed chart is kept and newer ones are named."""
+    if latest and options["version"]:
+        raise UsageError(
+            "`--latest` and `--version` cannot be meant together", hint="give one of them", anchor="contradicting-flags"
+        )
+    request = flags.request(options)
+    read = prepare.installed(session)
+    if not read:
+        raise UsageError(
+            f"there is nothing to upgrade in namespace `{session.access.namespace}`",
+            hint="ddhelm onboard",
+            anchor="nothing-installed",
+        )
+    newest = _newest(session, read, options) if latest or not options["version"] else None
+    if latest and newest is None:
+        raise UsageError(
+            "the newest version cannot be told: this chart does not come from a repository with an index",
+            hint="--version VERSION",
+            anchor="no-latest",
+        )
+    if latest:
+        request = replace(request, version=newest)
+    given, how = onboard.given_keys(session, options), onboard.how(options)
+    prepared = prepare.prepare(session, request)
+    if newest is not None and version_of(newest) > version_of(prepared.chart.version):
+        text = f"chart {newest} is newer than the installed {prepared.chart.version}: ddhelm upgrade --version {newest}"
+        console.err().print(f"• {text}", markup=False)
+    return onboard.carry_on(session, options, prepared, request, output, how=how, given=given, dry_run=dry_run)
+
+
+def _newest(session: Session, installed: prepare.Installed, options: Options) -> str | None:
+    """The newest version of the chart's repository; None where it has none or cannot be asked."""
+    where = source(options["chart"] or installed.chart)
+    if where.kind != "repo":
+        return None
+    try:
+        return next(iter(session.helm.versions(where)), None)
+    except DdhelmError as error:
+        console.err().print(f"• newer versions are not known: {error.message}", markup=False)
+        return None

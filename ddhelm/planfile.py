@@ -1,0 +1,171 @@
+"""A plan as a file: what was reviewed, and fingerprints of everything that it was made from.
+
+The file holds no secret: manifests and objects are there as digests, made with every secret field replaced by a
+constant, and as the masked changes that were shown. ``apply`` makes the plan anew and compares fingerprints; what
+differs is named, not guessed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ddhelm import tree
+from ddhelm.errors import ConfigError
+from ddhelm.manifest import Identity, Manifest, Object
+from ddhelm.masking import constant
+
+KIND = "PlanFile"
+API_VERSION = "ddhelm/v1"
+VALID = 24 * 3600
+"""Seconds for which a plan may be applied."""
+
+_LIVE_NOISE = ("managedFields", "resourceVersion", "generation", "selfLink")
+_BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "tools", "steps")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """``bound`` is what must be found again (see ``moved``), ``shown`` the plan's own document for people.
+
+    ``created`` and ``expires`` are RFC 3339 texts; ``expires_at`` is Unix seconds.
+    """
+
+    created: str
+    expires: str
+    expires_at: float
+    bound: tree.Tree
+    shown: tree.Tree
+
+
+def text(file: PlanFile) -> str:
+    """The file's text, with a checksum over its content so that damage shows."""
+    content = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "created": file.created,
+        "expires": file.expires,
+        "expiresAt": file.expires_at,
+        "bound": file.bound,
+        "plan": file.shown,
+    }
+    return json.dumps({**content, "checksum": digest(content)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def parse(name: str, data: str) -> PlanFile:
+    """The plan in a file's text; ConfigError where it is damaged, of another kind, or of a newer version."""
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise _bad(name, f"is no JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise _bad(name, "is no plan of ddhelm's")
+    if content.get("apiVersion") != API_VERSION:
+        raise _bad(name, f"is of version `{content.get('apiVersion')}`; this ddhelm reads `{API_VERSION}`")
+    checksum = content.pop("checksum", None)
+    if checksum != digest(content):
+        raise _bad(name, "is damaged: its checksum is not that of its content")
+    return PlanFile(
+        str(content["created"]),
+        str(content["expires"]),
+        float(content["expiresAt"]),
+        content["bound"],
+        content["plan"],
+    )
+
+
+def file_digest(data: str) -> str:
+    """SHA-256 of a file's text: what ``plan --out`` prints and ``apply --digest`` asks for."""
+    return hashlib.sha256(data.encode()).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON tree, whatever the order of its maps, with every masked field taken as equal."""
+    plain = json.dumps(constant(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def of_manifest(manifest: Manifest) -> str:
+    """The digest of a manifest: its objects by identity, secret fields constant, order without meaning."""
+    return digest({str(obj.ref): obj.body for obj in manifest.objects.values()})
+
+
+def of_object(obj: Object) -> tree.Tree:
+    """The fingerprint of a live object: uid and a digest without status and managedFields.
+
+    A Secret is known by uid and resourceVersion only: no digest of its content is ever made.
+    """
+    metadata: Mapping[str, Any] = obj.body.get("metadata") or {}
+    if obj.ref.kind == "Secret":
+        return {"uid": metadata.get("uid"), "resourceVersion": metadata.get("resourceVersion")}
+    own = {key: value for key, value in metadata.items() if key not in _LIVE_NOISE}
+    body = {key: value for key, value in obj.body.items() if key != "status"}
+    return {"uid": metadata.get("uid"), "digest": digest({**body, "metadata": own})}
+
+
+def of_objects(wanted: Mapping[Identity, Object], standing: Mapping[Identity, Object]) -> tree.Tree:
+    """Fingerprints of the live objects of manifests, by their name as shown; null where there is none."""
+    return {
+        str(obj.ref): of_object(standing[identity]) if identity in standing else None
+        for identity, obj in sorted(wanted.items())
+    }
+
+
+def moved(planned: tree.Tree, found: tree.Tree) -> tuple[str, ...]:
+    """What is no longer as it was when the plan was made, one line each; empty when everything is."""
+    lines: list[str] = []
+    for part in _BOUND:
+        lines += _moved(part, planned.get(part), found.get(part))
+    return tuple(lines)
+
+
+def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
+    if old == new:
+        return
+    if part == "objects" and isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                yield f"{name} {_how(old.get(name), new.get(name))}"
+    elif part == "releases" and isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from _release(name, old.get(name) or {}, new.get(name) or {})
+    else:
+        words = {"steps": "what would be done", "tools": "the version of ddhelm or helm"}
+        yield f"{words.get(part, f'the {part}')}: was {_short(old)}, is {_short(new)}"
+
+
+def _release(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    words = {
+        "revision": "revision",
+        "status": "status",
+        "values": "digest of its new values",
+        "manifest": "digest of its new manifest",
+    }
+    for key, word in words.items():
+        if old.get(key) != new.get(key):
+            yield f"release {name}: its {word} was {_short(old.get(key))}, is {_short(new.get(key))}"
+
+
+def _how(old: Any, new: Any) -> str:
+    if old is None:
+        return "was made since"
+    if new is None:
+        return "was deleted since"
+    if old.get("uid") != new.get("uid"):
+        return "was deleted and made again since"
+    return "was changed since"
+
+
+def _short(value: Any) -> str:
+    plain = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return f"`{plain}`" if len(plain) <= 60 else f"`{plain[:57]}…`"
+
+
+def _bad(name: str, why: str) -> ConfigError:
+    return ConfigError(f"`{name}` {why}", hint="ddhelm plan --out FILE", anchor="bad-plan-file")
+
+
+def steps(kinds: Sequence[tuple[str, str, int | None]]) -> list[str]:
+    """Steps in the form that is compared: `worker-node-ddagent upgrade`, with the target of a rollback."""
+    return [f"{release} {kind}" + (f" to {target}" if target else "") for release, kind, target in kinds]

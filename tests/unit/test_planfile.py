@@ -1,0 +1,90 @@
+"""Plan files: whole, readable, bound to what was seen, and without secrets."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ddhelm import planfile
+from ddhelm.errors import ConfigError
+from ddhelm.manifest import from_objects, parse
+from ddhelm.masking import Masker
+from ddhelm.planfile import PlanFile
+
+FILE = PlanFile("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1.0, {"cluster": "u", "settings": {}}, {"steps": []})
+
+
+def objects(masker: Masker, **data: str) -> Any:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "uid": "1", "resourceVersion": "7"}}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "uid": "2", "resourceVersion": "8"}}
+    return from_objects([{**secret, "data": {"k": "c2VjcmV0"}}, {**config, "data": data}], "n", masker).objects
+
+
+def test_a_file_comes_back_as_it_was() -> None:
+    assert planfile.parse("p", planfile.text(FILE)) == FILE
+
+
+def test_any_damage_shows() -> None:
+    text = planfile.text(FILE)
+    with pytest.raises(ConfigError, match="damaged"):
+        planfile.parse("p", text.replace('"u"', '"v"'))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "Plan"}', '{"kind": "PlanFile", "apiVersion": "ddhelm/v2"}'])
+def test_what_is_no_plan_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        planfile.parse("p.json", text)
+    assert "`p.json`" in caught.value.message
+
+
+def test_digests_do_not_depend_on_the_order_of_maps_or_on_the_run() -> None:
+    text = "kind: Secret\napiVersion: v1\nmetadata: {name: s}\ndata: {k: c2VjcmV0}\n"
+    first, second = (planfile.of_manifest(parse(text, "n", Masker(key * 32))) for key in (b"a", b"b"))
+    assert first == second
+    assert planfile.digest({"a": 1, "b": 2}) == planfile.digest({"b": 2, "a": 1})
+
+
+def test_a_secret_is_known_by_uid_and_version_only() -> None:
+    found = planfile.of_objects(objects(Masker(b"a" * 32)), objects(Masker(b"b" * 32)))
+    assert found["Secret n/s"] == {"uid": "1", "resourceVersion": "7"}
+    assert "c2VjcmV0" not in json.dumps(found)
+
+
+def test_an_object_moves_with_its_fields_but_not_with_its_status() -> None:
+    masker = Masker(b"a" * 32)
+    wanted = objects(masker, a="1")
+    before, after = (
+        planfile.of_objects(wanted, objects(masker, a="1")),
+        planfile.of_objects(wanted, objects(masker, a="2")),
+    )
+    assert planfile.moved({"objects": before}, {"objects": after}) == ("ConfigMap n/c was changed since",)
+    gone = planfile.of_objects(wanted, {})
+    assert "ConfigMap n/c was deleted since" in planfile.moved({"objects": before}, {"objects": gone})
+    assert "ConfigMap n/c was made since" in planfile.moved({"objects": gone}, {"objects": before})
+
+
+def test_everything_that_moved_is_named() -> None:
+    old = {
+        "cluster": "u1",
+        "namespace": "a",
+        "releases": {"w": {"revision": 1, "status": "deployed"}},
+        "tools": {"helm": "4"},
+    }
+    new = {
+        "cluster": "u2",
+        "namespace": "b",
+        "releases": {"w": {"revision": 2, "status": "failed"}},
+        "tools": {"helm": "3"},
+    }
+    lines = planfile.moved(old, new)
+    assert lines == (
+        "the cluster: was `u1`, is `u2`",
+        "the namespace: was `a`, is `b`",
+        "release w: its revision was `1`, is `2`",
+        "release w: its status was `deployed`, is `failed`",
+        'the version of ddhelm or helm: was `{"helm": "4"}`, is `{"helm": "3"}`',
+    )
+
+
+def test_nothing_moved_is_silent() -> None:
+    assert planfile.moved({"cluster": "u"}, {"cluster": "u"}) == ()
