@@ -5,6 +5,7 @@ give them, without an API.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -26,9 +27,9 @@ PORTS = {
 }
 
 
-def read(name: str) -> facts.ClusterFacts:
-    """The facts of a topology."""
-    loaded = topology.load(name, PORTS)
+def read(name: str, ports: Mapping[str, str] = PORTS) -> facts.ClusterFacts:
+    """The facts of a topology, as its file tells them."""
+    loaded = topology.load(name, ports)
     pods = [pod for pod in loaded.static_pods if pod["metadata"]["namespace"] == "kube-system"]
     crds = [one["spec"]["group"] for one in loaded.objects if one["kind"] == "CustomResourceDefinition"]
     config = [one for one in loaded.objects if one["metadata"]["name"] == "kubeadm-config"]

@@ -1,0 +1,104 @@
+"""Detection on a real API: what it answers is what the topology's file says, and what it refuses is said."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddhelm import facts
+from tests.cluster.driver import Ddhelm
+from tests.sandbox import topology
+from tests.sandbox.fixtures import Clusters
+from tests.sandbox.sandbox import Sandbox
+from tests.unit.factsets import found
+from tests.unit.test_distribution_checks import read as offline
+
+NODES = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}
+NAMESPACES = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}
+SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}
+PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
+
+
+def online(sandbox: Sandbox) -> facts.ClusterFacts:
+    """The facts as kubectl reads them, path by path."""
+    answers: dict[str, str | bytes | facts.Failure] = {}
+    for name, path in facts.READS.items():
+        try:
+            answers[name] = sandbox.kubectl("get", "--raw", path)
+        except subprocess.CalledProcessError as error:
+            answers[name] = facts.Failure(str(error.stderr))
+    return facts.parse(facts.Answers(answers))
+
+
+@pytest.mark.parametrize("name", [name for name in topology.names() if name != "large"])
+def test_the_api_tells_what_the_file_says(cluster: Clusters, name: str) -> None:
+    sandbox = cluster(name)
+
+    made, expected = found(online(sandbox)), found(offline(name, sandbox.ports.placeholders))
+
+    assert made.to_record() == expected.to_record()
+    assert [e.signal for e in made.evidence] == [e.signal for e in expected.evidence]
+    assert made.unread == ()
+
+
+def test_detect_prints_conclusion_evidence_and_checks(cluster: Clusters) -> None:
+    ddhelm = Ddhelm(cluster("kops"), "4.3")
+
+    table = ddhelm("detect").out
+    tree = ddhelm("detect", "-o", "json").json["data"]
+
+    assert "distribution `kops`" in table
+    assert "label `kops.k8s.io/instancegroup`" in table
+    assert "on 7 of 7 nodes" in table
+    assert "/srv/kubernetes/kube-apiserver/etcd-client.key" in table
+    assert tree["profile"]["distribution"] == "kops"
+    assert facts.from_json(tree["facts"]).nodes == online(ddhelm.sandbox).nodes
+
+
+def as_reader(sandbox: Sandbox, *rules: dict[str, Any]) -> Ddhelm:
+    """A ddhelm whose user may do just that."""
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.environment["KUBECONFIG"] = str(sandbox.user_kubeconfig("reader", list(rules)))
+    return ddhelm
+
+
+def test_forbidden_static_pods_are_named_and_the_documented_ports_used(cluster: Clusters) -> None:
+    ddhelm = as_reader(cluster("kubeadm"), NODES, NAMESPACES, SECRETS)
+
+    profile = ddhelm("detect", "-o", "json").json["data"]["profile"]
+
+    assert {unread["name"] for unread in profile["unread"]} >= {"static-pods", "static-pods-by-app"}
+    assert {check["source"] for check in profile["checks"]} == {"documented for kubeadm"}
+    assert "`reader` may not list pods" in ddhelm("detect").out
+
+
+def test_forbidden_nodes_stop_with_what_was_forbidden_and_the_flag(cluster: Clusters) -> None:
+    ddhelm = as_reader(cluster("kubeadm"), NAMESPACES, SECRETS, PODS)
+
+    stopped = ddhelm("detect", code=1)
+    said = ddhelm("detect", "--distribution", "kubeadm")
+
+    assert "the distribution of this cluster is unknown" in stopped.err
+    assert "`reader` may not list nodes" in stopped.err
+    assert "--distribution kubeadm" in stopped.err
+    assert "distribution `kubeadm`" in said.out
+
+
+def test_an_unknown_cluster_stops_with_evidence_and_changes_nothing(cluster: Clusters, tmp_path: Path) -> None:
+    file = tmp_path / "unknown.yaml"
+    file.write_text('nodes: [{name: "n-{n}", count: 2, labels: {example.com/rack: "7"}}]\n')
+    ddhelm = Ddhelm(cluster(file), "4.3")
+
+    stopped = ddhelm("onboard", "--yes", *ddhelm.chart(), code=1)
+
+    assert "hint: --distribution managed" in stopped.err
+    assert "example.com" in stopped.err
+    assert ddhelm.sandbox.writes() == []
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(cluster: Clusters) -> None:
+    stopped = Ddhelm(cluster("kubeadm"), "4.3")("detect", "--distribution", "kubeadmn", code=3)
+
+    assert "no distribution is called `kubeadmn`" in stopped.err
+    assert "hint: --distribution kubeadm" in stopped.err
