@@ -1,0 +1,53 @@
+"""Reads the revisions that Helm keeps of both releases, all in one request.
+
+A Secret holds a revision with its whole chart (up to 440 KB); one list of twenty is cheaper than twenty processes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ddhelm import record
+from ddhelm.actions.session import Session
+from ddhelm.errors import ReleaseError
+from ddhelm.record import Record
+from ddhelm.release import Release, pair
+
+
+def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Record, ...]]:
+    """Release name to its revisions, oldest first; releases that do not stand are left out.
+
+    ``superseded`` False leaves out what an upgrade no longer looks at. Raises ClusterError, or ReleaseError for a
+    Secret that cannot be read.
+    """
+    releases = pair(session.access.namespace, control_plane=True)
+    tree = session.kubectl.tree(path(session.access.namespace, releases, superseded=superseded))
+    found: dict[str, list[Record]] = {}
+    for item in (tree or {}).get("items") or ():
+        entry = record.decode(item)
+        found.setdefault(entry.name, []).append(entry)
+    return {
+        release.name: tuple(sorted(found[release.name], key=lambda each: each.revision))
+        for release in releases
+        if release.name in found
+    }
+
+
+def path(namespace: str, releases: Sequence[Release], *, superseded: bool) -> str:
+    """Where the API server lists them."""
+    names = "%2C".join(release.name for release in releases)
+    left_out = "" if superseded else "%2Cstatus%21%3Dsuperseded"
+    return f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29{left_out}"
+
+
+def existing(session: Session, found: Mapping[str, Sequence[Record]]) -> None:
+    """Raises ReleaseError where no release stands."""
+    if not found:
+        raise ReleaseError(
+            f"there is no release of ddhelm's in namespace `{session.access.namespace}`",
+            hint="ddhelm onboard, or name another --namespace",
+            anchor="no-release",
+        )
+
+
+def standing(records: Sequence[Record]) -> Record | None:
+    """The revision that Helm compares with: the newest `deployed` one."""
+    return max((each for each in records if each.status == "deployed"), key=lambda each: each.revision, default=None)

@@ -1,0 +1,82 @@
+"""The revisions of both releases as one story: which belong to one run, and what stood before the last change.
+
+Helm knows releases only. A run of ddhelm changes the worker release and, seconds later, the control-plane release;
+going back means both as they stood together, also where a run changed only one of them.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ddhelm import tree
+from ddhelm.record import Record
+from ddhelm.release import Release
+
+TOGETHER = 300.0
+"""Seconds that may lie between the two revisions of one run: as long as one helm call may take."""
+_STOOD = ("deployed", "superseded")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Revisions that one run made, at most one a release, in the order in which they were made."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def at(self) -> float:
+        """When it began, Unix seconds."""
+        return seconds(self.records[0].last_deployed)
+
+
+def runs(records: Iterable[Record], releases: Sequence[Release]) -> tuple[Run, ...]:
+    """The story, oldest first. Two revisions are one run if they follow each other in the order of ``releases``.
+
+    Whether a run or two short ones made them is not recorded anywhere: neighbours within ``TOGETHER`` seconds count.
+    """
+    order = {release.name: at for at, release in enumerate(releases)}
+    found: list[list[Record]] = []
+    for each in sorted(records, key=lambda r: (seconds(r.last_deployed), order.get(r.name, 0), r.revision)):
+        last = found[-1] if found else []
+        if (
+            last
+            and order.get(last[-1].name, 0) < order.get(each.name, 0)
+            and seconds(each.last_deployed) - seconds(last[-1].last_deployed) <= TOGETHER
+        ):
+            last.append(each)
+        else:
+            found.append([each])
+    return tuple(Run(tuple(each)) for each in found)
+
+
+def before(story: Sequence[Run], current: Mapping[str, int]) -> Mapping[str, int]:
+    """Release to the revision at which it stood before the last change; only releases that would change.
+
+    ``current`` is the deployed revision of each release. What stood together after a run counts, not what stood
+    between its two revisions; a revision that says the same as the current one (a repair, a rollback) is no change.
+    """
+    kept = {(each.name, each.revision): each for run in story for each in run.records}
+    now = {name: kept[name, revision] for name, revision in current.items() if (name, revision) in kept}
+    states: list[dict[str, Record]] = []
+    state: dict[str, Record] = {}
+    for run in story:
+        state = {**state, **{each.name: each for each in run.records if each.status in _STOOD}}
+        states.append(state)
+    for old in reversed(states):
+        targets = {name: old[name].revision for name, here in now.items() if name in old and not same(old[name], here)}
+        if targets:
+            return targets
+    return {}
+
+
+def same(one: Record, other: Record) -> bool:
+    """Whether two revisions say the same: their manifests and the values that made them."""
+    return one.manifest == other.manifest and tree.same(one.config, other.config)
+
+
+def seconds(stamp: str) -> float:
+    """Unix seconds of a time that Helm wrote (RFC 3339, nanoseconds, the zone of the writer); 0 where there is none."""
+    try:
+        return datetime.datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,132 @@
+"""Shows drift: object by object, field by field, who did it, and what the next upgrade does to it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ddhelm import tree
+from ddhelm.drift import AUTOSCALER, Change, Drift, Fate, FieldDrift, ObjectDrift
+from ddhelm.managedfields import Writer
+from ddhelm.views import diff, envelope
+from ddhelm.views.console import GOOD, problem, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Tree = dict[str, Any]
+
+_OPS = {Change.ALTERED: "replace", Change.REMOVED: "remove", Change.ADDED: "add"}
+_STYLES = {"add": "green", "remove": "red", "change": "yellow", "dim": "dim", "head": "bold", "plain": ""}
+_FATES = {
+    Fate.KEPT: "kept",
+    Fate.OVERWRITTEN: "overwritten",
+    Fate.CONFLICT: "conflict: helm stops there, unless forced",
+    Fate.RECREATED: "made again",
+}
+_METHODS = {"ssa": "server-side", "csa": "client-side"}
+
+
+def table(found: Drift, console: "Console") -> None:
+    """For people."""
+    for release, method in found.methods.items():
+        drifted = [each for each in found.objects if each.release == release]
+        console.print(words(f"`{release}`: " + (f"{len(drifted)} objects drifted" if drifted else "as deployed")))
+        for each in drifted:
+            for style, text in _object(each):
+                console.print(f"  {text}", style=_STYLES[style] or None, markup=False, highlight=False)
+        if drifted:
+            console.print(f"  (the next upgrade applies {_METHODS[method]})", style="dim")
+    for note in found.notes:
+        problem(console, note)
+    if found.unread:
+        problem(
+            console,
+            f"{len(found.unread)} objects were compared by the owners of their fields only: {found.unread[0]}",
+            "a user who may patch these objects sees all; nothing is written by it",
+        )
+    console.print("")
+    if not found.any:
+        console.print(words(f"{GOOD} no drift: every object is as it was deployed", "good"))
+        return
+    counts = ", ".join(f"{count} {fate}" for fate, count in found.fates.items() if count)
+    problem(console, f"{len(found.objects)} objects drifted; at the next upgrade: {counts}", _hint(found))
+
+
+def _hint(found: Drift) -> str:
+    if any(each.revertible for each in found.objects):
+        return "ddhelm drift --revert sets back what the manifests set"
+    return "what was added stays until it is removed: see the commands above"
+
+
+def _object(each: ObjectDrift) -> Iterator[diff.Line]:
+    if each.missing:
+        yield "remove", f"- {each.ref} is gone (who deleted it is in the API server's audit log only); made again"
+        return
+    yield "change", f"~ {each.ref}"
+    for field in each.fields:
+        change = tree.Change(field.path, _OPS[field.change], field.deployed, field.live)  # type: ignore[arg-type]
+        for style, text in diff.fields([change]):
+            yield style, f"    {text}"
+        yield "dim", f"      by {who(field)}; {_FATES[field.fate]}"
+        if field.undo:
+            yield "dim", f"      to remove it: {field.undo}"
+
+
+def who(field: FieldDrift) -> str:
+    """Who changed a field, as words."""
+    if field.admission:
+        return "an admission webhook or policy (nobody owns it)"
+    if not field.writers:
+        return "unknown (what was removed has no owner any more)"
+    return ", ".join(_writer(each) for each in field.writers)
+
+
+def _writer(writer: Writer) -> str:
+    scaled = writer.manager == AUTOSCALER and writer.subresource == "scale"
+    about = ", a HorizontalPodAutoscaler" if scaled else ""
+    return f"{writer}{about} ({writer.operation}{', ' if writer.time else ''}{writer.time})"
+
+
+def json(found: Drift) -> Tree:
+    """For programs: kind ``Drift``."""
+    return envelope.wrap(
+        "Drift",
+        {
+            "drift": found.any,
+            "releases": [{"name": name, "nextUpgrade": _METHODS[method]} for name, method in found.methods.items()],
+            "objects": [
+                {
+                    "release": each.release,
+                    "apiVersion": each.ref.api_version,
+                    "kind": each.ref.kind,
+                    "namespace": each.ref.namespace,
+                    "name": each.ref.name,
+                    "missing": each.missing,
+                    "fields": [_field(field) for field in each.fields],
+                }
+                for each in found.objects
+            ],
+            "unread": list(found.unread),
+            "notes": list(found.notes),
+        },
+    )
+
+
+def _field(field: FieldDrift) -> Tree:
+    return {
+        "path": tree.show(field.path),
+        "change": str(field.change),
+        "deployed": field.deployed,
+        "live": field.live,
+        "by": [
+            {
+                "manager": writer.manager,
+                "operation": writer.operation,
+                "subresource": writer.subresource,
+                "time": writer.time,
+            }
+            for writer in field.writers
+        ],
+        "admission": field.admission,
+        "nextUpgrade": str(field.fate),
+        "toRemove": field.undo,
+    }
