@@ -3,8 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from ddhelm import flags
 from ddhelm.actions import carry_out, keys, prepare, status
@@ -18,6 +17,9 @@ from ddhelm.views import console, envelope
 from ddhelm.views import plan as view
 from ddhelm.views import rollout as rollout_view
 from ddhelm.views import status as status_view
+
+if TYPE_CHECKING:
+    from ddhelm.views.console import Console
 
 _WORDS = {
     API_KEY: ("API key", "DD_API_KEY", "api_key_file"),
@@ -104,7 +106,7 @@ def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str,
         print(envelope.text(view.json(session.access, prepared), output), end="")  # noqa: T201
 
 
-def _nothing(prepared: Prepared, output: str, screen: Console) -> int:
+def _nothing(prepared: Prepared, output: str, screen: "Console") -> int:
     """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
     behind = [each for each in prepared.workloads if not each.settled]
     if output != "table":
@@ -146,7 +148,7 @@ def _obtain(session: Session, prepared: Prepared, given: Mapping[str, Key], ask:
     return found
 
 
-def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], screen: Console) -> None:
+def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], screen: "Console") -> None:
     """Say where a given key is not used, or does not look like one."""
     for name, key in given.items():
         what = _WORDS[name][0]
