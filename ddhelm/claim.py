@@ -130,6 +130,7 @@ class ProofContext:
     the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint.
+    ``untyped_files``: files of the host that the kubelet cannot look at, so that a type would keep the pod waiting.
     """
 
     namespace: str
@@ -147,6 +148,7 @@ class ProofContext:
     chart: ChartView | None = None
     kubernetes: str = ""
     requirements: Sequence[Mapping[str, Any]] = ()
+    untyped_files: frozenset[str] = frozenset()
 
     def of_role(self, role: Role) -> ReleaseView | None:
         """The release of that role, where this run has one."""

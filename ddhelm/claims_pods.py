@@ -115,12 +115,17 @@ def host_files(context: ProofContext) -> Iterator[Finding]:
                 host, kind = str(volume["hostPath"].get("path")), str(volume["hostPath"].get("type") or "")
                 if normpath(str(mount.get("mountPath"))) != path:
                     yield Finding(f"`{file}` reads `{path}` from a whole folder of the host, `{host}`")
-                elif kind not in {"File", "Socket", "CharDevice"}:
+                elif not _is_one_file(volume, context):
                     yield Finding(
                         f"`{host}` is mounted with type `{kind}`: where there is no such file, a folder is made"
                     )
                 else:
                     yield Remark(f"`{host}` on the nodes of `{release.name}`: unverified")
+
+
+def _is_one_file(volume: Tree, context: ProofContext) -> bool:
+    source = volume.get("hostPath") or {}
+    return source.get("type") in {"File", "Socket", "CharDevice"} or source.get("path") in context.untyped_files
 
 
 def no_key_folder(context: ProofContext) -> Iterator[Finding]:
@@ -130,7 +135,7 @@ def no_key_folder(context: ProofContext) -> Iterator[Finding]:
                 host = normpath(str(get(volume, ("hostPath", "path")) or "/"))
                 if host == "/":
                     continue
-                single = get(volume, ("hostPath", "type")) in {"File", "Socket"}
+                single = _is_one_file(volume, context)
                 if not single and any(host == f or host.startswith(f"{f}/") for f in _KEY_FOLDERS):
                     yield Finding(f"{obj.ref} mounts the folder `{host}` of the host, with the keys in it")
                 if single and _CA_KEY.search(host):

@@ -676,6 +676,7 @@ def _context(
         label_namespace=request.label_namespace,
         chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
         kubernetes=cluster.facts.server_version or "",
+        untyped_files=frozenset(file.path for file in made.profile.host_files if file.kind == "untyped"),
         requirements=[
             {"kind": need.kind, "spec": need.spec, "why": need.why, "hint": need.hint}
             for need in made.profile.requirements

@@ -513,6 +513,14 @@ def test_a_path_is_covered_by_what_the_volume_really_holds(volume: Tree, mount: 
     assert problem in " ".join(found.details)
 
 
+def test_an_untyped_file_is_a_file_only_where_the_distribution_says_so() -> None:
+    untyped = mounted(ETCD_CA, "", CA)
+    meant = replace(untyped, untyped_files=frozenset({ETCD_CA}))
+    for name in ("host-files-are-files", "no-key-folder"):
+        assert not result(name, untyped).ok
+        assert result(name, meant).ok
+
+
 def test_the_token_of_the_service_account_is_there_unless_it_is_turned_off() -> None:
     found = result("check-files-readable", control("agent", (*POD, "automountServiceAccountToken"), False))
     assert not found.ok
