@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from ddhelm import __version__, flags
 from ddhelm.errors import DdhelmError
-from ddhelm.flags import Changing, Cluster, Doing, Inputs, Options, Shown, takes
+from ddhelm.flags import Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
 from ddhelm.release import Role
 
 if TYPE_CHECKING:
@@ -140,6 +140,63 @@ def upgrade(
 
     format_ = flags.output(output)
     raise typer.Exit(command.upgrade(_session(options), options, format_, latest=latest, dry_run=dry_run))
+
+
+@app.command()
+@takes(Cluster, Back, Doing)
+def rollback(
+    options: Options,
+    revision: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[REVISION]", min=1, help="Of both releases. Default: as both stood before the last change."
+        ),
+    ] = None,
+    dry_run: flags.DryRun = False,
+    output: flags.Output = "table",
+) -> None:
+    """Bring both releases back to what Helm has stored, settings included: shown, asked for, watched."""
+    from ddhelm.commands import rollback as command
+
+    format_ = flags.output(output)
+    raise typer.Exit(command.rollback(_session(options), options, revision, format_, dry_run=dry_run))
+
+
+@app.command()
+@takes(Cluster)
+def history(options: Options, output: flags.Output = "table") -> None:
+    """Both releases in one timeline: which run made which revisions, of which chart, when."""
+    from ddhelm.commands import history as command
+
+    command.history(_session(options), flags.output(output))
+
+
+@app.command()
+@takes(Cluster, Running)
+def drift(
+    options: Options,
+    revert: Annotated[bool, typer.Option("--revert", help="Set back every field that the manifests set.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Make values of what a value of the chart can make.")] = False,
+    output: flags.Output = "table",
+) -> None:
+    """Show what was changed in the cluster since it was deployed, and by whom; exit 2 for any."""
+    from ddhelm.commands import drift as command
+
+    code = command.drift(_session(options), options, flags.output(output), revert=revert, adopt=adopt)
+    raise typer.Exit(code)
+
+
+@app.command()
+@takes(Cluster)
+def unlock(
+    options: Options,
+    force: Annotated[bool, typer.Option("--force", help="Take the lock away from a living run too.")] = False,
+    yes: flags.Yes = False,
+) -> None:
+    """Show who holds the lock of the cluster, and take it away from a run that died."""
+    from ddhelm.commands import unlock as command
+
+    command.unlock(_session(options), force=force, yes=yes)
 
 
 @app.command()

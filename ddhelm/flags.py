@@ -319,6 +319,24 @@ class Doing:
     yes: Yes = False
 
 
+class Running:
+    """How a change that needs no key is carried out."""
+
+    no_rollback: NoRollback = False
+    timeout: Timeout = None
+    lock_timeout: LockTimeout = None
+    yes: Yes = False
+
+
+class Back:
+    """How far a way back may go."""
+
+    only: Only = None
+    delete_crds: DeleteCrds = False
+    force_conflicts: ForceConflicts = False
+    skip: SkipCheck = None
+
+
 class Shown:
     """How a diff is shown."""
 

@@ -147,7 +147,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of one release. ``target`` is the revision of a rollback; ``values`` what helm is sent."""
+    """One change of one release. ``target`` is the revision that is brought back; ``values`` what helm is sent."""
 
     kind: StepKind
     release: Release

@@ -217,8 +217,7 @@ def _run(session: Session, prepared: Prepared, request: Request, step: Step, obs
     state = prepared.deployed.get(step.release.name)
     server_side = session.helm.major >= 4 and (state is None or state.apply_method == "ssa")
     force = server_side and state is not None and (request.force_conflicts or step.kind is StepKind.REPAIR)
-    if step.kind is StepKind.ROLLBACK:
-        assert step.target is not None
+    if step.target is not None:
         session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=server_side)
     elif step.kind is StepKind.UNINSTALL:
         session.helm.uninstall(step.release.name, timeout=HELM_TIMEOUT)

@@ -134,6 +134,45 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     )
 
 
+def of_records(
+    session: Session, request: Request, targets: Mapping[str, Record], *, now: Callable[[], float] = time.time
+) -> Prepared:
+    """The same for revisions that Helm has stored (release name to revision): nothing is rendered, the rest is proven.
+
+    The steps of the plan are those of an upgrade to these manifests; how a revision is brought back is the caller's.
+    """
+    cluster = read(session)
+    deployed = _all_deployed(session, cluster)
+    _not_busy(session, deployed, cluster.lease, now())
+    goals = {
+        release.name: state
+        for release in pair(session.access.namespace, control_plane=True)
+        if release.name in targets and (state := _deployed(session, release, [targets[release.name]])) is not None
+    }
+    stored, remembered, notices, _ = _stored(goals)
+    first = next(iter(targets.values()))
+    made = Prepared(
+        Plan((), coverage.compute((), ()), ()),
+        cluster,
+        recognise(session, cluster.facts, stored, remembered),
+        stored,
+        Chart(Path(), first.chart_name, first.chart_version, first.app_version, ""),
+        tuple(goal.release for goal in goals.values()),
+        tuple(
+            Desired(
+                goal.release,
+                values.build([values.Layer(f"revision {goal.head.revision}", goal.config)]),
+                goal.manifest,
+                goal.chart_version,
+                goal.app_version,
+            )
+            for goal in goals.values()
+        ),
+        deployed,
+    )
+    return _planned(session, replace(request, allow_downgrade=True), made, {}, notices)
+
+
 def read(session: Session) -> Cluster:
     """Everything that is asked of the cluster first, in one parallel round."""
     namespace = session.access.namespace

@@ -190,7 +190,8 @@ def _heading(access: Access, prepared: Prepared) -> Iterable[tuple[str, str]]:
     elif plan.labels_namespace:
         namespace += " (is labelled " + ", ".join(f"{k}={v}" for k, v in plan.labels_namespace.items()) + ")"
     yield "Namespace", namespace
-    yield "Chart", f"{chart.name} {chart.version} (app {chart.app_version}, sha256 {chart.digest[:12]})"
+    origin = f"sha256 {chart.digest[:12]}" if chart.digest else "as Helm stored it"
+    yield "Chart", f"{chart.name} {chart.version} (app {chart.app_version}, {origin})"
     if plan.writes:
         yield "Secret", "ddhelm: writes " + ", ".join(plan.writes)
 
@@ -249,7 +250,7 @@ def _step_json(step: Step) -> tree.Tree:
                 "kind": change.ref.kind,
                 "namespace": change.ref.namespace,
                 "name": change.ref.name,
-                "noise": change.noise,
+                "noise": [tree.show(each.path) for each in change.noise],
                 "fields": [{"path": tree.show(f.path), "op": f.op, "old": f.old, "new": f.new} for f in change.changes],
             }
             for change in step.objects

@@ -1,0 +1,183 @@
+"""Plans the way back to revisions that Helm has stored: both releases as one unit, shown and proven like any change.
+
+Helm brings a stored manifest back exactly, with no chart and no render. From whatever the head is: it compares with
+the head itself, so that what a failed one added goes too (3.22, 4.3).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ddhelm import plan as plan_
+from ddhelm import timeline, tree
+from ddhelm.actions import prepare, revisions
+from ddhelm.actions.prepare import Prepared, Request
+from ddhelm.actions.session import Session
+from ddhelm.drift import Change, Drift, ObjectDrift
+from ddhelm.errors import ReleaseError
+from ddhelm.manifest import Manifest
+from ddhelm.plan import REPLICAS, Action, ObjectChange, Plan, Restart, Step, StepKind
+from ddhelm.record import Record
+from ddhelm.release import NAMES, Release, Role, pair
+
+_BAD = ("failed", "pending-install", "pending-upgrade", "pending-rollback")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where each release goes: release name to revision; those that stay are not in it."""
+
+    targets: Mapping[str, int]
+    records: Mapping[str, Sequence[Record]]
+
+
+def way(session: Session, revision: int | None, only: Role | None) -> Way:
+    """What a rollback means: that revision of each release, or what stood before the last change.
+
+    Raises ReleaseError where there is no such revision, or nothing earlier.
+    """
+    found = revisions.read(session)
+    revisions.existing(session, found)
+    chosen = {name: records for name, records in found.items() if only is None or name == NAMES[only]}
+    if not chosen:
+        assert only is not None
+        raise ReleaseError(
+            f"release `{NAMES[only]}` does not stand in namespace `{session.access.namespace}`",
+            hint="ddhelm history",
+            anchor="no-release",
+        )
+    if revision is not None:
+        for name, records in chosen.items():
+            _stood(name, records, revision)
+        return Way(dict.fromkeys(chosen, revision), found)
+    current = {name: base.revision for name, records in chosen.items() if (base := revisions.standing(records))}
+    story = timeline.runs([each for records in chosen.values() for each in records], _releases(session))
+    targets = timeline.before(story, current)
+    if not targets:
+        raise ReleaseError(
+            "there is no earlier revision to go back to: all that Helm has kept say the same as what stands now",
+            hint="ddhelm history",
+            anchor="no-earlier-revision",
+        )
+    return Way(targets, found)
+
+
+def make(session: Session, request: Request, goal: Way) -> Prepared:
+    """The plan of a rollback; whatever stops one of an upgrade stops this one too."""
+    made = _prepared(session, request, goal)
+    steps, notices = [], list(made.plan.notices)
+    for step in made.plan.steps:
+        target = goal.targets.get(step.release.name)
+        if step.kind is StepKind.ROLLBACK:
+            continue  # a rollback starts from the failed head as it is
+        if target is None or step.kind is StepKind.NOTHING:
+            steps.append(Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision))
+        else:
+            steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
+            notices += _set_back(made, step)
+    return replace(made, plan=replace(made.plan, steps=tuple(steps), notices=tuple(notices)))
+
+
+def revert(session: Session, request: Request, found: Drift) -> Prepared:
+    """The plan that sets back what the deployed manifests set: the deployed revision once more, where it drifted."""
+    records = revisions.read(session)
+    bases = {name: base for name, each in records.items() if (base := revisions.standing(each)) is not None}
+    drifted: dict[str, list[ObjectDrift]] = {}
+    for each in found.objects:
+        if each.revertible:
+            drifted.setdefault(each.release, []).append(each)
+    goal = Way({name: bases[name].revision for name in drifted}, records)
+    made = _prepared(session, request, goal)
+    steps = [
+        _repair(step, made, drifted[step.release.name], goal.targets[step.release.name])
+        if step.release.name in drifted
+        else Step(StepKind.NOTHING, step.release, revision=step.revision)
+        for step in _last(made.plan)
+    ]
+    return replace(made, plan=replace(made.plan, steps=tuple(steps)))
+
+
+def _prepared(session: Session, request: Request, goal: Way) -> Prepared:
+    wanted: dict[str, Record] = {}
+    for name, records in goal.records.items():
+        number = goal.targets.get(name)
+        chosen = revisions.standing(records) if number is None else _stood(name, records, number)
+        if chosen is not None:
+            wanted[name] = chosen
+    return prepare.of_records(session, request, wanted)
+
+
+def _stood(name: str, records: Sequence[Record], revision: int) -> Record:
+    """The revision of that number; ReleaseError where Helm has none, or it never stood."""
+    chosen = next((each for each in records if each.revision == revision), None)
+    if chosen is None:
+        kept = ", ".join(str(each.revision) for each in records)
+        raise ReleaseError(
+            f"release `{name}` has no revision {revision}; Helm has kept {kept}",
+            hint="ddhelm history, then ddhelm rollback REVISION --only worker|control-plane",
+            anchor="no-revision",
+        )
+    if chosen.status in _BAD:
+        raise ReleaseError(
+            f"revision {revision} of `{name}` is `{chosen.status}`: it never stood, so there is nothing to go back to",
+            hint="ddhelm history",
+            anchor="revision-failed",
+        )
+    return chosen
+
+
+def _releases(session: Session) -> Sequence[Release]:
+    return pair(session.access.namespace, control_plane=True)
+
+
+def _last(plan: Plan) -> Iterable[Step]:
+    """The last step of each release: its target state."""
+    return {step.release.name: step for step in plan.steps}.values()
+
+
+def _set_back(made: Prepared, step: Step) -> Iterable[str]:
+    """Replicas that somebody scaled by hand: a rollback sets them to the manifest's, forecast or not."""
+    desired: Manifest = next(one.manifest for one in made.desired if one.release.name == step.release.name)
+    for identity, obj in desired.objects.items():
+        wanted = tree.get(obj.body, REPLICAS)
+        standing = made.standing.get(identity)
+        now = None if standing is None else tree.get(standing.body, REPLICAS)
+        if wanted is not None and now is not None and now != wanted:
+            yield f"{obj.ref} is set from {now} to {wanted} replicas"
+
+
+def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: int) -> Step:
+    changes = tuple(_restored(each, made) for each in drifted)
+    restarts = tuple(
+        Restart(change.ref, tuple(dict.fromkeys(plan_.cause(path) for path in paths)) or ("deleted in the cluster",))
+        for change in changes
+        if change.ref.kind in plan_.WORKLOADS
+        and (
+            (paths := [c.path[2:] for c in change.changes if c.path[:2] == ("spec", "template")])
+            or change.action is Action.RECREATE
+        )
+    )
+    return Step(
+        StepKind.REPAIR,
+        step.release,
+        "sets back what the manifest sets; what others added stays",
+        objects=changes,
+        restarts=restarts,
+        revision=step.revision,
+        target=target,
+    )
+
+
+def _restored(drift: ObjectDrift, made: Prepared) -> ObjectChange:
+    desired = next(one.manifest for one in made.desired if one.release.name == drift.release)
+    obj = desired.get(drift.ref.identity)
+    after = None if obj is None else obj.body
+    if drift.missing:
+        return ObjectChange(drift.ref, Action.RECREATE, after=after)
+    changes = tuple(
+        tree.Change(each.path, "add" if each.change is Change.REMOVED else "replace", each.live, each.deployed)
+        for each in drift.fields
+        if each.change is not Change.ADDED and not each.admission
+    )
+    standing = made.standing.get(drift.ref.identity)
+    before = None if standing is None else standing.body
+    return ObjectChange(drift.ref, Action.RESTORE, changes, before=before, after=after)

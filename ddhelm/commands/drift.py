@@ -1,0 +1,58 @@
+"""drift: live against deployed; set back what the manifests set, or make values of it."""
+
+import sys
+
+from ddhelm.actions import drift as action
+from ddhelm.actions import prepare, rollback
+from ddhelm.actions.prepare import Request
+from ddhelm.actions.session import Session
+from ddhelm.commands import onboard
+from ddhelm.drift import Drift
+from ddhelm.errors import UsageError
+from ddhelm.flags import Options
+from ddhelm.views import console, envelope
+from ddhelm.views import drift as view
+
+
+def drift(session: Session, options: Options, output: str, *, revert: bool, adopt: bool) -> int:
+    """Show it; 0 for none, 2 for some, 1 where not all could be compared. With an action: its outcome's code."""
+    if revert and adopt:
+        raise UsageError(
+            "`--revert` and `--adopt` cannot be meant together",
+            hint="give one of them: --revert sets fields back, --adopt makes values of them",
+            anchor="contradicting-flags",
+        )
+    found = action.read(session)
+    changing = revert or adopt
+    options = {**options, "api_key_file": None, "app_key_file": None}
+    if output == "table":
+        view.table(found, console.out())
+    elif not (changing and found.any):
+        sys.stdout.write(envelope.text(view.json(found), output))
+    if not changing or not found.any:
+        return found.exit_code
+    return _revert(session, options, found, output) if revert else _adopt(session, options, found, output)
+
+
+def _revert(session: Session, options: Options, found: Drift, output: str) -> int:
+    if not any(each.revertible for each in found.objects):
+        console.err().print("\nNothing to set back: no field that a manifest sets has another value.", markup=False)
+        return found.exit_code
+    request = Request(force_conflicts=True)
+    how = onboard.how(options)
+    prepared = rollback.revert(session, request, found)
+    return onboard.carry_on(session, options, prepared, request, output, how=how, given={})
+
+
+def _adopt(session: Session, options: Options, found: Drift, output: str) -> int:
+    request, adopted, refused = action.adopt(session, found, Request())
+    screen = console.out() if output == "table" else console.err()
+    for each in refused:
+        screen.print(f"not adopted: {action.refusal_line(each)}", markup=False, style="yellow")
+    for one in adopted:
+        screen.print(f"adopted: {one.drift.release} gets `{one.option}`", markup=False)
+    screen.print()
+    how = onboard.how(options)
+    prepared = prepare.prepare(session, request)
+    action.proven(prepared, adopted)
+    return onboard.carry_on(session, options, prepared, request, output, how=how, given={})

@@ -1,0 +1,42 @@
+"""unlock: show who holds the lock, ask, take it away."""
+
+import sys
+import time
+
+from ddhelm.actions import unlock as action
+from ddhelm.actions.session import Session
+from ddhelm.errors import UsageError
+from ddhelm.views import console
+
+
+def unlock(session: Session, *, force: bool, yes: bool) -> None:
+    """Give the lock back for its holder; nothing to do where nobody holds it."""
+    screen = console.out()
+    held = action.look(session.kubectl, session.access.namespace, time.time)
+    if held is None:
+        screen.print(f"Nobody holds the lock in namespace `{session.access.namespace}`.", markup=False)
+        return
+    state = "alive" if held.alive else "gone: it did not renew it in time"
+    screen.print(
+        f"Held by {held.holder.who}\nsince {held.holder.since}, renewed {held.age:.0f} s ago "
+        f"(it lasts {held.holder.duration} s): {state}.",
+        markup=False,
+    )
+    if not force:
+        action.refuse_living(held)
+    if not yes:
+        _confirm()
+    action.give_back(session.kubectl, held)
+    screen.print("The lock is free. `ddhelm status` shows how far that run came.", markup=False)
+
+
+def _confirm() -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this would take the lock away, and there is no terminal to ask on",
+            hint="look at the holder, then add --yes",
+            anchor="no-terminal",
+        )
+    console.err().print("Take the lock away? [y/N] ", end="", markup=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("not confirmed; nothing was changed", hint="ddhelm unlock", anchor="not-confirmed")
