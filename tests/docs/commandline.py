@@ -28,6 +28,12 @@ class Verb:
     flags: tuple[Flag, ...]
     arguments: tuple[str, ...]
     verbs: tuple[str, ...] = field(default=())
+    runs_without_verb: bool = False
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it does something without a further word: `plan` does, although there is `plan show`."""
+        return not self.verbs or self.runs_without_verb
 
     @property
     def spellings(self) -> dict[str, Flag]:
@@ -51,6 +57,6 @@ def _walk(command: Any, name: str, found: dict[str, Verb]) -> None:
     )
     below = getattr(command, "commands", {})
     arguments = tuple(param.name for param in command.params if param.param_type_name == "argument")
-    found[name] = Verb(name, command.help or "", flags, arguments, tuple(below))
+    found[name] = Verb(name, command.help or "", flags, arguments, tuple(below), getattr(command, "invoke_without_command", False))
     for verb, child in below.items():
         _walk(child, f"{name} {verb}".strip(), found)
