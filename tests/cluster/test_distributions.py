@@ -1,0 +1,93 @@
+"""Every distribution is onboarded on its topology: one agent a node, the checks it should have, and those collect.
+
+What `make test` leaves out is the other Helm; `make test-all` runs both.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddhelm.checkfiles import mounted
+from tests.cluster.driver import Ddhelm, agents_by_node
+from tests.cluster.node_agent import NAMES, NodeAgent
+from tests.sandbox import topology
+from tests.sandbox.fixtures import HELM_VERSIONS, Clusters
+from tests.sandbox.sandbox import Sandbox
+from tests.unit.factsets import found
+from tests.unit.test_distribution_checks import read
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:ssl.PROTOCOL_TLS:DeprecationWarning", "ignore::urllib3.exceptions.InsecureRequestWarning"
+)
+
+MAJORS = [version for version in HELM_VERSIONS if version != "3.13"]
+# topology → nodes that no Linux agent of ours may run on, or whose taint nobody was told to tolerate
+UNCOVERED = {"eks-fargate": 3, "aks": 2, "managed": 2}
+
+
+def each_topology() -> list[Any]:
+    """All of them with alternating Helm majors, the other combinations for the full matrix."""
+    names = [name for name in topology.names() if name != "large"]
+    return [
+        pytest.param(name, helm, id=f"{name}-helm-{helm}", marks=() if at % 2 == major else pytest.mark.matrix)
+        for at, name in enumerate(names)
+        for major, helm in enumerate(MAJORS)
+    ]
+
+
+@pytest.mark.parametrize(("name", "helm"), each_topology())
+def test_a_distribution_is_onboarded(cluster: Clusters, tmp_path: Path, name: str, helm: str) -> None:
+    sandbox = cluster(name)
+    prerequisites(sandbox, name)
+    ddhelm = Ddhelm(sandbox, helm)
+    expected = found(read(name, sandbox.ports.placeholders))
+
+    ddhelm.onboard()
+
+    agents = agents_by_node(sandbox)
+    assert all(len(owners) <= 1 for owners in agents.values()), agents
+    assert sum(not owners for owners in agents.values()) == UNCOVERED.get(name, 0), agents
+    status = ddhelm("status", "-o", "json", code=4 if name in UNCOVERED else 0).json["data"]
+    assert status["distribution"] == expected.distribution
+    assert [release["name"] for release in status["releases"] if release["installed"]] == (
+        ["worker-node-ddagent", "control-plane-ddagent"] if expected.control_plane_release else ["worker-node-ddagent"]
+    )
+    if expected.instances:
+        checks_are_as_expected(NodeAgent.somewhere(sandbox, tmp_path), expected)
+
+
+def checks_are_as_expected(agent: NodeAgent, expected: Any) -> None:
+    """The installed files hold the profile's instances, and those collect whose component the sandbox has."""
+    paths = [file.path for file in expected.host_files]
+    wanted: dict[str, list[dict[str, Any]]] = {}
+    for one in expected.instances:
+        wanted.setdefault(one.component, []).append(mounted(one.instance, paths))
+    files = agent.check_files()
+    assert files == wanted
+    here = {str(port) for port in agent.sandbox.ports.placeholders.values()}
+    for check, instances in files.items():
+        for instance in instances:
+            if instance["prometheus_url"].removesuffix("/metrics").rpartition(":")[2] in here:
+                assert agent.collect(check, instance) == {NAMES[check]}, instance
+
+
+def prerequisites(sandbox: Sandbox, name: str) -> None:
+    """What ddhelm asks for before it can work: OpenShift's Secret, copied as its hint says."""
+    if name == "openshift":
+        sandbox.kubectl("create", "namespace", "datadog")
+        secret = sandbox.api_get("/api/v1/namespaces/openshift-etcd-operator/secrets/etcd-metric-client")
+        metadata = {"name": "etcd-metric-client"}
+        sandbox.loader.post(
+            "/api/v1/namespaces/datadog/secrets", {"metadata": metadata, "type": secret["type"], "data": secret["data"]}
+        )
+
+
+def test_openshift_without_its_secret_stops_with_the_line_to_copy_it(cluster: Clusters) -> None:
+    ddhelm = Ddhelm(cluster("openshift"), "4.3")
+
+    stopped = ddhelm.onboard(code=3)
+
+    assert "etcd-metric-client" in stopped.err
+    assert "oc get secret etcd-metric-client -n openshift-etcd-operator" in stopped.err
+    assert ddhelm.sandbox.writes() == []
