@@ -95,15 +95,59 @@ def plan_show(
     command.show_file(file, flags.output(output, ("table", "json", "yaml", "markdown")))
 
 
-@app.command()
+diff_app = typer.Typer(invoke_without_command=True)
+app.add_typer(diff_app, name="diff")
+
+
+@diff_app.callback()
 @takes(Cluster, Inputs, Changing, Shown)
-def diff(options: Options, detailed_exitcode: _Detailed = False, output: _DiffOutput = "table") -> None:
+def diff(
+    options: Options, ctx: typer.Context, detailed_exitcode: _Detailed = False, output: _DiffOutput = "table"
+) -> None:
     """Show every changed field of what onboard would do."""
     from ddhelm.commands import diff as command
 
-    format_ = flags.output(output, command.FORMATS)
-    code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=None, out=None)
-    raise typer.Exit(code)
+    if ctx.invoked_subcommand is None:
+        format_ = flags.output(output, command.FORMATS)
+        code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=None, out=None)
+        raise typer.Exit(code)
+
+
+@diff_app.command("revision")
+@takes(Cluster, Shown)
+def diff_revision(
+    options: Options,
+    old: Annotated[int, typer.Argument(metavar="A", help="A revision.")],
+    new: Annotated[int, typer.Argument(metavar="B", help="Another one.")],
+    detailed_exitcode: _Detailed = False,
+) -> None:
+    """Show how two revisions of the releases differ."""
+    from ddhelm.commands import diff as command
+
+    raise typer.Exit(command.revisions(_session(options), options, old, new, detailed=detailed_exitcode))
+
+
+@diff_app.command("versions")
+@takes(Cluster, Inputs, Shown)
+def diff_versions(
+    options: Options,
+    old: Annotated[str, typer.Argument(metavar="V1", help="A chart version.")],
+    new: Annotated[str, typer.Argument(metavar="V2", help="Another one.")],
+    detailed_exitcode: _Detailed = False,
+) -> None:
+    """Show how two chart versions differ under your own values."""
+    from ddhelm.commands import diff as command
+
+    raise typer.Exit(command.versions(_session(options), options, old, new, detailed=detailed_exitcode))
+
+
+@diff_app.command("values")
+@takes(Cluster, Inputs, Changing)
+def diff_values(options: Options, detailed_exitcode: _Detailed = False) -> None:
+    """Show which values differ from the stored ones, by layer."""
+    from ddhelm.commands import diff as command
+
+    raise typer.Exit(command.values(_session(options), options, detailed=detailed_exitcode))
 
 
 @app.command()

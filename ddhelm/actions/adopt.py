@@ -46,6 +46,10 @@ _SECRET: Mapping[tree.Path, str] = {
     ("datadog", "appKey"): "app-key",
     ("clusterAgent", "token"): "token",
 }
+_ELSEWHERE: Mapping[tree.Path, str] = {
+    ("datadog", "apiKeyExistingSecret"): "api-key",
+    ("datadog", "appKeyExistingSecret"): "app-key",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,13 @@ class Adopted:
     """``user`` is the layer that stays, ``dropped`` what ddhelm sets itself, ``keys`` the secret texts found there.
 
     ``keys`` maps `api-key`, `app-key`, `token` to their text; it is written to the Secret and nowhere else.
+    ``secrets`` maps `api-key`, `app-key` to the Secret in which they stand already.
     """
 
     user: tree.Tree
     dropped: tuple[tree.Path, ...]
     keys: Mapping[str, str]
+    secrets: Mapping[str, str]
 
 
 def adopt(config: tree.Tree, role: Role) -> Adopted:
@@ -75,7 +81,8 @@ def adopt(config: tree.Tree, role: Role) -> Adopted:
         value = tree.get(config, path)
         if isinstance(value, str) and value:
             keys[key] = value
-    return Adopted(_without_emptied(user, config), tuple(dropped), keys)
+    secrets = {key: str(name) for path, key in _ELSEWHERE.items() if (name := tree.get(config, path))}
+    return Adopted(_without_emptied(user, config), tuple(dropped), keys, secrets)
 
 
 def notice(release: str, dropped: tuple[tree.Path, ...]) -> str:

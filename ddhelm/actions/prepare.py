@@ -25,7 +25,7 @@ from ddhelm.plan import Deployed, Desired, Head, Plan
 from ddhelm.profile import Profile
 from ddhelm.record import Record
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Release, Role, only, pair
-from ddhelm.settings import FORMAT, RECORD_KEY, Settings, UserLayers
+from ddhelm.settings import FORMAT, RECORD_KEY, SecretKey, Settings, UserLayers
 from ddhelm.source import source
 from ddhelm.workloads import Workload
 
@@ -235,8 +235,10 @@ def facts_of(session: Session) -> ClusterFacts:
     return facts.parse(facts.Answers({name: _document(answers.pop(name)) for name in facts.READS}))
 
 
-def values_only(session: Session, request: Request) -> tuple[tuple[tuple[Release, values.Values], ...], Profile]:
-    """The values of each release as helm would be sent them, without a chart; and the profile behind them."""
+def values_only(
+    session: Session, request: Request
+) -> tuple[tuple[tuple[Release, values.Values], ...], Profile, Settings]:
+    """The values of each release as helm would be sent them, without a chart; the profile and settings behind them."""
     cluster = read(session)
     deployed = _all_deployed(session, cluster)
     stored, remembered, _, _ = _stored(deployed)
@@ -244,7 +246,7 @@ def values_only(session: Session, request: Request) -> tuple[tuple[tuple[Release
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = pair(session.access.namespace, control_plane=found.control_plane_release)
     built = build(session, cluster.facts, found, wanted, releases)
-    return tuple((release, built[release.name]) for release in releases), found
+    return tuple((release, built[release.name]) for release in releases), found, wanted
 
 
 def recognise(
@@ -350,6 +352,7 @@ def _stored(
     """Settings and facts that earlier runs left, notices about hand-made releases, and keys found in their values."""
     notices: list[str] = []
     keys: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
     trees: dict[Role, tree.Tree] = {}
     for state in deployed.values():
         kept = state.config.get(RECORD_KEY)
@@ -363,9 +366,14 @@ def _stored(
         adopted = adopt.adopt(state.config, state.release.role)
         trees[state.release.role] = adopted.user
         keys |= adopted.keys
+        elsewhere |= adopted.secrets
         notices.append(adopt.notice(state.release.name, adopted.dropped))
-    user = UserLayers({}, trees.get(Role.WORKER, {}), trees.get(Role.CONTROL_PLANE, {}))
-    return Settings(user=user), None, tuple(notices), keys
+    found = Settings(user=UserLayers({}, trees.get(Role.WORKER, {}), trees.get(Role.CONTROL_PLANE, {})))
+    if API_KEY in elsewhere:
+        found = replace(found, api_key_secret=SecretKey(elsewhere[API_KEY], API_KEY))
+    if APP_KEY in elsewhere or APP_KEY in keys:
+        found = replace(found, app_key_secret=SecretKey(elsewhere.get(APP_KEY, SECRET), APP_KEY))
+    return found, None, tuple(notices), keys
 
 
 def _settings(base: Settings, request: Request) -> Settings:
@@ -476,6 +484,17 @@ def _render(
         with_operator[one.release.name] = replace(one.values, tree=kept)
     keepers = _desired(session, chart, [one.release for one in losing], with_operator, deployed)
     return desired, {one.release.name: one for one in keepers}
+
+
+def manifests_of(
+    session: Session, chart: Chart, built: Mapping[Release, values.Values], *, is_upgrade: bool
+) -> Mapping[Release, Manifest]:
+    """What a chart makes of values in this cluster, for each release."""
+    renders = [Render(release.name, chart.path, each.tree, is_upgrade=is_upgrade) for release, each in built.items()]
+    return {
+        release: parse(text, release.namespace, session.masker)
+        for release, text in zip(built, session.helm.templates(renders), strict=True)
+    }
 
 
 def _desired(
@@ -603,7 +622,7 @@ def _downgrades(made: Prepared) -> tuple[plan.Problem, ...]:
     if not older:
         return ()
     text = f"chart {made.chart.version} is older than the installed one: {', '.join(older)}"
-    return (plan.Problem(text, "give --allow-downgrade, or ddhelm rollback", "chart-downgrade"),)
+    return (plan.Problem(text, "give --allow-downgrade, or ddhelm rollback", anchor="chart-downgrade"),)
 
 
 def _denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[plan.Problem, ...]:

@@ -2,14 +2,16 @@
 
 import sys
 import time
+from collections.abc import Sequence
 
 from ddhelm import flags, planfile
 from ddhelm import plan as plan_
-from ddhelm.actions import planning, prepare
+from ddhelm.actions import compare, planning, prepare
 from ddhelm.actions.session import Session
 from ddhelm.commands.onboard import stop_if_broken
 from ddhelm.errors import UsageError
 from ddhelm.flags import Options
+from ddhelm.plan import Step, StepKind
 from ddhelm.views import console, diff, envelope, markdown
 from ddhelm.views import plan as view
 
@@ -55,6 +57,36 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
             soft_wrap=True,
         )
     return plan_.exit_code(prepared.plan, detailed=detailed)
+
+
+def revisions(session: Session, options: Options, old: int, new: int, *, detailed: bool) -> int:
+    """Show how two revisions of the releases differ; 0, or 2 for a difference with ``detailed``."""
+    return _compared(compare.revisions(session, old, new), options, detailed)
+
+
+def versions(session: Session, options: Options, old: str, new: str, *, detailed: bool) -> int:
+    """Show how two chart versions differ under your values; 0, or 2 for a difference with ``detailed``."""
+    return _compared(compare.versions(session, flags.request(options), old, new), options, detailed)
+
+
+def values(session: Session, options: Options, *, detailed: bool) -> int:
+    """Show which values helm would be sent differ from the stored ones, and which layer sets them."""
+    prepared = prepare.prepare(session, flags.request(options))
+    screen = console.out()
+    changed = False
+    for step, one in ((s, d) for s in prepared.plan.steps for d in prepared.desired if d.release == s.release):
+        changed |= bool(step.values_changes)
+        view.lines(diff.of_values(step, one.values), screen)
+    if not changed:
+        screen.print("No value differs from those that the releases were made with.")
+    return 2 if detailed and changed else 0
+
+
+def _compared(steps: Sequence[Step], options: Options, detailed: bool) -> int:
+    screen = console.out()
+    view.steps(steps, screen)
+    view.lines(diff.of_steps(steps, how(options, limit=None)), screen)
+    return 2 if detailed and any(step.kind is not StepKind.NOTHING for step in steps) else 0
 
 
 def show_file(name: str, output: str) -> None:

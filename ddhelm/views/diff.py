@@ -12,6 +12,8 @@ from typing import Any
 
 from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
+from ddhelm.settings import RECORD_KEY
+from ddhelm.values import Values
 
 Line = tuple[str, str]
 
@@ -66,6 +68,20 @@ def of_step(step: Step, how: How) -> Iterator[Line]:
     for change in changes:
         if change.action is not Action.CREATE:
             yield from _object(change, how)
+
+
+def of_values(step: Step, values: Values) -> Iterator[Line]:
+    """Which of the values differ from the stored ones, and which layer sets them; ddhelm's own record left out."""
+    changes = [change for change in step.values_changes if change.path[:1] != (RECORD_KEY,)]
+    if not changes:
+        return
+    yield "head", f"{step.release.name} values"
+    for change in changes:
+        layer = values.origin(change.path).layer if change.op != "remove" else ""
+        for style, text in fields([change]):
+            yield style, f"  {text}"
+        if layer:
+            yield "dim", f"      set by {layer}"
 
 
 def patch(steps: Sequence[Step], context: int) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A plan before it is confirmed, and its outcome: the summary first, then each object, path by path."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +15,7 @@ from ddhelm.actions.status import Status
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
+from ddhelm.release import Role
 from ddhelm.views import coverage as coverage_view
 from ddhelm.views import diff, envelope
 from ddhelm.views import status as status_view
@@ -32,12 +33,12 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
         grid.add_row(f"[bold]{name}[/]", escape(text))
     screen.print(grid)
     screen.print()
-    steps = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("RELEASE", "STEP", "OBJECTS", "PODS"):
-        steps.add_column(column, overflow="fold")
+    agents = Counter(release for verdict in plan.coverage.verdicts for release in verdict.releases)
+    steps(plan.steps, screen, agents)
     for step in plan.steps:
-        steps.add_row(step.release.name, _kind(step), counts(step), escape(_pods(step)))
-    screen.print(steps)
+        for one in prepared.desired:
+            if one.release == step.release and step.kind is not StepKind.INSTALL:
+                lines(diff.of_values(step, one.values), screen)
     lines(diff.of_steps(plan.steps, how), screen)
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
@@ -52,6 +53,16 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
             screen.print(f"• {note}", markup=False)
     for ref in plan.lost_crds:
         screen.print(f"[bold red]DELETES[/] {escape(str(ref))} and every object of that kind (--delete-crds)")
+
+
+def steps(every: Sequence[Step], screen: Console, agents: Mapping[str, int] | None = None) -> None:
+    """A row for each step; ``agents`` is how many node agents each release has, where that is known."""
+    grid = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("RELEASE", "STEP", "OBJECTS", "PODS"):
+        grid.add_column(column, overflow="fold")
+    for step in every:
+        grid.add_row(step.release.name, _kind(step), counts(step), escape(_pods(step, agents or {})))
+    screen.print(grid)
 
 
 def counts(step: Step) -> str:
@@ -202,12 +213,26 @@ def _kind(step: Step) -> str:
     return f"[{style}]{step.kind}{target}[/]"
 
 
-def _pods(step: Step) -> str:
+def _pods(step: Step, agents: Mapping[str, int]) -> str:
+    """`rolls 47 node agents (image), Cluster Agent not restarted`."""
     if step.kind in {StepKind.NOTHING, StepKind.INSTALL, StepKind.UNINSTALL}:
         return ""
     if not step.restarts:
         return "none restarted" if step.kind is not StepKind.ROLLBACK else ""
-    return "; ".join(f"restarts {r.ref.kind} {r.ref.name} ({', '.join(r.because[:3])})" for r in step.restarts)
+    words = []
+    for restart in step.restarts:
+        why = ", ".join(restart.because[:3]) + (" …" if len(restart.because) > 3 else "")
+        if restart.ref.kind == "DaemonSet" and restart.ref.name == step.release.fullname:
+            count = agents.get(step.release.name)
+            words.append(f"rolls {'the' if count is None else count} node agents ({why})")
+        elif restart.ref.name == step.release.cluster_agent:
+            words.append(f"restarts the Cluster Agent ({why})")
+        else:
+            words.append(f"restarts {restart.ref.kind} {restart.ref.name} ({why})")
+    agent_rolls = any(restart.ref.name == step.release.cluster_agent for restart in step.restarts)
+    if step.release.role is Role.WORKER and not agent_rolls:
+        words.append("Cluster Agent not restarted")
+    return ", ".join(words)
 
 
 _RICH = {"add": "green", "remove": "red", "change": "yellow", "dim": "dim", "head": "bold", "plain": ""}

@@ -1,0 +1,52 @@
+"""Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
+
+from ddhelm import chart as chart_
+from ddhelm import plan
+from ddhelm.actions import prepare
+from ddhelm.actions.prepare import Request
+from ddhelm.actions.session import Session
+from ddhelm.errors import ReleaseError
+from ddhelm.manifest import Manifest, parse
+from ddhelm.plan import Step, StepKind
+from ddhelm.release import Release, pair
+from ddhelm.source import source
+
+
+def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
+    """How the manifests of two revisions differ, a step for each release that has both.
+
+    Raises ReleaseError where no release has both.
+    """
+    releases = pair(session.access.namespace, control_plane=True)
+    wanted = [(release.name, revision) for release in releases for revision in (old, new)]
+    records = session.kubectl.records(wanted)
+    steps = []
+    for at, release in enumerate(releases):
+        first, second = records[2 * at], records[2 * at + 1]
+        if first is not None and second is not None:
+            before, after = (parse(record.manifest, release.namespace, session.masker) for record in (first, second))
+            steps.append(_step(release, before, after, f"revision {old} to {new}"))
+    if not steps:
+        raise ReleaseError(
+            f"no release in namespace `{session.access.namespace}` has both revision {old} and {new}",
+            hint="ddhelm history",
+            anchor="no-revision",
+        )
+    return tuple(steps)
+
+
+def versions(session: Session, request: Request, old: str, new: str) -> tuple[Step, ...]:
+    """How the manifests of two chart versions differ under the values that are stored and given."""
+    built, _, wanted = prepare.values_only(session, request)
+    where = source(request.chart or wanted.chart)
+    before, after = (
+        prepare.manifests_of(session, chart_.read(session.helm.pull(where, version)), dict(built), is_upgrade=True)
+        for version in (old, new)
+    )
+    return tuple(_step(release, before[release], after[release], f"chart {old} to {new}") for release in before)
+
+
+def _step(release: Release, before: Manifest, after: Manifest, why: str) -> Step:
+    changes = plan.object_changes(before, after)
+    kind = StepKind.UPGRADE if any(map(plan.matters, changes)) else StepKind.NOTHING
+    return Step(kind, release, why, changes, plan.restarts(before, after))
