@@ -37,3 +37,10 @@ def test_an_empty_map_of_the_user_stays() -> None:
 
 def test_a_release_with_nothing_to_drop_is_told_too() -> None:
     assert adopt.notice("w", ()) == "release `w` was made without ddhelm: its values become your layer"
+
+
+def test_keys_that_stand_in_a_secret_of_their_own_stay_there() -> None:
+    config = {"datadog": {"apiKeyExistingSecret": "vault", "appKeyExistingSecret": "", "site": "x"}}
+    adopted = adopt.adopt(config, Role.WORKER)
+    assert adopted.secrets == {"api-key": "vault"}
+    assert adopted.user == {"datadog": {"site": "x"}}
