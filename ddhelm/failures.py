@@ -344,6 +344,13 @@ ROWS: tuple[Row, ...] = (
         "helm history {release} -n {namespace}",
     ),
     Row(
+        "rollback-impossible",
+        r'no (?P<kind>\w+) with the name "(?P<object>[^"]+)" found',
+        ReleaseError,
+        "this Helm cannot roll back to {kind} `{object}`: it is in the cluster, but not in the newest revision",
+        "use a newer Helm (3.22 can), or delete the object first",
+    ),
+    Row(
         "release-too-big",
         r"Too long: (?:must have at most|may not be more than) 1048576 bytes|request (?:entity )?(?:is )?too large",
         ReleaseError,
