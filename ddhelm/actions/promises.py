@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ddhelm.proof import ForeignAgent
 
 
+_SHOWN_POOLS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something worth a line: what, what to type, and whether it breaks what the releases promise."""
@@ -93,14 +96,27 @@ def of_causes(causes: Sequence[Cause], behind: Sequence[Workload]) -> list[Probl
 
 
 def of_coverage(pools: Sequence[Pool]) -> list[Problem]:
-    """Nodes with several agents or none, a line a pool, with the taint or label to blame and what to type."""
+    """Nodes with several agents or none, a line a pool, with the taint or label to blame and what to type.
+
+    Where each node has its own reason (a label that differs on every node) the first few stand for all.
+    """
+    wrong = [pool for pool in pools if pool.agents != 1 and not (pool.agents == 0 and pool.accepted)]
+    found = _of_pools(wrong[:_SHOWN_POOLS])
+    rest = sum(pool.nodes for pool in wrong[_SHOWN_POOLS:])
+    if rest:
+        fatal = any(not pool.transient for pool in wrong[_SHOWN_POOLS:])
+        found.append(Problem(f"the like of it on {rest} more nodes", "ddhelm status -o json names each", fatal))
+    return found
+
+
+def _of_pools(pools: Sequence[Pool]) -> list[Problem]:
     found = []
     for pool in pools:
         why = f": {pool.blame.text}" if pool.blame else ""
         fix = f"ddhelm onboard {pool.fix}" if pool.fix.startswith("--") else pool.fix
         if pool.agents > 1:
             found.append(Problem(f"more than one agent on {nodes_of(pool)}: {' and '.join(pool.releases)}{why}", fix))
-        elif pool.agents == 0 and not pool.accepted:
+        else:
             stays = "; one that still runs there does not come back after a restart" if pool.until_restart else ""
             found.append(Problem(f"no agent on {nodes_of(pool)}{why}{stays}", fix, fatal=not pool.transient))
     return found

@@ -208,6 +208,14 @@ def test_a_large_pool_is_one_line() -> None:
     assert said == snapshot("no agent on `n0000`, `n0001`, `n0002`, `n0003`, `n0004` and 4995 more nodes")
 
 
+def test_nodes_with_a_reason_each_do_not_fill_the_screen() -> None:
+    many = tuple(node(f"n{i:04}") for i in range(5000))
+    bare = Coverage(tuple(Verdict(each.name, (), blame=Blame("label", f"`host={each.name}`")) for each in many))
+    found = of_coverage(pools(bare, many))
+    assert len(found) == 11
+    assert found[-1] == Problem("the like of it on 4990 more nodes", "ddhelm status -o json names each")
+
+
 def test_names_are_never_cut_on_a_narrow_terminal() -> None:
     text = "".join(shown(found(), width=60).split())
     assert "…" not in text
