@@ -73,16 +73,28 @@ def plan(
     options: Options,
     ctx: typer.Context,
     out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write the plan, for `apply FILE`.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no cluster: plan from --facts.")] = False,
+    facts: Annotated[
+        str | None, typer.Option("--facts", metavar="FILE", help="With --offline: what `detect -o json` printed.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="FILE", help="With --offline: saved manifests to compare with.")
+    ] = None,
     detailed_exitcode: _Detailed = False,
     output: _DiffOutput = "table",
 ) -> None:
     """Show what onboard would do, and change nothing."""
     from ddhelm.commands import diff as command
 
-    if ctx.invoked_subcommand is None:
-        format_ = flags.output(output, command.FORMATS)
+    if ctx.invoked_subcommand is not None:
+        return
+    format_ = flags.output(output, command.FORMATS)
+    command.offline_flags(offline, facts, against, out)
+    if facts is not None:
+        code = command.offline(options, facts, against, format_, detailed=detailed_exitcode, limit=12)
+    else:
         code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=12, out=out)
-        raise typer.Exit(code)
+    raise typer.Exit(code)
 
 
 @plan_app.command("show")

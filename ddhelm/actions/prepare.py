@@ -104,7 +104,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     deployed = _all_deployed(session, cluster)
     _not_busy(session, deployed, cluster.lease, now())
     stored, remembered, notices, carried = _stored(deployed)
-    wanted = request.exactly or _settings(Settings() if request.reset_settings else stored, request)
+    wanted = request.exactly or settings_of(Settings() if request.reset_settings else stored, request)
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = _releases(session, found, wanted, request, deployed)
     chart = _chart(session, request, wanted, deployed)
@@ -242,7 +242,7 @@ def values_only(
     cluster = read(session)
     deployed = _all_deployed(session, cluster)
     stored, remembered, _, _ = _stored(deployed)
-    wanted = _settings(Settings() if request.reset_settings else stored, request)
+    wanted = settings_of(Settings() if request.reset_settings else stored, request)
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = pair(session.access.namespace, control_plane=found.control_plane_release)
     built = build(session, cluster.facts, found, wanted, releases)
@@ -338,7 +338,8 @@ def _not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tr
         )
     for name, state in deployed.items():
         age = now - state.head.modified
-        if state.head.pending and holder is None and age < BUSY:
+        ended = lock.given_back(lease) > state.head.modified
+        if state.head.pending and holder is None and not ended and age < BUSY:
             raise ReleaseError(
                 f"release `{name}` is busy: revision {state.head.revision} is `{state.head.status}` since {int(age)} s",
                 hint=f"its helm may still be at work; run this again in {int(BUSY - age)} s and it is recovered",
@@ -376,7 +377,8 @@ def _stored(
     return found, None, tuple(notices), keys
 
 
-def _settings(base: Settings, request: Request) -> Settings:
+def settings_of(base: Settings, request: Request) -> Settings:
+    """``base`` (stored settings, or the defaults) changed by what the command line gives; raises ConfigError."""
     user = UserLayers(
         _layer(base.user.both, request.user.both),
         _layer(base.user.worker, request.user.worker),

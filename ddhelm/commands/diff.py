@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from ddhelm import flags, planfile
 from ddhelm import plan as plan_
 from ddhelm.actions import compare, planning, prepare
+from ddhelm.actions import offline as offline_
+from ddhelm.actions.prepare import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands.onboard import stop_if_broken
 from ddhelm.errors import UsageError
@@ -36,6 +38,51 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
     """
     request = flags.request(options)
     prepared = prepare.prepare(session, request)
+    _print(session, prepared, options, output, limit)
+    stop_if_broken(prepared)
+    if out is not None:
+        document = view.json(session.access, prepared)["data"]
+        data = planfile.text(planning.make(session, prepared, request, document, time.time()))
+        planning.write(out, data)
+        console.err().print(
+            f"Plan written to {out}, sha256 {planfile.file_digest(data)}\nTo carry it out: ddhelm apply {out}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return plan_.exit_code(prepared.plan, detailed=detailed)
+
+
+def offline_flags(offline: bool, facts: str | None, against: str | None, out: str | None) -> None:
+    """UsageError for flags that make sense together only: --offline with --facts, --against with both, never --out."""
+    if offline and facts is None:
+        raise UsageError(
+            "`--offline` needs the facts of the cluster",
+            hint="--facts FILE (ddhelm detect -o json)",
+            anchor="offline-flags",
+        )
+    if not offline and (facts is not None or against is not None):
+        raise UsageError("`--facts` and `--against` go with `--offline`", hint="--offline", anchor="offline-flags")
+    if offline and out is not None:
+        raise UsageError(
+            "a plan made offline cannot be applied: it has seen no live object",
+            hint="leave `--out` or `--offline` out",
+            anchor="offline-flags",
+        )
+
+
+def offline(
+    options: Options, facts: str, against: str | None, output: str, *, detailed: bool, limit: int | None
+) -> int:
+    """The same without a cluster, from the facts in a file, against saved manifests; never written to a plan file."""
+    session = offline_.session(options["namespace"])
+    prepared = offline_.plan_offline(session, flags.request(options), facts, against)
+    _print(session, prepared, options, output, limit)
+    stop_if_broken(prepared)
+    return plan_.exit_code(prepared.plan, detailed=detailed)
+
+
+def _print(session: Session, prepared: Prepared, options: Options, output: str, limit: int | None) -> None:
     document = view.json(session.access, prepared)
     if output == "table":
         view.table(session.access, prepared, console.out(), how(options, limit=limit))
@@ -46,17 +93,6 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
         sys.stdout.write("".join(f"{line}\n" for line in lines))
     else:
         sys.stdout.write(envelope.text(document, output))
-    stop_if_broken(prepared)
-    if out is not None:
-        data = planfile.text(planning.make(session, prepared, request, document["data"], time.time()))
-        planning.write(out, data)
-        console.err().print(
-            f"Plan written to {out}, sha256 {planfile.file_digest(data)}\nTo carry it out: ddhelm apply {out}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-    return plan_.exit_code(prepared.plan, detailed=detailed)
 
 
 def revisions(session: Session, options: Options, old: int, new: int, *, detailed: bool) -> int:

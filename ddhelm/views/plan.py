@@ -194,7 +194,8 @@ def nothing_json(prepared: Prepared) -> tree.Tree:
 def _heading(access: Access, prepared: Prepared) -> Iterable[tuple[str, str]]:
     facts, chart, plan = prepared.cluster.facts, prepared.chart, prepared.plan
     yield "Cluster", f"{prepared.profile.title}, Kubernetes {facts.server_version} at {access.server}"
-    yield "Context", f"{access.context} ({access.origins.get('context', '')})"
+    if access.context:
+        yield "Context", f"{access.context} ({access.origins.get('context', '')})"
     namespace = access.namespace
     if plan.creates_namespace:
         namespace += " (is made, pod-security level privileged)"
@@ -248,8 +249,10 @@ def lines(found: Iterable[diff.Line], screen: Console) -> None:
 
 def _results(prepared: Prepared, screen: Console) -> None:
     results = prepared.plan.results
-    holds = sum(result.ok and not result.skipped for result in results)
-    screen.print(f"{holds} of {len(results)} checks hold")
+    holds = sum(result.ok and not result.skipped and not result.unknown for result in results)
+    unknown = sum(bool(result.unknown) for result in results)
+    tail = f", {unknown} could not be decided" if unknown else ""
+    screen.print(f"{holds} of {len(results)} checks hold{tail}")
     for result in results:
         if result.skipped:
             screen.print(f"  - {result.claim.name}: skipped", markup=False, style="dim")

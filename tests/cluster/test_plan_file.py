@@ -4,10 +4,12 @@ import stat
 from pathlib import Path
 
 from tests.charts import chart, is_stand_in, package
-from tests.cluster.driver import API_KEY, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.by_hand import helm
+from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
 from tests.sandbox.fixtures import Clusters, each_helm
 
 KEY = {"DD_API_KEY": API_KEY}
+RELEASES = (WORKER, CONTROL_PLANE)
 
 
 @each_helm("3.22", "4.3")
@@ -88,3 +90,34 @@ def test_an_upgrade_moves_both_releases_and_a_downgrade_must_be_meant(cluster: C
         back = ddhelm("upgrade", "--yes", "--chart", str(older), code=3)
         assert "--allow-downgrade" in back.err
         assert {rows[-1] for rows in revisions(sandbox).values()} == {(2, "deployed")}
+
+
+def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Clusters, tmp_path: Path) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    facts, saved = tmp_path / "facts.json", tmp_path / "saved.yaml"
+    facts.write_text(ddhelm("detect", "-o", "json").out)
+    offline = {"KUBECONFIG": "/nonexistent"}
+    flags = ("plan", "--offline", "--facts", str(facts), *ddhelm.chart(), "--detailed-exitcode", "-o", "json")
+    new = ddhelm(*flags, code=2, environment=offline).json["data"]
+    live = ddhelm("plan", *ddhelm.chart(), "-o", "json").json["data"]
+    assert [step["objects"] for step in new["steps"]] == [step["objects"] for step in live["steps"]]
+    ddhelm.onboard()
+    saved.write_text("".join(helm(sandbox, "4.3", "get", "manifest", r, "-n", "datadog").stdout for r in RELEASES))
+    assert ddhelm(*flags, "--against", str(saved), environment=offline).json["data"]["changes"] is False
+    ddhelm(*flags, "--against", str(saved), "--no-logs", code=2, environment=offline)
+    ddhelm("plan", "--facts", str(facts), code=64)
+    facts.write_text("{}")
+    ddhelm(*flags, code=3, environment=offline)
+
+
+def test_revisions_versions_and_values_can_be_compared(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    assert "set by" in ddhelm("diff", "values", "--no-logs", "--detailed-exitcode", code=2).out
+    assert "No value differs" in ddhelm("diff", "values").out
+    ddhelm.onboard("--no-logs", key=None)
+    shown = ddhelm("diff", "revision", "1", "2", "--detailed-exitcode", code=2)
+    assert "DD_LOGS_ENABLED" in shown.out
+    assert "no release" in ddhelm("diff", "revision", "1", "9", code=1).err

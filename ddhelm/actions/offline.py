@@ -1,0 +1,130 @@
+"""A plan without a cluster: from facts that ``ddhelm detect -o json`` wrote down, for the gate of a pull request.
+
+What only the live cluster knows (owners, conflicts, Secrets, other agents) is not asked; checks that need it say so.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ddhelm import chart as chart_
+from ddhelm import claim, coverage, facts, plan, profile, proof
+from ddhelm.access import Access
+from ddhelm.actions import prepare
+from ddhelm.actions.prepare import Cluster, Prepared, Request
+from ddhelm.actions.session import Session
+from ddhelm.errors import ConfigError
+from ddhelm.facts import ClusterFacts
+from ddhelm.helm import Offline, Render
+from ddhelm.manifest import Manifest, Object, parse
+from ddhelm.plan import Deployed, Desired, Head, Live, Plan
+from ddhelm.release import DEFAULT_NAMESPACE, Release, Role, pair
+from ddhelm.run import Secrets
+from ddhelm.settings import Settings
+from ddhelm.source import source
+
+_LIMIT = 256 * 1024 * 1024
+
+
+def session(namespace: str | None) -> Session:
+    """A session that knows no cluster; helm is still needed to render."""
+    access = Access(None, "", namespace or DEFAULT_NAMESPACE, "(offline)", {})
+    return Session(access, Secrets())
+
+
+def plan_offline(without: Session, request: Request, facts_file: str, against: str | None) -> Prepared:
+    """The plan for the cluster of ``facts_file``; without ``against`` (saved manifests) everything is new.
+
+    Raises ConfigError for files that cannot be read or are something else.
+    """
+    read = _facts(facts_file)
+    wanted = prepare.settings_of(Settings(), request)
+    found = prepare.recognise(without, read, wanted, None)
+    releases = pair(without.access.namespace, control_plane=found.control_plane_release)
+    built = prepare.build(without, read, found, wanted, releases)
+    chart = chart_.read(without.helm.pull(source(request.chart or wanted.chart), request.version))
+    offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
+    renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
+    texts = without.helm.templates(renders, offline=offline)
+    desired = tuple(
+        Desired(r, built[r.name], parse(text, r.namespace, without.masker), chart.version, chart.app_version)
+        for r, text in zip(releases, texts, strict=True)
+    )
+    saved = _saved(without, against, desired) if against is not None else {}
+    deployed = {
+        one.release.name: Deployed(
+            one.release, Head(0, "deployed"), 0, saved[one.release.name], one.values.tree, chart_version=chart.version
+        )
+        for one in desired
+        if one.release.name in saved
+    }
+    steps = [step for one in desired for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))]
+    placements = [
+        placement
+        for one in desired
+        for placement in coverage.agent_placements(one.manifest, one.release.name, one.release.role)
+    ]
+    kinds = without.library.node_kinds()
+    covered = coverage.compute(
+        read.nodes, placements, accept=wanted.accept_uncovered, kind_of=lambda node: profile.kind_of(node, kinds)
+    )
+    context = claim.ProofContext(
+        namespace=without.access.namespace,
+        releases=tuple(claim.ReleaseView(o.release.role, o.release.name, o.manifest) for o in desired),
+        coverage=covered,
+        nodes=read.nodes,
+        live=claim.LiveState(api_versions=read.api_groups or None),
+        require_coverage=wanted.require_coverage,
+        chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
+        kubernetes=read.server_version or "",
+        requirements=[{"kind": n.kind, "spec": n.spec, "why": n.why, "hint": n.hint} for n in found.requirements],
+    )
+    results = proof.run(context, skip=request.skip)
+    made = Plan(
+        tuple(steps),
+        covered,
+        results,
+        notices=(f"offline: from `{facts_file}`, without asking a cluster",),
+        problems=plan.broken_claims(results),
+    )
+    cluster = Cluster(read, None, {}, None, None, None)
+    return Prepared(made, cluster, found, wanted, chart, releases, desired, deployed)
+
+
+def _facts(name: str) -> ClusterFacts:
+    try:
+        tree: Any = json.loads(_text(name))
+        document = tree.get("data", tree)
+        return facts.from_json(document.get("facts", document))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(
+            f"`{name}` holds no facts of a cluster", hint="ddhelm detect -o json > FILE", anchor="bad-facts-file"
+        ) from None
+
+
+def _saved(without: Session, name: str, desired: Sequence[Desired]) -> Mapping[str, Manifest]:
+    """Saved manifests, each object given to the release that has it, else to the one whose name it carries."""
+    whole = parse(_text(name), without.access.namespace, without.masker)
+    parts: dict[str, list[Object]] = {one.release.name: [] for one in desired}
+    for identity, obj in whole.objects.items():
+        owner = next((one.release for one in desired if identity in one.manifest.objects), None)
+        parts[(owner or _named(obj, [one.release for one in desired])).name].append(obj)
+    return {name: Manifest(objects, without.masker) for name, objects in parts.items() if objects}
+
+
+def _named(obj: Object, releases: Sequence[Release]) -> Release:
+    named = [release for release in releases if obj.ref.name.startswith(release.name)]
+    return named[0] if named else next(release for release in releases if release.role is Role.WORKER)
+
+
+def _text(name: str) -> str:
+    try:
+        with Path(name).expanduser().open("rb") as stream:
+            return stream.read(_LIMIT).decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"`{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="facts-file"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"`{name}` is no UTF-8 text", hint=f"file {name}", anchor="facts-file") from None
