@@ -216,8 +216,10 @@ class _Comparer:
         for each in changes:
             if _books(self._standing.ref.kind, each.path):
                 continue
-            writers = self._writers(each.path)
             change = {"add": Change.ADDED, "remove": Change.REMOVED, "replace": Change.ALTERED}[each.op]
+            writers = self._writers(each.path)
+            if change is Change.REMOVED:
+                writers = tuple(writer for writer in writers if writer.manager != HELM)
             self._put(each.path, change, each.old, each.new, writers)
 
     def _by_others(self, change: tree.Change) -> bool:

@@ -1,0 +1,279 @@
+"""Drift of one object: what is one, whose it is, what becomes of it."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+
+from ddhelm import drift
+from ddhelm.adoption import Adoption, Refusal, of_object
+from ddhelm.drift import Change, Fate, FieldDrift, Method, ObjectDrift, Standing
+from ddhelm.managedfields import entries, lookup
+from ddhelm.manifest import ObjectRef
+from ddhelm.release import Release, Role
+from ddhelm.tree import Named, Path, Tree, apply, diff, drop, put, show
+from tests.unit.test_managedfields import owned, roots
+
+RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
+DAEMONSET = ObjectRef("apps/v1", "DaemonSet", "datadog", "agent")
+CONFIGMAP = ObjectRef("v1", "ConfigMap", "datadog", "confd")
+CONTAINER: Path = ("spec", "template", "spec", "containers", Named("name=agent"))
+IMAGE: Path = (*CONTAINER, "image")
+
+MANIFEST: Tree = {
+    "apiVersion": "apps/v1",
+    "kind": "DaemonSet",
+    "metadata": {"name": "agent", "namespace": "datadog", "labels": {"app.kubernetes.io/managed-by": "Helm"}},
+    "spec": {
+        "template": {
+            "metadata": {"labels": {"app": "agent"}},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "agent",
+                        "image": "agent:7",
+                        "resources": {"limits": {"cpu": "1000m"}},
+                        "env": [{"name": "A", "value": "1"}],
+                    }
+                ]
+            },
+        }
+    },
+}
+
+
+def served(manifest: Tree = MANIFEST) -> Tree:
+    """The object as the server has it: its own fields, defaults and spellings added."""
+    body = copy.deepcopy(manifest)
+    body["metadata"] |= {
+        "uid": "1",
+        "resourceVersion": "7",
+        "generation": 2,
+        "creationTimestamp": "2026-11-24T03:53:20Z",
+    }
+    body = put(body, (*CONTAINER, "imagePullPolicy"), "Always")
+    body = put(body, (*CONTAINER, "resources", "limits", "cpu"), "1")
+    body = put(body, ("spec", "template", "spec", "dnsPolicy"), "ClusterFirst")
+    return {**body, "status": {"numberReady": 1}}
+
+
+def fields(path: Path) -> Tree:
+    """``fieldsV1`` that owns one path; an element of a list is owned as a thing."""
+    below: Tree = {}
+    for step in reversed(path):
+        if isinstance(step, Named):
+            key, _, value = step.partition("=")
+            below = {f"k:{json.dumps({key: value})}": below or {".": {}, f"f:{key}": {}}}
+        else:
+            below = {f"f:{step}": below}
+    return below
+
+
+def by(manager: str, path: Path, **more: str) -> Tree:
+    return {"manager": manager, "operation": "Update", "fieldsV1": fields(path), "time": "2026-11-24T03:53:20Z", **more}
+
+
+HELM_APPLY = {"manager": "helm", "operation": "Apply", "fieldsV1": owned(MANIFEST)}
+HELM_UPDATE = {
+    "manager": "helm",
+    "operation": "Update",
+    "fieldsV1": owned({k: v for k, v in served().items() if k != "status"}),
+}
+
+
+def applied(live: Tree, manifest: Tree) -> Tree:
+    """What a forced apply makes of a live object: what the manifest sets is set, what others added stays."""
+    wanted = served(manifest)
+    changes = [each for each in diff(live, wanted) if each.op != "remove" and lookup(manifest, each.path)[0]]
+    return dict(apply(live, changes))
+
+
+def found(
+    live: Tree,
+    *managed: Tree,
+    method: Method = "ssa",
+    forecast: Tree | None = None,
+    blind: bool = False,
+    ref: ObjectRef = DAEMONSET,
+    manifest: Tree = MANIFEST,
+) -> dict[str, FieldDrift]:
+    standing = Standing(
+        "r",
+        ref,
+        manifest,
+        live,
+        None if blind else forecast or applied(live, manifest),
+        entries([HELM_APPLY, *managed]),
+    )
+    drifted = drift.of_object(standing, method)
+    return {show(each.path): each for each in drifted.fields} if drifted else {}
+
+
+def test_defaults_and_spellings_of_the_server_are_no_drift() -> None:
+    assert found(served()) == {}
+    assert found(served(), blind=True) == {}
+    assert found(served(), HELM_UPDATE, method="csa") == {}
+
+
+def test_an_object_that_is_gone_is_made_again_and_nobody_is_accused() -> None:
+    standing = Standing("r", DAEMONSET, MANIFEST, None, served())
+    drifted = drift.of_object(standing, "ssa")
+    assert drifted is not None
+    assert drifted.missing
+    assert drifted.revertible
+    assert drift.Drift((drifted,)).fates[Fate.RECREATED] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "fate"), [("ssa", Fate.CONFLICT), ("csa", Fate.OVERWRITTEN)], ids=["server-side", "client-side"]
+)
+@pytest.mark.parametrize("blind", [False, True], ids=["forecast", "owners-only"])
+def test_a_field_of_the_manifest_with_another_value(method: Method, fate: Fate, blind: bool) -> None:
+    live = put(served(), IMAGE, "other:1")
+    (field,) = found(live, by("kubectl-set", IMAGE), method=method, blind=blind).values()
+    assert (field.change, field.deployed, field.live) == (Change.ALTERED, "agent:7", "other:1")
+    assert (field.fate, [w.manager for w in field.writers]) == (fate, ["kubectl-set"])
+
+
+def test_helm_is_named_only_where_nobody_else_owns_the_field() -> None:
+    live = put(served(), (*CONTAINER, "resources", "limits", "cpu"), "2")
+    (field,) = found(live).values()
+    assert [w.manager for w in field.writers] == ["helm"]
+    assert field.fate is Fate.OVERWRITTEN
+
+
+def test_a_field_that_was_removed_has_no_owner_and_comes_back() -> None:
+    live = drop(served(), (*CONTAINER, "env", Named("name=A")))
+    (field,) = found(live).values()
+    assert (field.change, field.fate, field.writers) == (Change.REMOVED, Fate.OVERWRITTEN, ())
+
+
+@pytest.mark.parametrize("method", ["ssa", "csa"])
+def test_an_added_element_is_one_thing_and_stays(method: Method) -> None:
+    path = (*CONTAINER, "env", Named("name=STRAY"))
+    live = put(served(), path, {"name": "STRAY", "value": "1"})
+    live_and = put(live, ("metadata", "labels", "team"), "x")
+    both = found(live_and, by("kubectl-set", path), by("kubectl-label", ("metadata", "labels", "team")), method=method)
+    assert {name: field.fate for name, field in both.items()} == {
+        show(path): Fate.KEPT,
+        "metadata.labels.team": Fate.KEPT,
+    }
+    assert both[show(path)].live == {"name": "STRAY", "value": "1"}
+    assert '"op": "test"' in both[show(path)].undo
+    assert both["metadata.labels.team"].undo == "kubectl -n datadog label daemonset agent team-"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"),
+        ("metadata", "annotations", "deployment.kubernetes.io/revision"),
+        ("metadata", "finalizers"),
+    ],
+)
+def test_book_keeping_of_tools_is_no_drift(path: Path) -> None:
+    assert found(put(served(), path, ["x"] if path[-1] == "finalizers" else "x"), by("anybody", path)) == {}
+
+
+def test_writes_through_the_status_subresource_are_no_drift() -> None:
+    status = {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status"}
+    assert found(served(), {**status, "fieldsV1": fields(("status", "numberReady"))}) == {}
+
+
+def test_a_field_that_says_what_the_server_would_say_is_no_drift() -> None:
+    path = ("spec", "template", "spec", "dnsPolicy")
+    assert found(served(), by("kubectl-edit", path)) == {}
+    (field,) = found(put(served(), path, "Default"), by("kubectl-edit", path)).values()
+    assert (field.change, field.live, field.fate) == (Change.ADDED, "Default", Fate.KEPT)
+
+
+def test_what_nobody_owns_came_by_admission() -> None:
+    live = put(served(), ("metadata", "labels", "billing"), "team-x")
+    live = put(live, ("spec", "template", "spec", "initContainers"), [{"name": "injected", "image": "x"}])
+    both = found(live, forecast=live)
+    assert all(field.admission and not field.writers and field.fate is Fate.KEPT for field in both.values())
+    assert set(both) == {"metadata.labels.billing", "spec.template.spec.initContainers[name=injected]"}
+
+
+def test_what_admission_changes_at_every_write_is_seen_past_the_forecast() -> None:
+    live = put(served(), IMAGE, "mirror.example.com/agent:7")
+    (field,) = found(live, forecast=live).values()
+    assert (field.deployed, field.live, field.admission) == ("agent:7", "mirror.example.com/agent:7", True)
+    assert not ObjectDrift("r", DAEMONSET, fields=(field,)).revertible
+
+
+def test_what_an_earlier_revision_left_is_helms_and_goes_only_with_server_side_apply() -> None:
+    path = (*CONTAINER, "env", Named("name=OLD"))
+    live = put(served(), path, {"name": "OLD", "value": "1"})
+    left = {"manager": "helm", "operation": "Update", "fieldsV1": fields(path)}
+    (field,) = found(live, left, forecast=live, method="csa").values()
+    assert (field.change, field.fate) == (Change.ADDED, Fate.KEPT)
+    by_apply = {"manager": "helm", "operation": "Apply", "fieldsV1": fields(path)}
+    (field,) = found(live, by_apply, method="ssa", forecast=served()).values()
+    assert (field.change, field.fate, field.undo) == (Change.ADDED, Fate.OVERWRITTEN, "")
+
+
+def test_helm_3_leaves_kinds_alone_that_its_client_does_not_know() -> None:
+    """Those it patches by the difference of two manifests, which is empty."""
+    ref = ObjectRef("apiregistration.k8s.io/v1", "APIService", "", "v1beta1.external.metrics.k8s.io")
+    manifest: Tree = {"metadata": {"name": ref.name}, "spec": {"groupPriorityMinimum": 100}}
+    live = put(manifest, ("spec", "groupPriorityMinimum"), 7)
+    writer = by("kubectl-edit", ("spec", "groupPriorityMinimum"))
+    (field,) = found(live, writer, method="csa", ref=ref, manifest=manifest, blind=True).values()
+    assert field.fate is Fate.KEPT
+
+
+def test_token_controllers_may_add_to_a_service_account() -> None:
+    ref = ObjectRef("v1", "ServiceAccount", "datadog", "agent")
+    manifest: Tree = {"metadata": {"name": "agent"}}
+    live = {**manifest, "secrets": [{"name": "agent-token"}]}
+    path = ("secrets", Named("name=agent-token"))
+    assert found(live, by("kube-controller-manager", path), ref=ref, manifest=manifest, forecast=live) == {}
+
+
+@given(roots, roots)
+def test_whatever_is_done_to_a_check_file_drifts_exactly_if_it_differs(old: Tree, new: Tree) -> None:
+    texts = [{key: json.dumps(value) for key, value in each.items()} for each in (old, new)]
+    before, after = ({"metadata": {"name": "confd"}, "data": data} for data in texts)
+    everything = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": owned(after)}
+    forecast = {**before, "data": {**texts[1], **texts[0]}}
+    drifted = found(after, everything, ref=CONFIGMAP, manifest=before, forecast=forecast)
+    changed = {key for key in {*texts[0], *texts[1]} if texts[0].get(key) != texts[1].get(key)}
+    assert {field.path[1] for field in drifted.values()} == changed
+
+
+def _replicas(manager: str, ref: ObjectRef | None = None) -> Adoption | Refusal:
+    ref = ref or ObjectRef("apps/v1", "Deployment", "datadog", RELEASE.cluster_agent)
+    writers = tuple(each.writer for each in entries([by(manager, drift.REPLICAS, subresource="scale")]))
+    field = FieldDrift(drift.REPLICAS, Change.ALTERED, 1, 3, writers, Fate.CONFLICT)
+    (judged,) = of_object(ObjectDrift(RELEASE.name, ref, fields=(field,)), RELEASE)
+    return judged
+
+
+def test_replicas_of_the_cluster_agent_are_a_value() -> None:
+    judged = _replicas("kubectl")
+    assert isinstance(judged, Adoption)
+    assert judged.option == "clusterAgent.replicas=3"
+
+
+def test_those_of_an_autoscaler_and_of_other_workloads_are_not() -> None:
+    assert isinstance(_replicas("kube-controller-manager"), Refusal)
+    assert isinstance(_replicas("kubectl", ObjectRef("apps/v1", "Deployment", "datadog", "other")), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (IMAGE, "agents.image.tag"),
+        ((*CONTAINER, "env", Named("name=X")), "agents.containers.agent.env (an element with the name X)"),
+        ((*CONTAINER, "resources", "limits", "cpu"), "agents.containers.agent.resources"),
+        (("metadata", "labels", "team"), ""),
+    ],
+)
+def test_what_is_refused_says_which_value_to_look_at(path: Path, value: str) -> None:
+    field = FieldDrift(path, Change.ALTERED, "a", "b", (), Fate.KEPT)
+    (judged,) = of_object(ObjectDrift(RELEASE.name, DAEMONSET, fields=(field,)), RELEASE)
+    assert isinstance(judged, Refusal)
+    assert judged.value == value
+    assert judged.reason

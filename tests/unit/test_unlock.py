@@ -1,0 +1,68 @@
+"""Taking the lock away: only from the dead, and only if it is still the one that was looked at."""
+
+from typing import Any
+
+import pytest
+
+from ddhelm.actions import unlock
+from ddhelm.actions.lock import DURATION, holder
+from ddhelm.errors import PlanStale
+
+RENEWED = "2026-11-24T03:00:00.000000Z"
+NOW = 1795489200.0 + 10
+
+
+class Cluster:
+    """A cluster with one Lease, which may be replaced once if nothing moved."""
+
+    def __init__(self, who: str, *, moved: bool = False) -> None:
+        spec = {"holderIdentity": who, "leaseDurationSeconds": DURATION, "renewTime": RENEWED, "acquireTime": RENEWED}
+        self.lease: dict[str, Any] = {"metadata": {"resourceVersion": "1"}, "spec": spec}
+        self._moved = moved
+
+    def tree(self, path: str) -> dict[str, Any] | None:
+        assert path.endswith("/namespaces/datadog/leases/ddhelm")
+        return self.lease
+
+    def create(self, obj: dict[str, Any]) -> dict[str, Any] | None:
+        raise AssertionError(obj)
+
+    def replace(self, obj: dict[str, Any]) -> dict[str, Any] | None:
+        if self._moved:
+            return None
+        self.lease = obj
+        return obj
+
+
+def held(cluster: Cluster, later: float = 0) -> unlock.Held:
+    first = unlock.look(cluster, "datadog", lambda: 0.0)
+    assert first is not None
+    found = unlock.look(cluster, "datadog", lambda: first.holder.renewed + later)
+    assert found is not None
+    return found
+
+
+def test_a_lease_without_holder_is_nothing_to_take() -> None:
+    assert unlock.look(Cluster(""), "datadog", lambda: NOW) is None
+
+
+def test_a_living_holder_is_refused_by_name() -> None:
+    found = held(Cluster("anna@host (pid 1)"), DURATION - 1)
+    with pytest.raises(PlanStale, match=r"anna@host \(pid 1\) is at work") as error:
+        unlock.refuse_living(found)
+    assert "--force" in error.value.hint
+
+
+def test_a_dead_one_loses_it() -> None:
+    cluster = Cluster("anna@host (pid 1)")
+    found = held(cluster, DURATION + 1)
+    unlock.refuse_living(found)
+    unlock.give_back(cluster, found)
+    assert holder(cluster.lease) is None
+    assert cluster.lease["metadata"] == {"resourceVersion": "1"}
+
+
+def test_a_lock_that_moved_meanwhile_is_left_alone() -> None:
+    cluster = Cluster("anna@host (pid 1)", moved=True)
+    with pytest.raises(PlanStale, match="moved"):
+        unlock.give_back(cluster, held(cluster, DURATION + 1))
