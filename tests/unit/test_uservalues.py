@@ -306,13 +306,13 @@ def test_a_thousand_problems_are_counted_and_fifty_shown() -> None:
     ids=["one line", "many keys", "brackets", "many problems"],
 )
 def test_ten_megabytes_are_refused_in_no_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     tracemalloc.start()
     (line,) = problems(file(text.encode()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert "at most 4 MiB are read" in line
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert peak < 30_000_000
 
 
@@ -330,9 +330,9 @@ def test_ten_megabytes_are_refused_in_no_time(text: str) -> None:
     ids=["a billion laughs", "brackets", "braces", "dashes", "question marks"],
 )  # fmt: skip
 def test_a_hostile_file_ends_soon(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert problems(file(text))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 # secrets -------------------------------------------------------------------------------------------------------------

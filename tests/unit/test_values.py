@@ -283,6 +283,17 @@ def test_check_files_are_what_the_agent_reads() -> None:
     }
 
 
+def test_a_check_file_is_a_text_that_a_person_can_read() -> None:
+    assert at(values(Role.CONTROL_PLANE), "datadog.confd")["kube_apiserver_metrics.yaml"] == (
+        "# kube_apiserver_metrics, written by ddhelm\n"
+        "init_config:\n"
+        "instances:\n"
+        "  - prometheus_url: https://localhost:6443/metrics\n"
+        "    bearer_token_auth: true\n"
+        "    ssl_verify: false\n"
+    )
+
+
 def test_files_of_the_node_are_mounted_alone_and_named_by_their_place_in_the_container() -> None:
     found = values(Role.CONTROL_PLANE)
     (instance,) = yaml.safe_load(at(found, "datadog.confd")["etcd.yaml"])["instances"]
@@ -367,6 +378,7 @@ TAINTED = node("c", CONTROL_PLANE, labels=LABELS[:1])
         ((node("k3s", labels=LABELS[:1]),), (), []),
         ((node("cordoned", unschedulable=True), TAINTED), (), []),
         ((node("w", NOT_READY),), (), []),
+        ((node("w", NOT_READY), TAINTED), (), []),
         ((node("c", NOT_READY, CONTROL_PLANE, labels=LABELS[:1]),), (), [CONTROL_PLANE.key]),
         ((node("w", DEDICATED),), ("dedicated=x:NoSchedule",), ["dedicated"]),
         ((node("w", Taint("dedicated", "x", "PreferNoSchedule")),), (), []),
