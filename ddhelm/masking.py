@@ -37,10 +37,12 @@ _SHAPES = re.compile(
 _SHORTEST_SHAPE = 15
 _PAIR = re.compile(
     r"""(?P<head>(?P<quote>\\?["']?)(?<![\w./])(?P<key>[A-Za-z_][\w./-]{0,99}+)(?P=quote)[ \t]*[:=][ \t]*)"""
-    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic)[ \t]+[^\s"',;]+|ENC\[[^\]\s]*\]|[^\s,;&"'}\]]+)"""
+    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic)[ \t]+[^\s"',;]+"""
+    r"""|ENC\[[^\]\s]*\]|[^\s,;&"'}\]]+)"""
 )
 _LINE = re.compile(
-    r"""(?P<lead>[ \t]*(?:-[ \t]+)*)(?P<head>["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
+    r"""(?P<lead>[ \t]*(?:-[ \t]+)*)"""
+    r"""(?P<head>["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
 )
 _OPTION = re.compile(r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)[ \t]+)(?P<value>[^\s-]\S*)")
 _HINT = re.compile(r"(?i)pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string")

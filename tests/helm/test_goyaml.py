@@ -3,7 +3,7 @@
 import json
 import random
 import string
-import subprocess  # noqa: TID251 - the real helm, asked directly
+import subprocess
 from pathlib import Path
 
 import pytest

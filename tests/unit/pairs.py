@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+from ddhelm.claim import ChartView
 from ddhelm.coverage import agent_placements, compute
 from ddhelm.facts import Node
 from ddhelm.manifest import Manifest, from_objects
@@ -173,5 +174,5 @@ def context(
         coverage=compute(nodes, placements, accept=accept),
         nodes=nodes,
         live=replace(known, **(state or {})),
-        **more,
+        **{"chart": ChartView("datadog", "3.240.0"), **more},
     )

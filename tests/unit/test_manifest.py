@@ -136,7 +136,7 @@ objects = st.fixed_dictionaries(
         "apiVersion": st.sampled_from(["v1", "apps/v1", "rbac.authorization.k8s.io/v1"]),
         "kind": st.sampled_from(["Pod", "ClusterRole", "DaemonSet", "Namespace"]),
         "metadata": st.fixed_dictionaries(
-            {"name": st.from_regex(r"[a-z0-9][a-z0-9.-]{0,5}[a-z0-9]", fullmatch=True)},
+            {"name": st.from_regex(r"[a-z][a-z0-9.-]{0,5}[a-z0-9]", fullmatch=True)},
             optional={
                 "namespace": st.sampled_from(["a", "b", "on"]),
                 "labels": st.dictionaries(

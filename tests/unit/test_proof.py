@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ddhelm import proof
+from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import ObjectRef
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
@@ -328,6 +329,12 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
             {**worker_objects(), "old": {"apiVersion": "policy/v1beta1", "kind": "X", "metadata": {"name": "x"}}}
         ),
         "upgrade and uninstall would both fail",
+    ),
+    "another chart": ("chart-version", lambda: context(chart=ChartView("agent", "1.0.0")), "`agent`"),
+    "a Secret that the distribution needs": (
+        "requirements",
+        lambda: context(requirements=[{"kind": "secret", "spec": "etcd-metric-client", "why": "etcd asks for it"}]),
+        "`etcd-metric-client`",
     ),
     "a record that is too big": ("record-fits", lambda: sized(1_048_577), "1,048,577"),
     "a CRD version that is dropped": ("crd-versions-kept", lambda: stored_in("v1alpha1"), "v1alpha1"),
