@@ -58,7 +58,7 @@ def test_there_is_no_way_back_from_the_first() -> None:
 
 def test_back_from_the_way_back_is_forward() -> None:
     told = [(W, 1, 0, "a"), (C, 1, 3, "a"), (W, 2, 60, "b"), (C, 2, 63, "b"), (W, 3, 90, "a"), (C, 3, 93, "a")]
-    assert back(*told) == {W: 2, C: 2}  # type: ignore[arg-type]
+    assert back(*told) == {W: 2, C: 2}
 
 
 def test_a_run_of_one_release_is_undone_in_that_one() -> None:
