@@ -288,7 +288,7 @@ def cause(path: tree.Path) -> str:
         if step in {"annotations", "labels"} and at + 1 < len(path):
             return str(path[at + 1])
         if step in {"env", "volumes", "volumeMounts"}:
-            return " ".join(str(p) for p in path[at : at + 2])
+            return " ".join(str(p).removeprefix("name=") for p in path[at : at + 2])
     return str(path[1] if len(path) > 1 and path[0] == "spec" else path[-1] if path else "template")
 
 
@@ -353,7 +353,8 @@ def _finish_uninstall(deployed: Deployed) -> Step:
 
 def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live, why: str) -> Step:
     changes = object_changes(before, desired.manifest)
-    values_changes = tree.diff(deployed.config, desired.values.tree)
+    masker = desired.manifest.masker  # a hand-made release may hold keys in its values
+    values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
     repairs = tuple(_repairs(desired.manifest, live, {c.ref.identity for c in changes}))
     conflicts = tuple(c for c in live.conflicts if c.ref.identity in desired.manifest.objects)

@@ -6,6 +6,7 @@ difference: added lines begin with `+`, removed ones with `-`.
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,11 @@ def of_step(step: Step, how: How) -> Iterator[Line]:
             yield from unified(change, how.context)
         return
     created = [change for change in changes if change.action is Action.CREATE]
-    for line in _grouped(created):
-        yield "add", f"  + {line}"
+    if created and how.limit is not None:
+        kinds = Counter(change.ref.kind for change in created)
+        yield "add", "  + " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    else:
+        yield from (("add", f"  + {line}") for line in _grouped(created))
     for change in changes:
         if change.action is not Action.CREATE:
             yield from _object(change, how)
