@@ -124,7 +124,7 @@ def _served(api: Api, path: str) -> bool:
 
 
 def _established(definition: Json) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
+    conditions = (definition.get("status") or {}).get("conditions") or []  # null until the first is set
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
