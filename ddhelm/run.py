@@ -17,6 +17,7 @@ import time
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -168,6 +169,30 @@ def environment(environ: Mapping[str, str] | None = None, **extra: str) -> dict[
     source = os.environ if environ is None else environ
     kept = {name: value for name, value in source.items() if not name.startswith(("HELM_", "DD_"))}
     return {**kept, **extra}
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A stretch in which ^C, SIGTERM and SIGHUP raise ``Interrupted`` between two children too, not only during one.
+
+    Without it SIGTERM ends the process at once and leaves its lock behind, and ^C looks as if nothing had begun.
+    """
+
+    def received(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, received)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", anchor="interrupted") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def find(tool: str) -> str:

@@ -7,6 +7,7 @@ revision before, whatever its state. A release that fails or stalls is rolled ba
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ddhelm.actions import live, lock, look, watch
@@ -14,10 +15,11 @@ from ddhelm.actions.keys import Key
 from ddhelm.actions.prepare import Prepared, Request
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
-from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, PreflightFailed, ReleaseError
+from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, PreflightFailed, ReleaseError, ToolError
 from ddhelm.plan import Deployed, Step, StepKind
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
 from ddhelm.rollout import Stalled
+from ddhelm.run import interruptible
 
 HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""
@@ -90,18 +92,61 @@ def carry_out(
     """
     wrote: list[str] = []
     _same_cluster(session, prepared)
-    _namespace(session, prepared, wrote, observer)
     try:
-        with lock.held(
-            session.kubectl, session.access.namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout
-        ) as lease:
+        with interruptible():
+            _namespace(session, prepared, wrote, observer)
+        with (
+            interruptible(),
+            lock.held(
+                session.kubectl, session.access.namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout
+            ) as lease,
+        ):
+            _unmoved(session, prepared)
             if prepared.plan.creates_namespace:
                 _forecast(session, prepared, wrote)
             _secret(session, keys, wrote, observer)
             return _steps(session, prepared, request, how, observer, lease, wrote)
     except Interrupted as error:
-        details = (*error.details, *_left(wrote))
+        details = (*error.details, *_left(wrote), *_standing(session, prepared))
         raise Interrupted(error.message, hint="ddhelm status", anchor="interrupted", details=details) from None
+
+
+def _unmoved(session: Session, prepared: Prepared) -> None:
+    """Raises PlanStale where another run changed a release between the plan and the lock."""
+    heads = _heads(session)
+    for name in dict.fromkeys(step.release.name for step in prepared.plan.steps):
+        state = prepared.deployed.get(name)
+        planned = state.head.revision if state else None
+        if heads.get(name, (None, ""))[0] != planned:
+            now = "it is gone" if name not in heads else "revision {} is `{}`".format(*heads[name])
+            raise PlanStale(
+                f"release `{name}` has moved since the plan was made: {now}",
+                hint="run it again and read the plan",
+                anchor="plan-stale",
+            )
+
+
+def _heads(session: Session) -> Mapping[str, tuple[int, str]]:
+    """Release to its newest revision and that one's status."""
+    rows = [row for row in session.kubectl.release_rows() if row.status != "superseded"]
+    return {row.name: (row.revision, row.status) for row in sorted(rows, key=lambda row: row.revision)}
+
+
+def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
+    """Where each release stands after an interruption, one line each; nothing where that cannot be read."""
+    try:
+        heads = _heads(session)
+    except DdhelmError:
+        return ()
+    lines = []
+    for name in dict.fromkeys(step.release.name for step in prepared.plan.steps):
+        if name not in heads:
+            lines.append(f"release `{name}` does not exist")
+            continue
+        revision, status = heads[name]
+        left = "" if status == "deployed" else "; the next `ddhelm onboard` sets it right"
+        lines.append(f"release `{name}`: revision {revision} is `{status}`{left}")
+    return tuple(lines)
 
 
 def _same_cluster(session: Session, prepared: Prepared) -> None:
@@ -177,25 +222,29 @@ def _steps(
         try:
             lease.renew()
             _run(session, prepared, request, step, observer)
-        except (ReleaseError, ClusterError) as error:
+            done = StepDone(step, _revision(session, step.release), how.now() - begun)
+        except (ReleaseError, ClusterError, ToolError) as error:
             return _undo(session, prepared, [step.release.name], replace(outcome, failure=error), how, observer)
-        done = StepDone(step, _revision(session, step.release), how.now() - begun)
         observer(done)
         outcome = replace(outcome, done=(*outcome.done, done))
 
     def watching(event: object) -> None:
-        lease.renew()
+        with suppress(ClusterError, ToolError):  # how long the API server may be silent is the watch's to say
+            lease.renew()
         observer(event)
 
-    watched = watch.watch(
-        session.kubectl,
-        targets,
-        deadlines=watch.Deadlines(how.timeout),
-        observer=watching,
-        clock=how.clock,
-        since=since,
-        checks=_checks(prepared),
-    )
+    try:
+        watched = watch.watch(
+            session.kubectl,
+            targets,
+            deadlines=watch.Deadlines(how.timeout),
+            observer=watching,
+            clock=how.clock,
+            since=since,
+            checks=_checks(prepared),
+        )
+    except (ClusterError, ToolError) as error:
+        return _undo(session, prepared, (), replace(outcome, failure=error), how, observer)
     outcome = replace(outcome, watched=watched)
     if watched.ok:
         return outcome

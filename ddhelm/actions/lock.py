@@ -8,11 +8,11 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ddhelm.errors import PlanStale
+from ddhelm.errors import DdhelmError, PlanStale
 from ddhelm.release import LEASE
 from ddhelm.tree import Tree
 
@@ -64,6 +64,12 @@ def holder(lease: Tree | None) -> Holder | None:
     renewed = seconds(spec.get("renewTime") or spec.get("acquireTime") or "")
     duration = int(spec.get("leaseDurationSeconds") or DURATION)
     return Holder(who, str(spec.get("acquireTime") or "unknown"), renewed, duration)
+
+
+def given_back(lease: Tree | None) -> float:
+    """When the last holder gave the Lease back, all its children ended, in Unix seconds; 0 where it did not."""
+    spec: dict[str, Any] = (lease or {}).get("spec") or {}
+    return seconds(spec.get("renewTime") or "") if spec and not spec.get("holderIdentity") else 0.0
 
 
 def me() -> str:
@@ -122,7 +128,8 @@ def held(
     try:
         yield lock
     finally:
-        lock.release()
+        with suppress(DdhelmError):  # it expires by itself; what happened in the block is worth more than this
+            lock.release()
 
 
 def _take(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ddhelm.actions import lock
-from ddhelm.errors import PlanStale
+from ddhelm.errors import ClusterError, PlanStale, ReleaseError
 
 
 class Server:
@@ -111,3 +111,23 @@ def test_a_lease_with_an_unreadable_time_counts_as_dead() -> None:
     held = lock.holder({"spec": spec})
     assert held is not None
     assert not held.alive(100)
+
+
+def test_when_a_lock_was_given_back_is_known_and_of_a_held_one_it_is_not() -> None:
+    server, time = Server(), Time()
+    assert lock.given_back(None) == 0
+    with holding(server, time, "anna"):
+        time.sleep(30)
+        assert lock.given_back(server.lease) == 0
+    assert lock.given_back(server.lease) == time.now()
+
+
+def test_an_api_server_that_is_gone_at_the_end_does_not_hide_what_happened() -> None:
+    server, time = Server(), Time()
+
+    def gone(_obj: dict[str, Any]) -> None:
+        raise ClusterError("the API server does not answer")
+
+    server.replace = gone  # type: ignore[assignment]
+    with pytest.raises(ReleaseError, match="helm failed"), holding(server, time, "anna"):
+        raise ReleaseError("helm failed")

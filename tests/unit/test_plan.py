@@ -192,3 +192,14 @@ def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> N
 def test_what_leaves_the_manifest_is_deleted() -> None:
     (step,) = plan.steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
     assert [c.action for c in step.objects] == [Action.DELETE]
+
+
+def test_no_secret_of_a_hand_made_release_stands_in_the_change_of_its_values() -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    before = deployed(
+        daemonset(), values={"datadog": {"apiKey": key, "site": "a"}, "clusterAgent": {"token": "t" * 32}}
+    )
+    (step,) = plan.steps_for(desired(daemonset(), values={"datadog": {"site": "b"}}), before, QUIET)
+    assert key not in repr(step.values_changes)
+    assert "t" * 32 not in repr(step.values_changes)
+    assert Change(("datadog", "site"), "replace", "a", "b") in step.values_changes
