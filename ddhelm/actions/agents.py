@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ddhelm.claim import ForeignAgent
+from ddhelm.claim import ForeignAgent, LiveWebhook
 from ddhelm.tree import Tree
 
 DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
@@ -37,6 +37,20 @@ def _foreign(what: str, metadata: Mapping[str, Any], nodes: int) -> "ForeignAgen
     from ddhelm.proof import ForeignAgent
 
     return ForeignAgent(what, str(metadata.get("name")), str(metadata.get("namespace")), owner(metadata), nodes)
+
+
+def webhooks(document: Tree | None) -> tuple[LiveWebhook, ...] | None:
+    """The mutating webhooks of the cluster and the Services that they call; None where they were not read."""
+    if document is None:
+        return None
+    found = []
+    for item in document.get("items") or ():
+        for hook in item.get("webhooks") or ():
+            service = (hook.get("clientConfig") or {}).get("service") or {}
+            if service:
+                name = str((item.get("metadata") or {}).get("name"))
+                found.append(LiveWebhook(name, str(service.get("namespace")), str(service.get("name"))))
+    return tuple(dict.fromkeys(found))
 
 
 def owner(metadata: Mapping[str, Any]) -> str:

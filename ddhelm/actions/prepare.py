@@ -77,6 +77,7 @@ class Cluster:
     lease: tree.Tree | None
     secret_keys: frozenset[str] | None = None
     """Keys of Secret `ddhelm` that hold something; None where there is no such Secret."""
+    webhooks: tree.Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ def read(session: Session) -> Cluster:
         "daemonsets": agents.DAEMONSETS,
         "datadog-agents": agents.DATADOG_AGENTS,
         "lease": lock.path(namespace),
+        "webhooks": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         "secret": f"/api/v1/namespaces/{namespace}/secrets/{SECRET}",
     }
     answers = dict(zip(paths, session.kubectl.raws(list(paths.values())), strict=True))
@@ -207,6 +209,7 @@ def read(session: Session) -> Cluster:
         _tree(answers["datadog-agents"]),
         _tree(answers["lease"]),
         _filled_keys(_tree(answers["secret"])),
+        _tree(answers["webhooks"]),
     )
 
 
@@ -726,6 +729,7 @@ def _context(
                 cluster.daemonsets, cluster.datadog_agents, session.access.namespace, tuple(NAMES.values())
             ),
             api_versions=cluster.facts.api_groups or None,
+            webhooks=agents.webhooks(cluster.webhooks),
         ),
         require_coverage=made.settings.require_coverage,
         writes={SECRET: frozenset(writes)},

@@ -257,7 +257,8 @@ def _results(prepared: Prepared, screen: Console) -> None:
         if result.skipped:
             screen.print(f"  - {result.claim.name}: skipped", markup=False, style="dim")
         elif result.unknown:
-            screen.print(f"  ? {result.claim.name}: {result.unknown}", markup=False, style="dim")
+            if result.claim.severity != "note":  # `ddhelm check` tells the notes
+                screen.print(f"  ? {result.claim.name}: {result.unknown}", markup=False, style="dim")
         elif not result.ok:
             style = {"fatal": "bold red", "warning": "yellow"}.get(result.claim.severity, "dim")
             screen.print(f"  ! {result.claim.name}: not so: {result.claim.claim}", markup=False, style=style)
