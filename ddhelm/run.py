@@ -8,6 +8,7 @@ and no known secret reaches the log, an error or a caller's text.
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -32,6 +33,9 @@ log = logging.getLogger("ddhelm.run")
 _STDIN_CHUNK = 512 if sys.platform == "darwin" else 4096
 _SHORTEST_SECRET = 6
 _MASK = "***"
+# what a credential plugin asks of the user while it waits: "open the page https://… and enter the code …"
+_INVITATION = re.compile(r"https?://")
+_COMPLAINT = re.compile(r"error|unable|failed|refused|level=|^[EWI]\d{4} ", re.IGNORECASE)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _start_lock = threading.Lock()
@@ -119,13 +123,18 @@ class RunnerLike(Protocol):
 class Runner:
     """Starts processes through ``sh`` and waits for them; holds the secrets to scrub.
 
-    ``limit`` processes run at the same time at most. An exit code is an answer, not an error. Raises ``ToolError`` if a
-    process cannot be started, ``Interrupted`` after ^C, SIGTERM or SIGHUP once every child has ended.
+    ``limit`` processes run at the same time at most. ``notice`` gets each line of standard error that invites the user
+    to log in somewhere, at once and in another thread: credential plugins wait for that. An exit code is an answer, not
+    an error. Raises ``ToolError`` if a process cannot be started, ``Interrupted`` after ^C, SIGTERM or SIGHUP once every
+    child has ended.
     """
 
-    def __init__(self, secrets: Secrets | None = None, limit: int = 8) -> None:
+    def __init__(
+        self, secrets: Secrets | None = None, limit: int = 8, notice: Callable[[str], None] | None = None
+    ) -> None:
         self.secrets = secrets if secrets is not None else Secrets()
         self._limit = limit
+        self._notice = notice
 
     def run(self, command: Command) -> Completed:
         """Start one process and wait for it."""
@@ -145,7 +154,7 @@ class Runner:
                     if signals.count:
                         break
                     with signals.held():
-                        children.append(_Child(command, self.secrets))
+                        children.append(_Child(command, self.secrets, self._notice))
             finally:
                 # one that cannot be started must not leave the others behind
                 if sys.exc_info()[0] is not None:
@@ -231,17 +240,19 @@ def _interrupted(commands: Sequence[Command], done: Sequence[Completed], secrets
 class _Child:
     """A running process and the ladder that ends it: SIGINT, SIGTERM, and SIGKILL for one that ignored both."""
 
-    def __init__(self, command: Command, secrets: Secrets) -> None:
+    def __init__(self, command: Command, secrets: Secrets, notice: Callable[[str], None] | None) -> None:
         self.command = command
         self.callback_error: BaseException | None = None
         self._secrets = secrets
+        self._notice = notice
+        self._by_line = bool(command.on_stderr or notice)
         self._lines: list[str] = []
         self._ladder: list[signal.Signals] = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
         self._timer: threading.Timer | None = None
         self._timed_out = False
         self._ended = False
         self._began = time.monotonic()
-        self._process = _start(command, self._line if command.on_stderr else None)
+        self._process = _start(command, self._line if self._by_line else None)
         self._later(command.timeout, self._expired)
 
     def wait(self) -> Completed:
@@ -254,7 +265,7 @@ class _Child:
         if stopped:
             # what it started itself (a credential plugin) goes with it
             _kill_group(self._process.pgid, signal.SIGTERM)
-        err = "".join(self._lines) if self.command.on_stderr else self._process.stderr.decode("utf-8", "replace")
+        err = "".join(self._lines) if self._by_line else self._process.stderr.decode("utf-8", "replace")
         seconds = time.monotonic() - self._began
         ended = "ran out of time" if self._timed_out else f"exit {code}"
         log.debug("%s  # %s, %.2f s", self._secrets.hide(shlex.join(self.command.argv)), ended, seconds)
@@ -293,11 +304,16 @@ class _Child:
     def _line(self, line: str) -> None:
         # sh prints what a callback raises and goes on with cut output: keep it for the caller instead
         self._lines.append(line)
-        if self.command.on_stderr and self.callback_error is None:
-            try:
-                self.command.on_stderr(self._secrets.hide(line.rstrip("\n")))
-            except BaseException as error:  # re-raised in run_all
-                self.callback_error = error
+        if self.callback_error is not None:
+            return
+        text = self._secrets.hide(line.rstrip("\n"))
+        try:
+            if self.command.on_stderr:
+                self.command.on_stderr(text)
+            if self._notice and _INVITATION.search(text) and not _COMPLAINT.search(text):
+                self._notice(text)
+        except BaseException as error:  # re-raised in run_all
+            self.callback_error = error
 
 
 def _kill_group(group: int, number: signal.Signals) -> None:

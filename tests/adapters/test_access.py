@@ -67,6 +67,12 @@ class TestKubeconfig:
         assert (access.context, access.server) == ("shared", "https://shared.one")
         assert found(home, {"KUBECONFIG": f"{one}:{two}"}, context="b").server == "https://b.two"
 
+    def test_of_two_contexts_of_one_name_the_first_counts(self, home: Path) -> None:
+        one = kubeconfig(home, "one", "a", "b", contexts=[{"name": "same", "context": {"cluster": "a-cluster"}}])
+        two = kubeconfig(home, "two", "a", "b", contexts=[{"name": "same", "context": {"cluster": "b-cluster"}}])
+        both = {"KUBECONFIG": f"{one}:{two}"}
+        assert found(home, both, context="same").server == "https://a.one"
+
     def test_several_files_go_by_the_environment_and_one_by_its_flag(self, home: Path) -> None:
         one, two = kubeconfig(home, "one", "a"), kubeconfig(home, "two", "b")
         several = found(home, {"KUBECONFIG": f"{one}:{two}"})

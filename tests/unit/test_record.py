@@ -11,7 +11,7 @@ from ddhelm.errors import ReleaseError
 from ddhelm.record import ReleaseRow, decode, head, last_deployed, rollback_target, rows, secret_name
 
 TABLE = """\
-sh.helm.release.v1.agent.v1     helm.sh/release.v1   1     3d    agent     superseded        1   1795489700
+sh.helm.release.v1.agent.v9     helm.sh/release.v1   1     3d    agent     superseded        9   1795489700
 sh.helm.release.v1.agent.v10    helm.sh/release.v1   1     2d    agent     deployed          10  1795489800
 sh.helm.release.v1.agent.v11    helm.sh/release.v1   1     5s    agent     pending-upgrade   11
 not-a-release                   Opaque               1     5s    agent     deployed          12  1795489900
@@ -100,7 +100,7 @@ def test_the_hint_names_release_and_namespace() -> None:
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddhelm.record._UNPACKED_LIMIT", 1000)
-    with pytest.raises(ReleaseError):
+    with pytest.raises(ReleaseError, match="cannot be read: ValueError"):
         decode(secret(release(manifest="x" * 2000)))
 
 
@@ -110,7 +110,7 @@ def test_records_do_not_show_values_when_printed() -> None:
 
 def test_the_table_is_sorted_by_number_and_other_secrets_are_left_out() -> None:
     assert [(row.revision, row.status, row.modified) for row in rows(TABLE, "datadog")] == [
-        (1, "superseded", 1795489700),
+        (9, "superseded", 1795489700),
         (10, "deployed", 1795489800),
         (11, "pending-upgrade", None),
     ]

@@ -245,6 +245,29 @@ def test_an_error_in_the_callback_is_not_lost() -> None:
         Runner().run(Command(shell("echo one >&2; echo two >&2"), on_stderr=broken))
 
 
+def test_an_invitation_to_log_in_is_passed_on_while_the_program_waits_for_it() -> None:
+    invitation = "To sign in, open the page https://login.example/device and enter the code ABC"
+    seen: list[str] = []
+
+    def notice(line: str) -> None:
+        seen.append(line)
+        logged_in.set()
+
+    logged_in = threading.Event()
+    others = ("Unable to connect to https://x", 'E1124 03:10 memcache.go "Get https://x"', "plain words")
+    lines = [*others, invitation]
+    code = f"import sys, time\nfor line in {lines!r}: print(line, file=sys.stderr, flush=True)\ntime.sleep(60)"
+    ended: list[Completed] = []
+    command = Command(python(code), timeout=5)
+    thread = threading.Thread(target=lambda: ended.append(Runner(notice=notice).run(command)))
+    thread.start()
+    assert logged_in.wait(5)
+    assert not ended
+    thread.join()
+    assert seen == [invitation]
+    assert ended[0].err.splitlines()[: len(others)] == list(others)
+
+
 def test_a_missing_program_is_a_tool_error() -> None:
     with pytest.raises(ToolError, match="`/nope/helm` cannot be started") as caught:
         Runner().run(Command(("/nope/helm", "--set", f"key={SECRET}")))
