@@ -6,6 +6,7 @@ a bound: a finaliser without its controller would hold it for ever.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
 from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, ToolError
+from ddhelm.run import interruptible
 
 if TYPE_CHECKING:
     from ddhelm.helm import Helm
@@ -78,10 +80,20 @@ def carry_out(
             anchor="another-cluster",
         )
     run = _Run(removal, kubectl, helm, observer, clock, timeout)
+    try:
+        with interruptible():
+            held = lock.held(kubectl, removal.namespace, now=now, sleep=clock.sleep, wait=lock_timeout)
+            return _go(run, removal, held)
+    except Interrupted as error:
+        details = error.details or run.so_far()
+        raise Interrupted(error.message, hint="ddhelm uninstall", anchor=error.anchor, details=details) from None
+
+
+def _go(run: "_Run", removal: Removal, held: AbstractContextManager[lock.Lock]) -> Removed:
     if not removal.exists:
         run.hooks()
         return run.result()
-    with lock.held(kubectl, removal.namespace, now=now, sleep=clock.sleep, wait=lock_timeout) as lease:
+    with held as lease:
         run.renew = lease.renew
         run.releases()
         if run.gone(removal.pods, "Cluster Agent pods"):
@@ -126,7 +138,7 @@ class _Run:
                 raise self._half_way(error, name) from None
             except Interrupted as error:
                 raise Interrupted(
-                    error.message, hint="ddhelm uninstall", anchor=error.anchor, details=self._so_far()
+                    error.message, hint="ddhelm uninstall", anchor=error.anchor, details=self.so_far()
                 ) from None
 
     def _uninstall(self, name: str) -> None:
@@ -137,11 +149,12 @@ class _Run:
         row = record.head(self._kubectl.release_rows(), name)
         if row is not None:
             left = [f"release `{name}` is left at revision {row.revision}, `{row.status}`"]
-        details = (*error.details, *left, *self._so_far())
+        details = (*error.details, *left, *self.so_far())
         hint = error.hint or "ddhelm uninstall goes on where it stopped"
         return type(error)(error.message, hint=hint, anchor=error.anchor, details=details)
 
-    def _so_far(self) -> tuple[str, ...]:
+    def so_far(self) -> tuple[str, ...]:
+        """What is gone already, one line each."""
         return tuple(f"gone already: {each}" for each in self._done)
 
     def gone(self, selectors: Sequence[str], what: str) -> bool:
