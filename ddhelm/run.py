@@ -123,10 +123,10 @@ class RunnerLike(Protocol):
 class Runner:
     """Starts processes through ``sh`` and waits for them; holds the secrets to scrub.
 
-    ``limit`` processes run at the same time at most. ``notice`` gets each line of standard error that invites the user
-    to log in somewhere, at once and in another thread: credential plugins wait for that. An exit code is an answer, not
-    an error. Raises ``ToolError`` if a process cannot be started, ``Interrupted`` after ^C, SIGTERM or SIGHUP once every
-    child has ended.
+    ``limit`` processes run at the same time at most. ``notice`` gets each line of standard error that invites the
+    user to log in somewhere, at once and in another thread: credential plugins wait for that. An exit code is an
+    answer, not an error. Raises ``ToolError`` if a process cannot be started, ``Interrupted`` after ^C, SIGTERM or
+    SIGHUP once every child has ended.
     """
 
     def __init__(
