@@ -69,16 +69,20 @@ def of_releases(lines: Sequence[ReleaseLine], needed: frozenset[Role]) -> list[P
     return found
 
 
-def of_workloads(lines: Sequence[WorkloadLine]) -> list[Problem]:
-    """Workloads that are gone, and DaemonSets that want no node."""
+def of_workloads(lines: Sequence[WorkloadLine], *, covered: bool = False) -> list[Problem]:
+    """Workloads that are gone, and DaemonSets that want no node.
+
+    ``covered``: each node runs its one agent, so a DaemonSet without a node is what a cluster of control-plane nodes
+    only looks like (kind, k3s on one machine), no failure.
+    """
     found = []
     for line in lines:
         if line.live is None:
             text = f"{line.kind} `{line.name}` is gone; the manifest of `{line.release}` has it"
             found.append(Problem(text, "ddhelm onboard"))
         elif line.live.empty:
-            text = f"DaemonSet `{line.name}` wants no node: nothing runs through it"
-            found.append(Problem(text, "ddhelm detect"))
+            why = "every node belongs to the other release" if covered else "nothing runs through it"
+            found.append(Problem(f"DaemonSet `{line.name}` wants no node: {why}", "ddhelm detect", fatal=not covered))
     return found
 
 

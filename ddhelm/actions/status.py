@@ -109,7 +109,7 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
         needed = frozenset()  # not seen is not the same as not there
     problems = [
         *promises.of_releases(lines, needed),
-        *promises.of_workloads(workloads),
+        *promises.of_workloads(workloads, covered=bool(pools) and all(pool.agents == 1 for pool in pools)),
         *_why_behind(session.kubectl, workloads, read),
         *(promises.of_coverage(pools) if installed else ()),
         *promises.of_others(read.others, allowed=stored.allow_second_agent),

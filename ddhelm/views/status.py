@@ -115,7 +115,7 @@ def _workloads(status: Status) -> object:
 def _state(line: WorkloadLine) -> tuple[str, str]:
     live = line.live
     if live is None or live.empty:
-        return f"{BAD} wants no node", "bad"
+        return f"{WARN} wants no node", "warn"  # whether that is a failure is said below the tables
     if live.settled:
         return f"{GOOD} ready", "good"
     return f"{WARN} {live.behind or live.desired - live.ready} to come" if live.current else f"{WARN} not yet looked at", "warn"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ddhelm.checkfiles import mounted
+from tests.charts import is_stand_in
 from tests.cluster.driver import Ddhelm, agents_by_node
 from tests.cluster.node_agent import NAMES, NodeAgent
 from tests.sandbox import topology
@@ -41,6 +42,10 @@ def test_a_distribution_is_onboarded(cluster: Clusters, tmp_path: Path, name: st
     sandbox = cluster(name)
     prerequisites(sandbox, name)
     ddhelm = Ddhelm(sandbox, helm)
+    if name == "gke-autopilot" and is_stand_in():
+        # Autopilot's shape is the real chart's alone; that the switch for it arrives is what can be seen here.
+        assert "GKE Autopilot" in ddhelm.onboard(code=3).err
+        return
     expected = found(read(name, sandbox.ports.placeholders))
 
     ddhelm.onboard()

@@ -391,3 +391,13 @@ e          1      0 !   -         accepted
 b          1      1 ✓   r
 gpu        1      1 ✓   r\
 """)
+
+
+def test_a_release_without_a_node_is_a_failure_only_where_some_node_goes_without_an_agent() -> None:
+    empty = work(api.daemonset(desired=0))
+
+    (alone,) = of_workloads([empty])
+    (beside,) = of_workloads([empty], covered=True)
+
+    assert (alone.fatal, beside.fatal) == (True, False)
+    assert "every node belongs to the other release" in beside.text
