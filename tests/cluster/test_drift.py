@@ -1,0 +1,252 @@
+"""drift on a real API: what people, controllers and admission do to our objects, and who did it.
+
+Every difference is made by a real program: kubectl, the HorizontalPodAutoscaler, an admission policy.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.cluster.by_hand import helm
+from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.sandbox.fixtures import Clusters, each_helm
+from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.waiting import wait_for
+
+AGENT = f"{WORKER}-datadog"
+CLUSTER_AGENT = f"{WORKER}-datadog-cluster-agent"
+CONFD = f"{CONTROL_PLANE}-datadog-confd"
+DEPLOYMENT = f"/apis/apps/v1/namespaces/datadog/deployments/{CLUSTER_AGENT}"
+POLICIES = "/apis/admissionregistration.k8s.io/v1"
+
+
+def found(ddhelm: Ddhelm, *, code: int = 2) -> dict[str, dict[str, Any]]:
+    """`Kind name` to its drift; the fields by their path."""
+    document = ddhelm("drift", "-o", "json", code=code).json
+    assert document["kind"] == "Drift"
+    return {
+        f"{each['kind']} {each['name']}": {**each, "fields": {f["path"]: f for f in each["fields"]}}
+        for each in document["data"]["objects"]
+    }
+
+
+def managers(field: dict[str, Any]) -> list[str]:
+    return [by["manager"] for by in field["by"]]
+
+
+@pytest.mark.parametrize(
+    ("helm_version", "more"),
+    [
+        ("3.22", ()),
+        ("4.3", ("--worker-set", "datadog.operator.enabled=true")),
+        pytest.param("4.3", (), marks=pytest.mark.matrix),
+        pytest.param("3.22", ("--worker-set", "datadog.operator.enabled=true"), marks=pytest.mark.matrix),
+    ],
+    ids=["helm-3", "helm-4-operator", "helm-4", "helm-3-operator"],
+)
+def test_what_was_just_deployed_has_not_drifted(cluster: Clusters, helm_version: str, more: tuple[str, ...]) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard(*more)
+    assert found(ddhelm, code=0) == {}
+    ddhelm.onboard("--set", "datadog.tags={a:b}", key=None)
+    assert found(ddhelm, code=0) == {}
+    sandbox.kubectl("rollout", "restart", f"daemonset/{AGENT}", f"deployment/{CLUSTER_AGENT}", "-n", "datadog")
+    assert "no drift" in ddhelm("drift").out
+
+
+@each_helm("3.22", "4.3")
+def test_each_change_is_found_with_its_author_and_its_fate(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    overwritten = "conflict" if helm_version == "4.3" else "overwritten"
+    kubectl = sandbox.kubectl
+    kubectl("-n", "datadog", "set", "env", f"daemonset/{AGENT}", "-c", "agent", "STRAY=1")
+    kubectl("-n", "datadog", "set", "image", f"daemonset/{AGENT}", "agent=example.com/other:1")
+    kubectl("-n", "datadog", "delete", "configmap", f"{AGENT}-installinfo")
+    patch = '{"data": {"kube_scheduler.yaml": "instances: []"}}'
+    kubectl("-n", "datadog", "patch", "configmap", CONFD, "--type=merge", "-p", patch)
+    kubectl("-n", "datadog", "scale", "deployment", CLUSTER_AGENT, "--replicas=3")
+    kubectl("-n", "datadog", "label", "service", CLUSTER_AGENT, "team=x")
+
+    drift = found(ddhelm)
+    assert set(drift) == {
+        f"DaemonSet {AGENT}",
+        f"ConfigMap {AGENT}-installinfo",
+        f"ConfigMap {CONFD}",
+        f"Deployment {CLUSTER_AGENT}",
+        f"Service {CLUSTER_AGENT}",
+    }
+    assert drift[f"ConfigMap {AGENT}-installinfo"]["missing"]
+    agent = drift[f"DaemonSet {AGENT}"]["fields"]
+    container = "spec.template.spec.containers[name=agent]"
+    assert set(agent) == {f"{container}.image", f"{container}.env[name=STRAY]"}
+    stray = agent[f"{container}.env[name=STRAY]"]
+    assert (stray["change"], stray["nextUpgrade"], managers(stray)) == ("added", "kept", ["kubectl-set"])
+    image = agent[f"{container}.image"]
+    assert (image["live"], image["nextUpgrade"]) == ("example.com/other:1", overwritten)
+    assert managers(image) == ["kubectl-set"]
+    assert image["by"][0]["time"]
+    (file,) = drift[f"ConfigMap {CONFD}"]["fields"].values()
+    assert (file["live"], managers(file), file["nextUpgrade"]) == ("instances: []", ["kubectl-patch"], overwritten)
+    replicas = drift[f"Deployment {CLUSTER_AGENT}"]["fields"]["spec.replicas"]
+    assert (replicas["deployed"], replicas["live"]) == (1, 3)
+    assert replicas["by"][0] | {"time": ""} == {
+        "manager": "kubectl",
+        "operation": "Update",
+        "subresource": "scale",
+        "time": "",
+    }
+    label = drift[f"Service {CLUSTER_AGENT}"]["fields"]["metadata.labels.team"]
+    assert (managers(label), label["nextUpgrade"]) == (["kubectl-label"], "kept")
+
+    for command in (label["toRemove"], stray["toRemove"]):
+        _shell(sandbox, helm_version, command)
+    before = revisions(sandbox)
+    ddhelm("drift", "--revert", code=64)
+    assert revisions(sandbox) == before
+    reverted = ddhelm("drift", "--revert", "--yes")
+    assert "3 → 1" in reverted.out
+    assert found(ddhelm, code=0) == {}
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    assert all(len(agents) == 1 for agents in agents_by_node(sandbox).values())
+
+
+def test_what_was_added_survives_a_revert_and_is_said_to(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    planted = "hunter2-hunter2"
+    sandbox.kubectl("-n", "datadog", "set", "env", f"daemonset/{AGENT}", "-c", "agent", f"STRAY_PASSWORD={planted}")
+    before = generations(sandbox)
+    left = ddhelm("drift", "--revert", "--yes", code=2)
+    assert all(planted not in ddhelm("drift", "-o", form, code=2).out for form in ("table", "json", "yaml"))
+    assert "to remove it: kubectl" in left.out
+    assert "Nothing to set back" in left.err
+    assert generations(sandbox) == before
+
+
+def test_an_autoscaler_is_named_and_never_adopted(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": CLUSTER_AGENT}
+    sandbox.loader.post(
+        "/apis/autoscaling/v2/namespaces/datadog/horizontalpodautoscalers",
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "dca"},
+            "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 3},
+        },
+    )
+    wait_for(lambda: sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 2, 60, "the autoscaler")
+    replicas = found(ddhelm)[f"Deployment {CLUSTER_AGENT}"]["fields"]["spec.replicas"]
+    assert [(by["manager"], by["subresource"]) for by in replicas["by"]] == [("kube-controller-manager", "scale")]
+    assert "HorizontalPodAutoscaler" in ddhelm("drift", code=2).out
+    refused = ddhelm("drift", "--adopt", "--yes", code=3)
+    assert "an autoscaler writes it" in refused.err
+
+
+@each_helm("3.22", "4.3")
+def test_scaled_by_hand_becomes_a_value_when_adopted(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    sandbox.kubectl("-n", "datadog", "scale", "deployment", CLUSTER_AGENT, "--replicas=2")
+    adopted = ddhelm("drift", "--adopt", "--yes")
+    assert "clusterAgent.replicas=2" in adopted.out
+    assert found(ddhelm, code=0) == {}
+    assert "replicas: 2" in ddhelm("values", "worker").out
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    assert sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 2
+
+
+@each_helm("3.22", "4.3")
+def test_the_label_of_an_admission_policy_is_drift_of_that_policy(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    label_everything(sandbox)
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    drift = found(ddhelm)
+    assert drift
+    assert {each["kind"] for each in drift.values()} == {"ConfigMap"}
+    for each in drift.values():
+        (field,) = each["fields"].values()
+        assert (field["path"], field["live"]) == (r"metadata.labels.billing", "team-x")
+        assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
+    assert "MutatingAdmissionPolicy `billing`" in ddhelm("drift", code=2).out
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+
+
+def test_what_a_failed_upgrade_left_behind_is_drift_written_by_helm(cluster: Clusters) -> None:
+    """Helm 3 compares with the last deployed revision: what a failed one changed stays until somebody looks."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    chart = ddhelm.chart()[1]
+    stuck = ["--reuse-values", "--set", "datadog.logLevel=TRACE,agents.image.tag=none", "--namespace", "datadog"]
+    sandbox.simulate("worker-1", never_ready="ImagePullBackOff")
+    helm(sandbox, "3.22", "upgrade", WORKER, chart, *stuck, "--wait", "--timeout", "3s", code=1)
+    drift = found(ddhelm)
+    changed = {by["manager"] for each in drift.values() for f in each["fields"].values() for by in f["by"]}
+    assert changed == {"helm"}
+    assert "revision 2 is `failed`" in ddhelm("drift", code=2).out
+
+
+def test_somebody_who_may_only_read_sees_what_others_changed(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    sandbox.kubectl("-n", "datadog", "set", "image", f"daemonset/{AGENT}", "agent=example.com/other:1")
+    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
+    reader = str(sandbox.user_kubeconfig("reader", everything, namespace=""))
+    document = ddhelm("drift", "-o", "json", "--kubeconfig", reader, code=2).json["data"]
+    (only,) = document["objects"]
+    assert [field["path"] for field in only["fields"]] == ["spec.template.spec.containers[name=agent].image"]
+    assert document["unread"]
+
+
+def test_where_nothing_is_installed_there_is_nothing_to_compare(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    assert "ddhelm onboard" in Ddhelm(sandbox, "4.3")("drift", code=1).err
+
+
+def label_everything(sandbox: Sandbox) -> None:
+    """An admission policy that puts a label on every ConfigMap of the namespace, as teams' policies do."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}
+    expression = 'Object{metadata: Object.metadata{labels: {"billing": "team-x"}}}'
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "matchConditions": [{"name": "ours", "expression": 'object.metadata.namespace == "datadog"'}],
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}],
+    }
+    for kind, plural, spec in (
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", policy),
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", {"policyName": "billing"}),
+    ):
+        version = "admissionregistration.k8s.io/v1"
+        body = {"apiVersion": version, "kind": kind, "metadata": {"name": "billing"}, "spec": spec}
+        sandbox.loader.post(f"{POLICIES}/{plural}", body)
+    sandbox.loader.post("/api/v1/namespaces", {"metadata": {"name": "datadog"}})
+    sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
+
+    def labelled() -> bool:
+        """A policy takes a moment until it is in force."""
+        path = "/api/v1/namespaces/datadog/configmaps"
+        made = sandbox.loader.post(path, {"metadata": {"name": "probe"}})
+        sandbox.loader.delete(f"{path}/probe")
+        return "billing" in (made["metadata"].get("labels") or {})
+
+    wait_for(labelled, 20, "the policy to be in force")
+
+
+def _shell(sandbox: Sandbox, helm_version: str, command: str) -> None:
+    import subprocess
+
+    subprocess.run(
+        ["bash", "-c", command], env=sandbox.environment(helm=helm_version), check=True, capture_output=True, timeout=30
+    )

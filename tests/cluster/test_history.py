@@ -1,0 +1,155 @@
+"""history, rollback and unlock on a real API: both releases as one story and one unit."""
+
+import time
+
+import pytest
+
+from tests.charts import is_stand_in, package
+from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.sandbox.fixtures import Clusters, each_helm
+from tests.sandbox.sandbox import Sandbox
+
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/datadog/leases/ddhelm"
+
+
+def runs(ddhelm: Ddhelm) -> list[dict[str, int]]:
+    """The runs of the history: release to revision."""
+    document = ddhelm("history", "-o", "json").json
+    assert document["kind"] == "History"
+    return [{r["release"]: r["revision"] for r in run["revisions"]} for run in document["data"]["runs"]]
+
+
+def manifests(sandbox: Sandbox, helm_version: str) -> dict[str, str]:
+    """What Helm has stored as deployed, as text."""
+    from tests.cluster.by_hand import helm
+
+    return {
+        name: helm(sandbox, helm_version, "get", "manifest", name, "-n", "datadog").stdout
+        for name in (WORKER, CONTROL_PLANE)
+    }
+
+
+@each_helm("3.22", "4.3")
+def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    assert "ddhelm onboard" in ddhelm("history", code=1).err
+    ddhelm.onboard("--cluster-name", "first")
+    first, before = manifests(sandbox, helm_version), generations(sandbox)
+    nothing = ddhelm("rollback", "--yes", code=1)
+    assert "no earlier revision" in nothing.err
+    ddhelm.onboard("--cluster-name", "second", key=None)
+    second = manifests(sandbox, helm_version)
+    assert runs(ddhelm) == [{WORKER: 1, CONTROL_PLANE: 1}, {WORKER: 2, CONTROL_PLANE: 2}]
+
+    shown = ddhelm("rollback", "--dry-run")
+    assert "rollback to 1" in shown.out
+    assert "second → first" in shown.out
+    assert revisions(sandbox)[WORKER][-1] == (2, "deployed")
+    ddhelm("rollback", code=64)
+    back = ddhelm("rollback", "--yes")
+    assert "8 of 8 nodes run exactly one agent" in back.out
+    assert manifests(sandbox, helm_version) == first
+    assert all(generations(sandbox)[name] > generation for name, generation in before.items())
+    assert "clusterName: first" in ddhelm("values", "worker").out
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    assert ddhelm("drift").code == 0
+
+    ddhelm("rollback", "--yes")
+    assert manifests(sandbox, helm_version) == second
+    assert "clusterName: second" in ddhelm("values", "control-plane").out
+    assert runs(ddhelm)[-1] == {WORKER: 4, CONTROL_PLANE: 4}
+    assert "Nothing to do" in ddhelm("rollback", "4", "--yes").out
+    ddhelm("rollback", "1", "--only", "control-plane", "--yes")
+    assert revisions(sandbox)[WORKER][-1] == (4, "deployed")
+    assert revisions(sandbox)[CONTROL_PLANE][-1] == (5, "deployed")
+    assert all(len(found) == 1 for found in agents_by_node(sandbox).values())
+
+
+def test_a_run_that_changed_one_release_is_undone_in_that_one(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    ddhelm.onboard("--set", "datadog.tags={a:b}", key=None)
+    ddhelm.onboard("--only", "worker", "--worker-set", "datadog.logLevel=DEBUG", key=None)
+    before = revisions(sandbox)
+    assert {name: found[-1][0] for name, found in before.items()} == {WORKER: 3, CONTROL_PLANE: 2}
+    ddhelm("rollback", "--yes")
+    after = revisions(sandbox)
+    assert after[WORKER][-1] == (4, "deployed")
+    assert after[CONTROL_PLANE] == before[CONTROL_PLANE]
+
+
+def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    refused = ddhelm("rollback", "7", "--yes", code=1)
+    assert "has no revision 7; Helm has kept 1" in refused.err
+    sandbox.simulate("worker-1", never_ready="ImagePullBackOff")
+    from tests.cluster.by_hand import helm
+
+    stuck = ["--reuse-values", "--set", "agents.image.tag=none", "--namespace", "datadog", "--wait", "--timeout", "3s"]
+    helm(sandbox, "3.22", "upgrade", WORKER, ddhelm.chart()[1], *stuck, code=1)
+    refused = ddhelm("rollback", "2", "--only", "worker", "--yes", code=1)
+    assert "never stood" in refused.err
+    sandbox.simulate("worker-1", never_ready=None)
+    ddhelm("rollback", "1", "--yes")
+    assert revisions(sandbox)[WORKER][-1] == (3, "deployed")
+    assert ddhelm("drift").code == 0
+
+
+@pytest.mark.skipif(not is_stand_in(), reason="makes a second version of the stand-in")
+def test_another_chart_version_comes_back_with_its_revision(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    newer = package(sandbox.kubeconfig.parent, "3.999.1")
+    ddhelm("upgrade", "--yes", "--chart", str(newer))
+    charts = {r["chart"] for r in ddhelm("history", "-o", "json").json["data"]["runs"][-1]["revisions"]}
+    assert charts == {"datadog-3.999.1"}
+    back = ddhelm("rollback", "--yes")
+    assert "datadog-3.999.0" in back.out
+
+
+@each_helm("3.22", "4.3")
+def test_definitions_that_would_vanish_stop_a_rollback(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard("--worker-set", "datadog.operator.enabled=false")
+    ddhelm.onboard("--worker-set", "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=false", key=None)
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    had = [c["metadata"]["name"] for c in sandbox.api_get(crds)["items"]]
+    assert had
+    before = revisions(sandbox)
+    refused = ddhelm("rollback", "--yes", code=3)
+    assert "--delete-crds" in refused.err
+    assert revisions(sandbox) == before
+    ddhelm("rollback", "--yes", "--delete-crds")
+    assert [c["metadata"]["name"] for c in sandbox.api_get(crds)["items"]] != had
+
+
+def test_the_lock_is_shown_and_only_taken_from_the_dead(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    assert "Nobody holds the lock" in ddhelm("unlock").out
+
+    def hold(renewed: float) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(renewed))
+        spec = {"holderIdentity": "anna@host (pid 1)", "leaseDurationSeconds": 120}
+        sandbox.loader.merge(LEASE, {"spec": {**spec, "acquireTime": stamp, "renewTime": stamp}})
+
+    hold(time.time())
+    alive = ddhelm("unlock", "--yes", code=5)
+    assert "anna@host (pid 1)" in alive.out
+    assert "--force" in alive.err
+    assert "lock" in ddhelm.onboard("--set", "datadog.tags={a:b}", key=None, code=5).err
+    hold(time.time() - 600)
+    ddhelm("unlock", code=64)
+    freed = ddhelm("unlock", "--yes")
+    assert "anna@host (pid 1)" in freed.out
+    assert not sandbox.api_get(LEASE)["spec"].get("holderIdentity")
+    hold(time.time())
+    ddhelm("unlock", "--yes", "--force")
+    assert "Nobody holds the lock" in ddhelm("unlock").out
