@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -484,42 +484,43 @@ def _files(names: Sequence[str] | None) -> "list[Source]":
     return [Source("file", name, _read(name)) for name in names or ()]
 
 
-def _plain(kind: str, arguments: Sequence[str] | None) -> "list[Source]":
+def _plain(kind: 'Literal["set", "set-string", "set-json"]', arguments: Sequence[str] | None) -> "list[Source]":
     from ddhelm.uservalues import Source
 
-    return [Source(kind, argument, "") for argument in arguments or ()]  # type: ignore[arg-type]
+    return [Source(kind, argument) for argument in arguments or ()]
 
 
 def _set_files(arguments: Sequence[str] | None) -> "list[Source]":
-    from ddhelm.uservalues import Source
+    from ddhelm.uservalues import Source, set_file_paths
 
-    return [Source("set-file", argument, _read(argument.partition("=")[2])) for argument in arguments or ()]
+    return [
+        Source("set-file", argument, files={path: _text(path) for path in set_file_paths(argument)})
+        for argument in arguments or ()
+    ]
 
 
 _LIMIT = 20 * 1024 * 1024
 
 
-def _read(name: str) -> str:
+def _text(name: str) -> str:
+    try:
+        return _read(name).decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"`{name}` is not UTF-8 text", hint=f"file {name}", anchor="values-file") from None
+
+
+def _read(name: str) -> bytes:
+    """A file's bytes, or those of standard input; what they hold is judged where they are parsed."""
     if "://" in name:
         raise ConfigError(
             f"`{name}` is a URL; values come from files", hint=f"curl -fsSLO {name}", anchor="values-from-url"
         )
     try:
         if name == "-":
-            data = sys.stdin.buffer.read(_LIMIT + 1)
-        else:
-            with Path(name).expanduser().open("rb") as stream:
-                data = stream.read(_LIMIT + 1)
+            return sys.stdin.buffer.read(_LIMIT)
+        with Path(name).expanduser().open("rb") as stream:
+            return stream.read(_LIMIT)
     except OSError as error:
         raise ConfigError(
             f"values file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="values-file"
-        ) from None
-    if len(data) > _LIMIT:
-        raise ConfigError(f"values file `{name}` is larger than 20 MB", hint=f"ls -l {name}", anchor="values-file")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"{name}:{line}: the file is not UTF-8 text", hint=f"file {name}", anchor="values-file"
         ) from None

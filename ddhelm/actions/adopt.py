@@ -7,7 +7,7 @@ history. Each is listed before anything is confirmed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ddhelm import tree
+from ddhelm import secretvalues, tree
 from ddhelm.release import Role
 
 _BOTH: tuple[tree.Path, ...] = (
@@ -64,6 +64,8 @@ class Adopted:
     dropped: tuple[tree.Path, ...]
     keys: Mapping[str, str]
     secrets: Mapping[str, str]
+    refused: tuple[tree.Path, ...] = ()
+    """Further values that look like secrets: they are not stored anew and stand in no Secret yet."""
 
 
 def adopt(config: tree.Tree, role: Role) -> Adopted:
@@ -81,18 +83,25 @@ def adopt(config: tree.Tree, role: Role) -> Adopted:
         value = tree.get(config, path)
         if isinstance(value, str) and value:
             keys[key] = value
+    refused = tuple(path for path, _ in secretvalues.find(user))
+    for path in refused:
+        user = tree.drop(user, path)
     secrets = {key: str(name) for path, key in _ELSEWHERE.items() if (name := tree.get(config, path))}
-    return Adopted(_without_emptied(user, config), tuple(dropped), keys, secrets)
+    return Adopted(_without_emptied(user, config), tuple(dropped), keys, secrets, refused)
 
 
-def notice(release: str, dropped: tuple[tree.Path, ...]) -> str:
+def notice(release: str, dropped: tuple[tree.Path, ...], refused: tuple[tree.Path, ...] = ()) -> str:
     """The sentence that tells what of a hand-made release is not kept; empty where all is."""
-    if not dropped:
-        return f"release `{release}` was made without ddhelm: its values become your layer"
-    names = ", ".join(f"`{tree.show(path)}`" for path in dropped)
-    return (
-        f"release `{release}` was made without ddhelm: its values become your layer, except {names}, which ddhelm sets"
-    )
+    told = f"release `{release}` was made without ddhelm: its values become your layer"
+    if dropped:
+        told += f", except {_names(dropped)}, which ddhelm sets"
+    if refused:
+        told += f"; {_names(refused)} looks like a secret and is left out: put it into a Kubernetes Secret and name that"
+    return told
+
+
+def _names(paths: tuple[tree.Path, ...]) -> str:
+    return ", ".join(f"`{tree.show(path)}`" for path in paths)
 
 
 def _without_emptied(values: tree.Tree, original: tree.Tree) -> tree.Tree:

@@ -113,6 +113,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
         where = source(request.chart)
         wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
     built = build(session, cluster.facts, found, wanted, releases)
+    notices = (*notices, *value_notes(request))
     if not request.allow_unknown_values and wanted.user != UserLayers():
         _known_keys(chart, wanted)
     desired, keep = _render(session, chart, releases, built, deployed, request)
@@ -371,7 +372,7 @@ def _stored(
         trees[state.release.role] = adopted.user
         keys |= adopted.keys
         elsewhere |= adopted.secrets
-        notices.append(adopt.notice(state.release.name, adopted.dropped))
+        notices.append(adopt.notice(state.release.name, adopted.dropped, adopted.refused))
     found = Settings(user=UserLayers({}, trees.get(Role.WORKER, {}), trees.get(Role.CONTROL_PLANE, {})))
     if API_KEY in elsewhere:
         found = replace(found, api_key_secret=SecretKey(elsewhere[API_KEY], API_KEY))
@@ -383,9 +384,14 @@ def _stored(
 def settings_of(base: Settings, request: Request) -> Settings:
     """``base`` (stored settings, or the defaults) changed by what the command line gives; raises ConfigError."""
     user = UserLayers(
-        _layer(base.user.both, request.user.both),
-        _layer(base.user.worker, request.user.worker),
-        _layer(base.user.control_plane, request.user.control_plane),
+        *(
+            _layer(stored, sources)
+            for stored, sources in (
+                (base.user.both, request.user.both),
+                (base.user.worker, request.user.worker),
+                (base.user.control_plane, request.user.control_plane),
+            )
+        )
     )
     problems = [
         error
@@ -403,6 +409,16 @@ def _problem(check: Callable[[str], object], text: str) -> ConfigError | None:
     except ConfigError as error:
         return error
     return None
+
+
+def value_notes(request: Request) -> tuple[str, ...]:
+    """Remarks on the values of the command line that are read as meant, but worth a line."""
+    sources = (*request.user.both, *request.user.worker, *request.user.control_plane)
+    if not sources:
+        return ()
+    from ddhelm import uservalues
+
+    return uservalues.read(sources).notes
 
 
 def _layer(stored: tree.Tree, sources: "Sequence[Source]") -> tree.Tree:

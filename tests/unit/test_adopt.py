@@ -44,3 +44,12 @@ def test_keys_that_stand_in_a_secret_of_their_own_stay_there() -> None:
     adopted = adopt.adopt(config, Role.WORKER)
     assert adopted.secrets == {"api-key": "vault"}
     assert adopted.user == {"datadog": {"site": "x"}}
+
+
+def test_another_secret_in_the_values_is_left_out_and_named_without_its_text() -> None:
+    config = {"datadog": {"tags": ["a"]}, "agents": {"customAgentConfig": {"proxy_password": "SECRET-4"}}}
+    adopted = adopt.adopt(config, Role.WORKER)
+    assert adopted.user == {"datadog": {"tags": ["a"]}}
+    told = adopt.notice("w", adopted.dropped, adopted.refused)
+    assert "agents.customAgentConfig.proxy_password" in told
+    assert "SECRET" not in told + str(adopted.user)
