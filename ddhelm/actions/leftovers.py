@@ -38,7 +38,49 @@ _NOBODYS = frozenset(
         ("ConfigMap", "openshift-service-ca.crt"),
     }
 )
-_NOBODYS_KINDS = frozenset({"Event", "Endpoints", "EndpointSlice", "PodMetrics"})
+# What can stand in a namespace without belonging to something else there. Left out: what controllers make for other
+# objects (ReplicaSets, ControllerRevisions, EndpointSlices) and events. A table, because asking for each group costs
+# a process each.
+_KUBERNETES = {
+    "/api/v1": {
+        "configmaps": "ConfigMap",
+        "limitranges": "LimitRange",
+        "persistentvolumeclaims": "PersistentVolumeClaim",
+        "pods": "Pod",
+        "replicationcontrollers": "ReplicationController",
+        "resourcequotas": "ResourceQuota",
+        "secrets": "Secret",
+        "serviceaccounts": "ServiceAccount",
+        "services": "Service",
+    },
+    "/apis/apps/v1": {"daemonsets": "DaemonSet", "deployments": "Deployment", "statefulsets": "StatefulSet"},
+    "/apis/autoscaling/v1": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
+    "/apis/batch/v1": {"cronjobs": "CronJob", "jobs": "Job"},
+    "/apis/coordination.k8s.io/v1": {"leases": "Lease"},
+    "/apis/networking.k8s.io/v1": {"ingresses": "Ingress", "networkpolicies": "NetworkPolicy"},
+    "/apis/policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
+    "/apis/rbac.authorization.k8s.io/v1": {"rolebindings": "RoleBinding", "roles": "Role"},
+}
+_KUBERNETES_GROUPS = frozenset(
+    {
+        *(root.split("/")[2] for root in _KUBERNETES if root != "/api/v1"),
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "certificates.k8s.io",
+        "discovery.k8s.io",
+        "events.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io",
+        "metrics.k8s.io",
+        "node.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+        "storagemigration.k8s.io",
+    }
+)
 _LISTED = 200
 
 
@@ -176,17 +218,22 @@ def strangers(
 
 
 def _listable(kubectl: Reads, namespace: str) -> tuple[dict[str, str], list[str]]:
-    """Path to kind of every namespaced collection, each kind once, in its group's preferred version."""
+    """Path to kind of every namespaced collection: Kubernetes' own from a table, others as the server names them."""
+    paths = {
+        f"{root}/namespaces/{namespace}/{plural}?limit={_LISTED}": kind
+        for root, kinds in _KUBERNETES.items()
+        for plural, kind in kinds.items()
+    }
+    unread = []
     (groups,) = kubectl.raws(["/apis"])
-    versions = [each["preferredVersion"]["groupVersion"] for each in groups.tree().get("groups") or ()]
-    roots = ["/api/v1", *(f"/apis/{version}" for version in versions)]
-    paths, unread = {}, []
-    for root, answer in zip(roots, kubectl.raws(roots), strict=True):
+    foreign = [each for each in groups.tree().get("groups") or () if each["name"] not in _KUBERNETES_GROUPS]
+    roots = [f"/apis/{each['preferredVersion']['groupVersion']}" for each in foreign]
+    for root, answer in zip(roots, kubectl.raws(roots) if roots else (), strict=True):
         if answer.failure is not None:
             unread.append(f"objects of `{root.removeprefix('/apis/')}`, which could not be listed")
         for resource in answer.tree().get("resources") or () if answer.found else ():
             listed = resource.get("namespaced") and "list" in (resource.get("verbs") or ())
-            if listed and "/" not in resource["name"] and resource["kind"] not in _NOBODYS_KINDS:
+            if listed and "/" not in resource["name"]:
                 paths[f"{root}/namespaces/{namespace}/{resource['name']}?limit={_LISTED}"] = str(resource["kind"])
     return paths, unread
 
