@@ -96,7 +96,7 @@ def notice(release: str, dropped: tuple[tree.Path, ...], refused: tuple[tree.Pat
     if dropped:
         told += f", except {_names(dropped)}, which ddhelm sets"
     if refused:
-        told += f"; {_names(refused)} looks like a secret and is left out: put it into a Kubernetes Secret and name that"
+        told += f"; {_names(refused)} looks like a secret and is left out: put it into a Kubernetes Secret instead"
     return told
 
 
