@@ -19,22 +19,10 @@ PARTS = ("both", "worker", "control-plane")
 
 #: What a signal or a condition may look at.
 FIELDS = (
-    "node.label",
-    "node.annotation",
-    "node.taint",
-    "node.name",
-    "node.providerID",
-    "node.osImage",
-    "node.runtime",
-    "node.kubeletVersion",
-    "server.gitVersion",
-    "api.group",
-    "configmap",
-    "control-plane-nodes",
-    "worker-nodes",
-    "static-pods",
-    "kubernetes",
-)
+    "node.label", "node.annotation", "node.taint", "node.name", "node.providerID", "node.osImage", "node.runtime",
+    "node.kubeletVersion", "server.gitVersion", "api.group", "configmap", "control-plane-nodes", "worker-nodes",
+    "static-pods", "kubernetes",
+)  # fmt: skip
 _CHOICES = {
     "control-plane-nodes": ("some", "none", "several"),
     "worker-nodes": ("some", "none"),
@@ -184,7 +172,7 @@ class ValuesPart:
 def parse(name: str, tree: object) -> Distribution:
     """A distribution out of its file's tree; raises ConfigError with every problem at once."""
     reader = _Reader(f"charts-values/distributions/{name}.yaml")
-    root = reader.keys(tree, "", {*_PLAIN, *_NESTED}, {"title"})
+    root = reader.keys(tree, "", _KEYS, {"title"})
     signals = reader.keys(root.get("signals"), "signals", set(_SIGNALS), set())
     found = Distribution(
         name=name,
@@ -242,28 +230,11 @@ def parse_node_kinds(tree: object) -> tuple[NodeKind, ...]:
 
 
 _SIGNALS = ("decisive", "required", "supporting", "contradicting")
-_PLAIN = (
-    "title",
-    "also",
-    "extends",
-    "over",
-    "confidence",
-    "claimed",
-    "managed",
-    "pod-security",
-    "files-untyped",
-    "docs",
-)
-_NESTED = (
-    "signals",
-    "control-plane-labels",
-    "lone-control-plane-labels",
-    "components",
-    "values",
-    "variants",
-    "requires",
+_KEYS = {
+    "title", "also", "extends", "over", "confidence", "claimed", "managed", "pod-security", "files-untyped", "docs",
+    "signals", "control-plane-labels", "lone-control-plane-labels", "components", "values", "variants", "requires",
     "notes",
-)
+}  # fmt: skip
 
 
 class _Reader:

@@ -99,9 +99,7 @@ def of(
     evidence = evidence_for(chosen, known, look)
     if override and (against := [e for e in evidence if not e.supports]):
         notes.append(f"`--distribution {override}` was given although {against[0].signal} speaks against it")
-    notes += derived.notes
-    notes += [note.text for note in chosen.notes if look.all_hold(note.when)]
-    notes += [variant.note for variant in chosen.variants if variant.note and look.all_hold(variant.when)]
+    notes += [*derived.notes, *_notes(chosen, look)]
     return Profile(
         distribution=chosen.name,
         title=chosen.title,
@@ -156,6 +154,11 @@ def to_json(profile: Profile) -> Tree:
         "docs": profile.docs,
         "unread": [{"name": u.name, "what": u.what, "why": u.why} for u in profile.unread],
     }
+
+
+def _notes(chosen: Distribution, look: Look) -> list[str]:
+    conditional = [(n.text, n.when) for n in chosen.notes] + [(v.note, v.when) for v in chosen.variants if v.note]
+    return [text for text, when in conditional if look.all_hold(when)]
 
 
 def _labels(chosen: Distribution, facts: ClusterFacts, remembered: Mapping[str, Any]) -> tuple[str, ...]:

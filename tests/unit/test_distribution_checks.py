@@ -14,7 +14,7 @@ from ddhelm import facts
 from ddhelm.distribution import COMPONENTS
 from ddhelm.profile import Profile
 from tests.sandbox import topology
-from tests.unit.factsets import found
+from tests.unit.factsets import distributions, found
 
 PORTS = {
     "etcd_port": "2379",
@@ -187,6 +187,13 @@ EXPECTED: dict[str, tuple[str, list[str]]] = {
 }
 OTHERS = {name: name for name in topology.names() if name not in EXPECTED} | {"managed": "eks", "eks-fargate": "eks"}
 OTHERS["large"] = "kubeadm"  # the kubeadm topology with more nodes
+
+
+def test_every_distribution_has_a_topology() -> None:
+    # `managed` is never recognised: it is said.
+    seen = {found(read(name)).distribution for name in topology.names() if name != "large"}
+
+    assert seen | {"managed"} == {one.name for one in distributions()}
 
 
 def test_every_topology_with_control_plane_nodes_is_here() -> None:

@@ -107,11 +107,6 @@ PAIR = {
 }  # fmt: skip
 
 
-def test_every_distribution_that_ships_has_a_cluster_here() -> None:
-    # `managed` is never recognised: it is said.
-    assert {one.name for one in distributions()} == {*SHOWN, "managed"}
-
-
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_distribution_is_recognised_by_what_it_shows(name: str) -> None:
     made = found(SHOWN[name])
