@@ -3,11 +3,13 @@
 import base64
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from ddhelm.actions import leftovers
+from ddhelm.kubectl import Answer
 from tests.charts import chart
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, revisions
@@ -235,3 +237,41 @@ def test_without_a_terminal_and_without_yes_nothing_is_removed(cluster: Clusters
     before = len(sandbox.writes())
     assert "--yes" in Ddhelm(sandbox, "4.3")("uninstall", *arguments, code=64).err
     assert len(sandbox.writes()) == before
+
+
+def test_the_table_of_kinds_knows_every_kind_that_this_kubernetes_can_keep_in_a_namespace(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    made_for_others = {
+        "CSIStorageCapacity",
+        "ControllerRevision",
+        "Endpoints",
+        "EndpointSlice",
+        "Event",
+        "PodTemplate",
+        "ReplicaSet",
+    }
+    listed, unread = leftovers._listable(Reader(sandbox), "datadog")
+    roots = [
+        "/api/v1",
+        *(f"/apis/{each['preferredVersion']['groupVersion']}" for each in sandbox.api_get("/apis")["groups"]),
+    ]
+    found = {
+        resource["kind"]
+        for root in roots
+        for resource in sandbox.api_get(root)["resources"]
+        if resource["namespaced"] and "list" in resource["verbs"] and "/" not in resource["name"]
+    }
+    assert found - set(listed.values()) <= made_for_others
+    assert unread == []
+    for path in listed:
+        sandbox.api_get(path)
+
+
+class Reader:
+    """``Kubectl.raws`` without kubectl."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    def raws(self, paths: Sequence[str]) -> tuple[Answer, ...]:
+        return tuple(Answer(path, json.dumps(self.sandbox.api_get(path)).encode()) for path in paths)
