@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ddhelm.errors import Interrupted, ToolError
-from ddhelm.run import Command, Completed, Runner, Secrets, cache_folder, environment, find
+from ddhelm.run import Command, Completed, Runner, Secrets, cache_folder, environment, find, interruptible
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -415,3 +415,20 @@ def test_calls_from_another_thread_work() -> None:
     thread.start()
     thread.join()
     assert answers[0].out == "x\n"
+
+
+def test_what_is_run_while_an_error_is_handled_runs_to_its_end() -> None:
+    """A lock is given back, and a state read, in the very `except` and `finally` that follow a failure."""
+    try:
+        raise ValueError
+    except ValueError:
+        done = Runner().run(Command(shell("sleep 0.2; echo done")))
+    assert (done.code, done.out) == (0, "done\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_between_two_programs_a_signal_is_an_interruption_as_well(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted), interruptible():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == before
