@@ -146,6 +146,7 @@ class Runner:
             return ()
         children: list[_Child] = []
         done: list[Completed] = []
+        all_started = False
         with _Signals(children) as signals:
             try:
                 for command in commands:
@@ -155,9 +156,11 @@ class Runner:
                         break
                     with signals.held():
                         children.append(_Child(command, self.secrets, self._notice))
+                all_started = True
             finally:
-                # one that cannot be started must not leave the others behind
-                if sys.exc_info()[0] is not None:
+                # one that cannot be started must not leave the others behind; not asked of sys.exc_info(), which also
+                # knows the error that a caller is just cleaning up after
+                if not all_started:
                     for child in children[len(done) :]:
                         child.stop()
                 done.extend(child.wait() for child in children[len(done) :])
