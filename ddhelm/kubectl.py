@@ -192,10 +192,18 @@ class Kubectl:
         done = self._done("patch", kind, name, *self._scope(namespace), *flags, stdin=json.dumps(patch))
         return dict(json.loads(done.out))
 
-    def delete(self, kind: str, name: str, *, namespace: str | None = None, wait: bool = False) -> bool:
-        """Delete an object; False if there was none."""
-        flags = ("--ignore-not-found", f"--wait={str(wait).lower()}", "-o", "name")
-        return bool(self._done("delete", kind, name, *self._scope(namespace), *flags).out.strip())
+    def delete(
+        self, kind: str, name: str, *, namespace: str | None = None, wait: bool = False, timeout: int = 120
+    ) -> bool:
+        """Delete an object, with ``wait`` until it is gone or ``timeout`` seconds passed; False if there was none."""
+        args = ("delete", kind, name, *self._scope(namespace), "--ignore-not-found", "-o", "name")
+        if wait:  # no limit per request: the wait is one long request
+            done = self._runner.run(self._command(*args, "--wait=true", f"--timeout={timeout}s", timeout=timeout + 60))
+            if not done.ok:
+                raise self._error(done, "delete")
+        else:
+            done = self._done(*args, "--wait=false")
+        return bool(done.out.strip())
 
     def label(self, kind: str, name: str, labels: Mapping[str, str | None], *, namespace: str | None = None) -> None:
         """Set labels; None as value removes one."""

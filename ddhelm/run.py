@@ -256,26 +256,29 @@ class _Child:
         self._ended = False
         self._began = time.monotonic()
         self._process = _start(command, self._line if self._by_line else None)
+        self._group: int = self._process.pgid
         self._later(command.timeout, self._expired)
 
     def wait(self) -> Completed:
         """Block until the process has ended and its output is read."""
-        code = self._process.wait()
+        process = self._process
+        code = process.wait()
         stopped = len(self._ladder) < 3
         self._ended = True
         if self._timer:
             self._timer.cancel()
         if stopped:
             # what it started itself (a credential plugin) goes with it
-            _kill_group(self._process.pgid, signal.SIGTERM)
-        err = "".join(self._lines) if self._by_line else self._process.stderr.decode("utf-8", "replace")
+            _kill_group(self._group, signal.SIGTERM)
+        err = "".join(self._lines) if self._by_line else process.stderr.decode("utf-8", "replace")
         seconds = time.monotonic() - self._began
         ended = "ran out of time" if self._timed_out else f"exit {code}"
+        self._process = None  # and with it a second copy of the output
         log.debug("%s  # %s, %.2f s", self._secrets.hide(shlex.join(self.command.argv)), ended, seconds)
         return Completed(
             argv=self.command.argv,
             code=code,
-            stdout=self._process.stdout,
+            stdout=process.stdout,
             err=self._secrets.hide(err),
             seconds=seconds,
             timed_out=self._timed_out,
@@ -287,7 +290,7 @@ class _Child:
             return
         if self._timer:
             self._timer.cancel()
-        _kill_group(self._process.pgid, self._ladder.pop(0))
+        _kill_group(self._group, self._ladder.pop(0))
         self._later(self.command.grace, self.stop)
 
     def ask(self) -> None:

@@ -88,7 +88,7 @@ class TestDigest:
     def test_of_a_folder_it_changes_with_any_content_or_name(self, tmp_path: Path) -> None:
         base = read(folder(tmp_path / "a", FILES)).digest
         assert read(folder(tmp_path / "b", FILES)).digest == base
-        assert read(folder(tmp_path / "c", {**FILES, "values.yaml": "a: 2\n"})).digest != base
+        assert read(folder(tmp_path / "c", {**FILES, "values.yaml": "# all of it\na: 2\n"})).digest != base
         renamed = {("values.yml" if name == "values.yaml" else name): text for name, text in FILES.items()}
         assert read(folder(tmp_path / "d", renamed)).digest != base
 

@@ -339,11 +339,17 @@ class TestWriting:
             kubectl.create(self.LEASE)
 
     def test_delete_says_whether_there_was_something(self, runner: FakeRunner, kubectl: Kubectl) -> None:
-        flags = ("--ignore-not-found", "--wait=false", "-o", "name")
+        flags = ("--ignore-not-found", "-o", "name", "--wait=false")
         runner.on("delete", "lease", "l", "-n", "datadog", *flags, out="lease.coordination.k8s.io/l\n")
-        runner.on("delete", "namespace", "x", "--ignore-not-found", "--wait=true", "-o", "name")
+        runner.on("delete", "namespace", "x", *flags)
         assert kubectl.delete("lease", "l")
-        assert not kubectl.delete("namespace", "x", namespace="", wait=True)
+        assert not kubectl.delete("namespace", "x", namespace="")
+
+    def test_a_delete_that_waits_has_one_limit_for_the_whole(self) -> None:
+        runner = FakeRunner(FLAGS[:4])
+        runner.on("delete", "namespace", "x", "--ignore-not-found", "-o", "name", "--wait=true", "--timeout=120s")
+        assert not Kubectl(runner, "kubectl", ACCESS).delete("namespace", "x", namespace="", wait=True)
+        assert runner.commands[0].timeout == 180
 
     def test_patches_go_by_standard_input(self, runner: FakeRunner, kubectl: Kubectl) -> None:
         flags = ("--type=json", "--patch-file=/dev/stdin", "--field-manager", "ddhelm", "-o", "json")

@@ -158,6 +158,13 @@ def test_racing_writers(edge: Edge) -> None:
     assert edge.kubectl.replace(mine) is None
 
 
+def test_a_delete_can_wait_for_the_end(edge: Edge) -> None:
+    edge.kubectl.apply([config_map("a")])
+    assert edge.kubectl.delete("configmap", "a", wait=True)
+    assert edge.kubectl.get_many([config_map("a")]) == (None,)
+    assert not edge.kubectl.delete("configmap", "a", wait=True)
+
+
 def test_marks(edge: Edge) -> None:
     edge.kubectl.label("namespace", NAMESPACE, {"a": "b"}, namespace="")
     edge.kubectl.label("namespace", NAMESPACE, {"a": "c", "d": None}, namespace="")
