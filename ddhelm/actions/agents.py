@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ddhelm.claim import ForeignAgent, LiveWebhook
 from ddhelm.tree import Tree
+
+if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost 20 ms
+    from ddhelm.claim import ForeignAgent, LiveWebhook
 
 DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
 DATADOG_AGENTS = "/apis/datadoghq.com/v2alpha1/datadogagents"
@@ -33,14 +35,15 @@ def foreign_agents(
 
 
 def _foreign(what: str, metadata: Mapping[str, Any], nodes: int) -> "ForeignAgent":
-    # Nearly always there is no other agent, and then a status does without the claims: loading them costs 50 ms.
-    from ddhelm.proof import ForeignAgent
+    from ddhelm.claim import ForeignAgent
 
     return ForeignAgent(what, str(metadata.get("name")), str(metadata.get("namespace")), owner(metadata), nodes)
 
 
-def webhooks(document: Tree | None) -> tuple[LiveWebhook, ...] | None:
+def webhooks(document: Tree | None) -> "tuple[LiveWebhook, ...] | None":
     """The mutating webhooks of the cluster and the Services that they call; None where they were not read."""
+    from ddhelm.claim import LiveWebhook
+
     if document is None:
         return None
     found = []

@@ -4,14 +4,16 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from ddhelm import library as library_
 from ddhelm.access import Access, resolve
-from ddhelm.helm import Helm
 from ddhelm.kubectl import Kubectl
-from ddhelm.library import Library
 from ddhelm.masking import Masker
 from ddhelm.run import Runner, Secrets, cache_folder, find
+
+if TYPE_CHECKING:  # a status uses neither: loaded by the first who does
+    from ddhelm.helm import Helm
+    from ddhelm.library import Library
 
 Observer = Callable[[object], None]
 """Told of events while an action runs; a view, never the action, turns them into words."""
@@ -46,14 +48,18 @@ class Session:
         return Kubectl(self.runner, find("kubectl"), self.access)
 
     @cached_property
-    def helm(self) -> Helm:
+    def helm(self) -> "Helm":
         """helm, bound to this cluster; ToolError where there is none."""
+        from ddhelm.helm import Helm
+
         return Helm(self.runner, find("helm"), self.access, cache_folder())
 
     @cached_property
-    def library(self) -> Library:
+    def library(self) -> "Library":
         """The layers of ``charts-values/``."""
-        return library_.load()
+        from ddhelm.library import load
+
+        return load()
 
     @cached_property
     def masker(self) -> Masker:

@@ -137,7 +137,6 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
         "nodes": facts.READS["nodes"],
         "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
         "daemonsets": agents.DAEMONSETS,
-        "agents": agents.DATADOG_AGENTS,
     }
     answers = dict(zip(paths, kubectl.raws(list(paths.values())), strict=True))
     failures = [answer.failure for answer in answers.values() if answer.failure is not None]
@@ -147,20 +146,18 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
     if answers["daemonsets"].failure is not None:  # rights to one namespace only: enough for our own
         read.notes.append(_not_looked_for(answers["daemonsets"].failure))
         (answers["daemonsets"],) = kubectl.raws([f"/apis/apps/v1/namespaces/{namespace}/daemonsets"])
-    elif answers["agents"].failure is not None:
-        read.notes.append(_not_looked_for(answers["agents"].failure))
     read.unread = [
         Unread(name, what, failure.message)
         for name, what in _ESSENTIAL.items()
         if (failure := answers[name].failure) is not None
     ]
-    daemonsets, custom = _tree(answers["daemonsets"]), _tree(answers["agents"])
+    daemonsets = _tree(answers["daemonsets"])
     read.objects = {
         (kind, str(item["metadata"].get("namespace")), str(item["metadata"].get("name"))): {"kind": kind, **item}
         for kind, document in (("DaemonSet", daemonsets), ("Deployment", _tree(answers["deployments"])))
         for item in (document or {}).get("items") or ()
     }
-    read.others = agents.foreign_agents(daemonsets, custom, namespace, names)
+    read.others = agents.foreign_agents(daemonsets, None, namespace, names)  # a DatadogAgent runs by DaemonSets
     read.records = _records(_tree(answers["releases"]), read)
     nodes = answers.pop("nodes")
     if nodes.body is not None:
