@@ -12,7 +12,7 @@ from ddhelm.errors import ConfigError, UsageError
 from ddhelm.release import Role
 
 if TYPE_CHECKING:
-    from ddhelm.actions.prepare import Request, UserSources
+    from ddhelm.actions.request import Request, UserSources
     from ddhelm.uservalues import Source
 
 CLUSTER, VALUES, RELEASES, KEYS, OUTPUT = "Cluster", "Values", "Releases", "Keys", "Output"
@@ -412,7 +412,7 @@ def output(text: str, formats: Sequence[str] = ("table", "json", "yaml")) -> str
 
 def user_sources(options: Options) -> "UserSources":
     """The user's value flags of a command, with every file read; ConfigError for one that cannot be read."""
-    from ddhelm.actions.prepare import UserSources
+    from ddhelm.actions.request import UserSources
 
     both = (
         *_files(options.get("values")),
@@ -448,7 +448,7 @@ def request(options: Options) -> "Request":
     """One request from the options of a command (a mapping of its parameters), settings file included."""
     from ddhelm import settings
     from ddhelm.actions import configfile
-    from ddhelm.actions.prepare import Request
+    from ddhelm.actions.request import Request
 
     given = configfile.read(options["config"]) if options.get("config") else {}
     for name in SETTING_FLAGS:

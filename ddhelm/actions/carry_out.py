@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from ddhelm.actions import live, lock, look, watch
 from ddhelm.actions.keys import Key
-from ddhelm.actions.prepare import Prepared, Request
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
 from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, PreflightFailed, ReleaseError, ToolError

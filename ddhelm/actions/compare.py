@@ -2,8 +2,8 @@
 
 from ddhelm import chart as chart_
 from ddhelm import plan
-from ddhelm.actions import prepare
-from ddhelm.actions.prepare import Request
+from ddhelm.actions import rendering
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
 from ddhelm.manifest import Manifest, parse
@@ -37,10 +37,10 @@ def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
 
 def versions(session: Session, request: Request, old: str, new: str) -> tuple[Step, ...]:
     """How the manifests of two chart versions differ under the values that are stored and given."""
-    built, _, wanted = prepare.values_only(session, request)
+    built, _, wanted = rendering.values_only(session, request)
     where = source(request.chart or wanted.chart)
     before, after = (
-        prepare.manifests_of(session, chart_.read(session.helm.pull(where, version)), dict(built), is_upgrade=True)
+        rendering.manifests_of(session, chart_.read(session.helm.pull(where, version)), dict(built), is_upgrade=True)
         for version in (old, new)
     )
     return tuple(_step(release, before[release], after[release], f"chart {old} to {new}") for release in before)

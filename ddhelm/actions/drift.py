@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from ddhelm import adoption, drift
 from ddhelm import tree as tree_
 from ddhelm.actions import live, revisions
-from ddhelm.actions.prepare import Prepared, Request, UserSources
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request, UserSources
 from ddhelm.actions.session import Session
 from ddhelm.adoption import Adoption, Refusal
 from ddhelm.applying import identity

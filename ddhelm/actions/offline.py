@@ -11,8 +11,10 @@ from typing import Any
 from ddhelm import chart as chart_
 from ddhelm import claim, coverage, facts, plan, profile, proof
 from ddhelm.access import Access
-from ddhelm.actions import prepare
-from ddhelm.actions.prepare import Cluster, Prepared, Request
+from ddhelm.actions import rendering
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.reading import Cluster
+from ddhelm.actions.request import Request, settings_of
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
@@ -39,10 +41,10 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     Raises ConfigError for files that cannot be read or are something else.
     """
     read = _facts(facts_file)
-    wanted = prepare.settings_of(Settings(), request)
-    found = prepare.recognise(without, read, wanted, None)
+    wanted = settings_of(Settings(), request)
+    found = rendering.recognise(without, read, wanted, None)
     releases = pair(without.access.namespace, control_plane=found.control_plane_release)
-    built = prepare.build(without, read, found, wanted, releases)
+    built = rendering.build(without, read, found, wanted, releases)
     chart = chart_.read(without.helm.pull(source(request.chart or wanted.chart), request.version))
     offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
     renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]

@@ -12,7 +12,9 @@ from typing import Any
 from ddhelm import __version__, planfile, settings
 from ddhelm import tree as tree_
 from ddhelm.actions import live
-from ddhelm.actions.prepare import Prepared, Request, prepare
+from ddhelm.actions.prepare import prepare
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError, PlanStale
 from ddhelm.planfile import PlanFile

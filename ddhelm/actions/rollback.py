@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from ddhelm import plan as plan_
 from ddhelm import timeline, tree
 from ddhelm.actions import prepare, revisions
-from ddhelm.actions.prepare import Prepared, Request
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError

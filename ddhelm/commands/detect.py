@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ddhelm.actions import prepare
+from ddhelm.actions import reading, rendering
 from ddhelm.actions.session import Session
 from ddhelm.settings import Settings
 from ddhelm.views import console, envelope
@@ -11,8 +11,8 @@ from ddhelm.views import detect as view
 
 def detect(session: Session, distribution: str | None, output: str) -> None:
     """Print facts and profile; ClusterError where the distribution is unknown or ambiguous."""
-    read = prepare.facts_of(session)
-    found = prepare.recognise(session, read, replace(Settings(), distribution=distribution), None)
+    read = reading.facts_of(session)
+    found = rendering.recognise(session, read, replace(Settings(), distribution=distribution), None)
     if output == "table":
         view.table(session.access, read, found, console.out())
     else:

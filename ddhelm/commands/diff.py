@@ -8,7 +8,7 @@ from ddhelm import flags, planfile
 from ddhelm import plan as plan_
 from ddhelm.actions import compare, planning, prepare
 from ddhelm.actions import offline as offline_
-from ddhelm.actions.prepare import Prepared
+from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands.onboard import stop_if_broken
 from ddhelm.errors import UsageError

@@ -4,7 +4,7 @@ import sys
 
 from ddhelm.actions import drift as action
 from ddhelm.actions import prepare, rollback
-from ddhelm.actions.prepare import Request
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.drift import Drift

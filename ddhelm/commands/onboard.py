@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ddhelm import flags
 from ddhelm.actions import carry_out, keys, prepare, status
 from ddhelm.actions.keys import Key
-from ddhelm.actions.prepare import Prepared, Request
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed, UsageError
 from ddhelm.flags import Options

@@ -1,7 +1,7 @@
 """rollback: both releases back to what Helm has stored, shown and asked for like any change."""
 
 from ddhelm.actions import rollback as action
-from ddhelm.actions.prepare import Request
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.flags import Options

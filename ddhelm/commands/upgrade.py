@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ddhelm import flags
-from ddhelm.actions import prepare
+from ddhelm.actions import prepare, reading
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.errors import DdhelmError, UsageError
@@ -20,7 +20,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
             "`--latest` and `--version` cannot be meant together", hint="give one of them", anchor="contradicting-flags"
         )
     request = flags.request(options)
-    read = prepare.installed(session)
+    read = reading.installed(session)
     if not read:
         raise UsageError(
             f"there is nothing to upgrade in namespace `{session.access.namespace}`",
@@ -44,7 +44,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     return onboard.carry_on(session, options, prepared, request, output, how=how, given=given, dry_run=dry_run)
 
 
-def _newest(session: Session, installed: prepare.Installed, options: Options) -> str | None:
+def _newest(session: Session, installed: reading.Installed, options: Options) -> str | None:
     """The newest version of the chart's repository; None where it has none or cannot be asked."""
     where = source(options["chart"] or installed.chart)
     if where.kind != "repo":

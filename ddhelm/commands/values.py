@@ -1,7 +1,7 @@
 """values: what helm would be sent, as YAML, and which layer set each key."""
 
 from ddhelm import flags
-from ddhelm.actions import prepare
+from ddhelm.actions import rendering
 from ddhelm.actions.session import Session
 from ddhelm.errors import UsageError
 from ddhelm.flags import Options
@@ -11,7 +11,7 @@ from ddhelm.views import values as view
 
 def values(session: Session, options: Options, role: Role, *, explain: bool) -> None:
     """Print one release's values; UsageError where this cluster has no such release."""
-    built, found, _ = prepare.values_only(session, flags.request(options))
+    built, found, _ = rendering.values_only(session, flags.request(options))
     by_role = {release.role: tree for release, tree in built}
     if role not in by_role:
         raise UsageError(

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ddhelm.actions.prepare import Prepared
+from ddhelm.actions.prepared import Prepared
 from ddhelm.pools import pools
 from ddhelm.proof import Claim, Result
 from ddhelm.tree import Tree

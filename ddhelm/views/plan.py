@@ -10,7 +10,7 @@ from rich.table import Table
 from ddhelm import tree
 from ddhelm.access import Access
 from ddhelm.actions.carry_out import Outcome
-from ddhelm.actions.prepare import Prepared
+from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.status import Status
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile

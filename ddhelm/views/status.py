@@ -118,7 +118,9 @@ def _state(line: WorkloadLine) -> tuple[str, str]:
         return f"{WARN} wants no node", "warn"  # whether that is a failure is said below the tables
     if live.settled:
         return f"{GOOD} ready", "good"
-    return f"{WARN} {live.behind or live.desired - live.ready} to come" if live.current else f"{WARN} not yet looked at", "warn"
+    if not live.current:
+        return f"{WARN} not yet looked at", "warn"
+    return f"{WARN} {live.behind or live.desired - live.ready} to come", "warn"
 
 
 def _workload_json(line: WorkloadLine) -> Tree:

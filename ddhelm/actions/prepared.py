@@ -1,0 +1,36 @@
+"""A plan and everything that it was made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ddhelm.actions.reading import Cluster
+from ddhelm.chart import Chart
+from ddhelm.manifest import Identity, Object
+from ddhelm.plan import Deployed, Desired, Plan
+from ddhelm.profile import Profile
+from ddhelm.release import Release
+from ddhelm.settings import Settings
+from ddhelm.workloads import Workload
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan and everything it was made from."""
+
+    plan: Plan
+    cluster: Cluster
+    profile: Profile
+    settings: Settings
+    chart: Chart
+    releases: tuple[Release, ...]
+    desired: tuple[Desired, ...]
+    deployed: Mapping[str, Deployed]
+    workloads: tuple[Workload, ...] = ()
+    standing: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
+    """Every live object of the desired manifests, masked."""
+    carried_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys that stood in the values of a hand-made release, on their way into the Secret."""

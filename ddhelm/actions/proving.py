@@ -1,0 +1,169 @@
+"""What speaks against a plan: claims, refusals of the API server, missing rights, downgrades, CRDs that would go."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ddhelm import claim, coverage, facts, plan, tree
+from ddhelm.actions import agents, live, rights
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
+from ddhelm.actions.session import Session
+from ddhelm.errors import PreflightFailed
+from ddhelm.manifest import Manifest, ObjectRef
+from ddhelm.plan import Deployed, Desired
+from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
+from ddhelm.settings import Settings
+
+if TYPE_CHECKING:
+    pass
+
+
+def server_side(state: Deployed | None) -> bool:
+    """Whether Helm 4 changes this release by server-side apply; releases that Helm 3 ever wrote stay client-side."""
+    return state is None or state.apply_method == "ssa"
+
+
+def refused(standing: live.Read, *, relabels: bool) -> tuple[plan.Problem, ...]:
+    """Objects that the API server refuses, one problem for each reason."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for refusal in standing.refusals:
+        error = refusal.error
+        if not (relabels and error.anchor == "pod-security"):
+            key = (error.message, error.hint, error.anchor or "forecast-refused")
+            reasons.setdefault(key, []).append(f"{refusal.object[1]} {refusal.object[3]}")
+    return tuple(
+        plan.Problem(f"the API server would refuse {', '.join(objects)}: {message}", hint, anchor)
+        for (message, hint, anchor), objects in reasons.items()
+    )
+
+
+def downgrades(made: Prepared) -> tuple[plan.Problem, ...]:
+    """Releases that would get an older chart than they have; CRDs can go with that (3.240.0 to 3.157.2: three)."""
+    older = [
+        f"`{one.release.name}` has {state.chart_version}"
+        for one in made.desired
+        if (state := made.deployed.get(one.release.name)) is not None
+        and facts.version_of(one.chart_version) < facts.version_of(state.chart_version)
+    ]
+    if not older:
+        return ()
+    text = f"chart {made.chart.version} is older than the installed one: {', '.join(older)}"
+    return (plan.Problem(text, "give --allow-downgrade, or ddhelm rollback", anchor="chart-downgrade"),)
+
+
+def denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[plan.Problem, ...]:
+    """What of the rights for a namespace that is still to be made is missing; objects in it cannot be forecast."""
+    denied = rights.missing(session.kubectl, manifests, session.access.namespace)
+    if not denied:
+        return ()
+    text = f"this user may not: {denied[0]}" if len(denied) == 1 else f"this user lacks {len(denied)} rights"
+    return (plan.Problem(text, rights.commands(denied), "forbidden", denied if len(denied) > 1 else ()),)
+
+
+def lost_crds(made: Prepared, keep: Mapping[str, Desired], request: Request) -> tuple[ObjectRef, ...]:
+    """The CRDs that go with ``--delete-crds``; without it PreflightFailed where this chart cannot keep them."""
+    lost: list[ObjectRef] = []
+    for one in made.desired:
+        state = made.deployed.get(one.release.name)
+        before = keep[one.release.name].manifest if one.release.name in keep else state.manifest if state else None
+        lost += plan.lost_crds(before, one.manifest)
+    if lost and not request.delete_crds:
+        raise PreflightFailed(
+            f"{len(lost)} CRDs would be deleted with all their objects, and this chart cannot keep them",
+            hint="give --delete-crds if nothing in the cluster uses them",
+            anchor="crds-lost",
+            details=[str(ref) for ref in lost],
+        )
+    return tuple(lost)
+
+
+def secrets_of(
+    session: Session, wanted: Settings, made: Prepared
+) -> tuple[Mapping[str, frozenset[str]], tuple[str, ...]]:
+    """Keys present in the Secrets that matter, and the keys of Secret `ddhelm` that this run would write."""
+    names = {wanted.api_key_secret.name}
+    if wanted.app_key_secret:
+        names.add(wanted.app_key_secret.name)
+    for one in made.desired:
+        names |= set(named_secrets(one.manifest))
+    names |= {need.spec for need in made.profile.requirements if need.kind == "secret"}
+    present: dict[str, frozenset[str]] = {}
+    if made.cluster.secret_keys is not None:
+        present[SECRET] = made.cluster.secret_keys
+    if made.cluster.namespace is not None:
+        for name in sorted(names - {SECRET}):
+            found = session.kubectl.secret_keys(name)
+            if found is not None:
+                present[name] = found.keys - found.empty
+    needed = [TOKEN]
+    if wanted.api_key_secret.name == SECRET:
+        needed.insert(0, API_KEY)
+    if wanted.app_key_secret and wanted.app_key_secret.name == SECRET:
+        needed.append(APP_KEY)
+    return present, tuple(key for key in needed if key not in present.get(SECRET, frozenset()))
+
+
+def named_secrets(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the Secrets that the pods of a manifest name in their environment or volumes."""
+    found: list[str] = []
+    for obj in manifest.of_kind("DaemonSet", "Deployment"):
+        for path, value in tree.leaves(tree.get(obj.body, ("spec", "template", "spec"), {})):
+            if isinstance(value, str) and (
+                path[-2:] in {("secretKeyRef", "name"), ("secretRef", "name"), ("secret", "name")}
+                or path[-2:] == ("secret", "secretName")
+            ):
+                found.append(value)
+    return tuple(dict.fromkeys(found))
+
+
+def context(
+    session: Session,
+    request: Request,
+    made: Prepared,
+    standing: live.Read,
+    covered: coverage.Coverage,
+    secrets: Mapping[str, frozenset[str]],
+    writes: Sequence[str],
+    keep: Mapping[str, Desired],
+) -> claim.ProofContext:
+    cluster = made.cluster
+    labels = ((cluster.namespace or {}).get("metadata") or {}).get("labels") or {}
+    return claim.ProofContext(
+        namespace=session.access.namespace,
+        releases=tuple(
+            claim.ReleaseView(
+                one.release.role,
+                one.release.name,
+                one.manifest,
+                state.manifest if (state := made.deployed.get(one.release.name)) else None,
+                state.record_size if state else None,
+            )
+            for one in made.desired
+        ),
+        coverage=covered,
+        nodes=cluster.facts.nodes,
+        live=claim.LiveState(
+            objects=standing.objects,
+            secrets=secrets,
+            namespace_labels=labels if cluster.namespace is not None else None,
+            agents=agents.foreign_agents(
+                cluster.daemonsets, cluster.datadog_agents, session.access.namespace, tuple(NAMES.values())
+            ),
+            api_versions=cluster.facts.api_groups or None,
+            webhooks=agents.webhooks(cluster.webhooks),
+        ),
+        require_coverage=made.settings.require_coverage,
+        writes={SECRET: frozenset(writes)},
+        missing_namespace=cluster.namespace is None,
+        allow_second_agent=made.settings.allow_second_agent,
+        delete_crds=request.delete_crds,
+        keeps_crds=bool(keep),
+        label_namespace=request.label_namespace,
+        chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
+        kubernetes=cluster.facts.server_version or "",
+        untyped_files=frozenset(file.path for file in made.profile.host_files if file.kind == "untyped"),
+        requirements=[
+            {"kind": need.kind, "spec": need.spec, "why": need.why, "hint": need.hint}
+            for need in made.profile.requirements
+        ],
+    )

@@ -1,0 +1,201 @@
+"""What stands before anything is decided: the cluster, the releases, the settings that earlier runs left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ddhelm import facts, record, tree
+from ddhelm import settings as settings_
+from ddhelm.actions import adopt, agents, lock
+from ddhelm.actions.session import Session
+from ddhelm.errors import PlanStale, ReleaseError
+from ddhelm.facts import ClusterFacts
+from ddhelm.kubectl import Answer
+from ddhelm.manifest import parse
+from ddhelm.plan import Deployed, Head
+from ddhelm.record import Record
+from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, Release, Role, pair
+from ddhelm.settings import RECORD_KEY, SecretKey, Settings, UserLayers
+
+if TYPE_CHECKING:
+    pass
+
+
+BUSY = 660
+"""Seconds for which the writer of a pending head without a Lease may still live: twice helm's 5 minutes, and one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """All that was read of the cluster before anything was decided."""
+
+    facts: ClusterFacts
+    namespace: tree.Tree | None
+    records: Mapping[str, tuple[Record, ...]]
+    daemonsets: tree.Tree | None
+    datadog_agents: tree.Tree | None
+    lease: tree.Tree | None
+    secret_keys: frozenset[str] | None = None
+    """Keys of Secret `ddhelm` that hold something; None where there is no such Secret."""
+    webhooks: tree.Tree | None = None
+
+
+def read(session: Session) -> Cluster:
+    """Everything that is asked of the cluster first, in one parallel round."""
+    namespace = session.access.namespace
+    names = "%2C".join(NAMES.values())
+    paths = {
+        **facts.READS,
+        "namespace": f"/api/v1/namespaces/{namespace}",
+        "releases": f"/api/v1/namespaces/{namespace}/secrets"
+        f"?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29%2Cstatus%21%3Dsuperseded",
+        "daemonsets": agents.DAEMONSETS,
+        "datadog-agents": agents.DATADOG_AGENTS,
+        "lease": lock.path(namespace),
+        "webhooks": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+        "secret": f"/api/v1/namespaces/{namespace}/secrets/{SECRET}",
+    }
+    answers = dict(zip(paths, session.kubectl.raws(list(paths.values())), strict=True))
+    failure = answers["version"].failure
+    if failure is not None:
+        raise failure
+    if (failure := answers["releases"].failure) is not None:
+        raise failure
+    documents = {name: _document(answers.pop(name)) for name in facts.READS}
+    read_facts = facts.parse(facts.Answers(documents))
+    records: dict[str, list[Record]] = {}
+    for item in (answers["releases"].tree() if answers["releases"].found else {}).get("items") or ():
+        entry = record.decode(item)
+        records.setdefault(entry.name, []).append(entry)
+    return Cluster(
+        read_facts,
+        _tree(answers["namespace"]),
+        {name: tuple(sorted(entries, key=lambda e: e.revision)) for name, entries in records.items()},
+        _tree(answers["daemonsets"]),
+        _tree(answers["datadog-agents"]),
+        _tree(answers["lease"]),
+        _filled_keys(_tree(answers["secret"])),
+        _tree(answers["webhooks"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What stands before an upgrade: the chart's source and version."""
+
+    chart: str
+    version: str
+
+
+def installed(session: Session) -> Installed | None:
+    """The chart of the installed releases; None where there is none."""
+    deployed = all_deployed(session, read(session))
+    if not deployed:
+        return None
+    stored, _, _, _ = earlier(deployed)
+    return Installed(stored.chart, max((s.chart_version for s in deployed.values()), key=facts.version_of))
+
+
+def facts_of(session: Session) -> ClusterFacts:
+    """The facts alone, in one parallel round; raises where the API server cannot be asked for its version."""
+    answers = dict(zip(facts.READS, session.kubectl.raws(list(facts.READS.values())), strict=True))
+    if (failure := answers["version"].failure) is not None:
+        raise failure
+    return facts.parse(facts.Answers({name: _document(answers.pop(name)) for name in facts.READS}))
+
+
+def _document(answer: Answer) -> str | bytes | facts.Failure:
+    if answer.body is not None:
+        return answer.body
+    return facts.Failure(answer.failure.message if answer.failure else "NotFound")
+
+
+def _filled_keys(secret: tree.Tree | None) -> frozenset[str] | None:
+    return None if secret is None else frozenset(key for key, value in (secret.get("data") or {}).items() if value)
+
+
+def _tree(answer: Answer) -> tree.Tree | None:
+    return answer.tree() if answer.found else None
+
+
+def all_deployed(session: Session, cluster: Cluster) -> Mapping[str, Deployed]:
+    return {
+        release.name: state
+        for release in pair(session.access.namespace, control_plane=True)
+        if (state := _deployed(session, release, cluster.records.get(release.name, ()))) is not None
+    }
+
+
+def _deployed(session: Session, release: Release, records: Sequence[Record]) -> Deployed | None:
+    if not records:
+        return None
+    head = records[-1]
+    base = max((entry for entry in records if entry.status == "deployed"), key=lambda e: e.revision, default=None)
+    shown = base or head
+    return Deployed(
+        release,
+        Head(head.revision, head.status, int(_seconds(head.last_deployed))),
+        base.revision if base else None,
+        parse(shown.manifest, release.namespace, session.masker),
+        shown.config,
+        f"{shown.chart_name}-{shown.chart_version}",
+        shown.chart_version,
+        shown.app_version,
+        shown.last_deployed,
+        shown.apply_method,
+        shown.size,
+    )
+
+
+def not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tree | None, now: float) -> None:
+    """Raises where another writer may be at work: a living Lease, or a young pending head without one."""
+    holder = lock.holder(lease)
+    if holder is not None and holder.alive(now) and any(state.head.pending for state in deployed.values()):
+        raise PlanStale(
+            f"another run is at work: {holder.who}, since {holder.since}",
+            hint="wait for it, then run this again",
+            anchor="lock-held",
+        )
+    for name, state in deployed.items():
+        age = now - state.head.modified
+        ended = lock.given_back(lease) > state.head.modified
+        if state.head.pending and holder is None and not ended and age < BUSY:
+            raise ReleaseError(
+                f"release `{name}` is busy: revision {state.head.revision} is `{state.head.status}` since {int(age)} s",
+                hint=f"its helm may still be at work; run this again in {int(BUSY - age)} s and it is recovered",
+                anchor="release-busy",
+            )
+
+
+def earlier(
+    deployed: Mapping[str, Deployed],
+) -> tuple[Settings, Mapping[str, Any] | None, tuple[str, ...], Mapping[str, str]]:
+    """Settings and facts that earlier runs left, notices about hand-made releases, and keys found in their values."""
+    notices: list[str] = []
+    keys: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
+    trees: dict[Role, tree.Tree] = {}
+    for state in deployed.values():
+        kept = state.config.get(RECORD_KEY)
+        if isinstance(kept, dict):
+            return (
+                settings_.from_record(kept, f"stored with `{state.release.name}` revision {state.base}"),
+                kept.get("facts"),
+                (),
+                {},
+            )
+        adopted = adopt.adopt(state.config, state.release.role)
+        trees[state.release.role] = adopted.user
+        keys |= adopted.keys
+        elsewhere |= adopted.secrets
+        notices.append(adopt.notice(state.release.name, adopted.dropped, adopted.refused))
+    found = Settings(user=UserLayers({}, trees.get(Role.WORKER, {}), trees.get(Role.CONTROL_PLANE, {})))
+    if API_KEY in elsewhere:
+        found = replace(found, api_key_secret=SecretKey(elsewhere[API_KEY], API_KEY))
+    if APP_KEY in elsewhere or APP_KEY in keys:
+        found = replace(found, app_key_secret=SecretKey(elsewhere.get(APP_KEY, SECRET), APP_KEY))
+    return found, None, tuple(notices), keys
+
+
+def _seconds(stamp: str) -> float:
+    return lock.seconds(stamp)

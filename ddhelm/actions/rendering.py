@@ -1,0 +1,179 @@
+"""From settings to manifests: the profile, the values of each release, the chart, and what it makes of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddhelm import chart as chart_
+from ddhelm import facts, plan, profile, tree, values
+from ddhelm import settings as settings_
+from ddhelm.actions.reading import all_deployed, earlier, read
+from ddhelm.actions.request import Request, settings_of
+from ddhelm.actions.session import Session
+from ddhelm.chart import Chart
+from ddhelm.errors import ConfigError
+from ddhelm.facts import ClusterFacts
+from ddhelm.helm import Render
+from ddhelm.manifest import Manifest, parse
+from ddhelm.plan import Deployed, Desired
+from ddhelm.profile import Profile
+from ddhelm.release import Release, pair
+from ddhelm.settings import FORMAT, Settings
+from ddhelm.source import source
+
+if TYPE_CHECKING:
+    pass
+
+
+def values_only(
+    session: Session, request: Request
+) -> tuple[tuple[tuple[Release, values.Values], ...], Profile, Settings]:
+    """The values of each release as helm would be sent them, without a chart; the profile and settings behind them."""
+    cluster = read(session)
+    deployed = all_deployed(session, cluster)
+    stored, remembered, _, _ = earlier(deployed)
+    wanted = settings_of(Settings() if request.reset_settings else stored, request)
+    found = recognise(session, cluster.facts, wanted, remembered)
+    releases = pair(session.access.namespace, control_plane=found.control_plane_release)
+    built = build(session, cluster.facts, found, wanted, releases)
+    return tuple((release, built[release.name]) for release in releases), found, wanted
+
+
+def recognise(
+    session: Session, read_facts: ClusterFacts, wanted: Settings, remembered: Mapping[str, Any] | None
+) -> Profile:
+    """The profile of the cluster; ClusterError where it is unknown or ambiguous and `--distribution` was not given."""
+    return profile.of(
+        read_facts,
+        session.library.distributions(),
+        node_kinds=session.library.node_kinds(),
+        override=wanted.distribution,
+        remembered=remembered,
+    )
+
+
+def build(
+    session: Session, read_facts: ClusterFacts, found: Profile, wanted: Settings, releases: Sequence[Release]
+) -> Mapping[str, values.Values]:
+    """The values of each release, by name, with ddhelm's own record under the key ``ddhelm``."""
+    whole = pair(session.access.namespace, control_plane=found.control_plane_release)
+    kept = {"format": FORMAT, **settings_.to_record(wanted), "facts": found.to_record()}
+    return {
+        release.name: values.build(
+            values.layers_for(
+                release.role,
+                releases=whole,
+                settings=wanted,
+                profile=found,
+                library=session.library,
+                nodes=read_facts.nodes,
+                record=kept,
+            )
+        )
+        for release in releases
+    }
+
+
+def chart_of(session: Session, request: Request, wanted: Settings, deployed: Mapping[str, Deployed]) -> Chart:
+    """The chart that was asked for, else the installed one, else the newest of Datadog's repository."""
+    installed = {state.chart_version for state in deployed.values() if state.base is not None}
+    version = request.version
+    if version is None and request.chart is None and installed:
+        version = max(installed, key=facts.version_of)
+    where = source(request.chart or wanted.chart)
+    if where.kind == "path" and not Path(where.chart).expanduser().exists():
+        hint = "ddhelm onboard --chart PATH|oci://…|https://helm.datadoghq.com"
+        if request.chart is None:
+            raise ConfigError(
+                f"the chart `{where.chart}`, from which the releases were installed, is gone",
+                hint=hint,
+                anchor="chart-not-found",
+            )
+        raise ConfigError(f"there is no chart at `{where.chart}`", hint=hint, anchor="chart-not-found")
+    return chart_.read(session.helm.pull(where, version))
+
+
+def refuse_unknown_keys(chart: Chart, wanted: Settings) -> None:
+    from ddhelm import chartkeys
+
+    known = chartkeys.known(chart.files)
+    slots = {"values": wanted.user.both, "worker values": wanted.user.worker}
+    slots["control-plane values"] = wanted.user.control_plane
+    problems = [
+        f"{slot}: `{tree.show(key.path)}`" + (f", did you mean `{key.suggestion}`?" if key.suggestion else "")
+        for slot, layer in slots.items()
+        for key in chartkeys.unknown(layer, known)
+    ]
+    if problems:
+        raise ConfigError(
+            f"chart {chart.name} {chart.version} does not know {len(problems)} of your keys",
+            hint="mend them, or give --allow-unknown-values",
+            anchor="unknown-value",
+            details=problems,
+        )
+
+
+def render(
+    session: Session,
+    chart: Chart,
+    releases: Sequence[Release],
+    built: Mapping[str, values.Values],
+    deployed: Mapping[str, Deployed],
+    request: Request,
+) -> tuple[tuple[Desired, ...], Mapping[str, Desired]]:
+    """The desired state of each release, and per release the state that keeps CRDs which would be lost."""
+    desired = desired_of(session, chart, releases, built, deployed)
+    if request.delete_crds:
+        return desired, {}
+    losing = [
+        one
+        for one in desired
+        if (state := deployed.get(one.release.name)) and plan.lost_crds(state.manifest, one.manifest)
+    ]
+    if not losing:
+        return desired, {}
+    keep = {("datadog", "operator", "enabled"): True, ("operator", "datadogCRDs", "keepCrds"): True}
+    with_operator = {}
+    for one in losing:
+        kept = one.values.tree
+        for path, value in keep.items():
+            kept = tree.put(kept, path, value)
+        with_operator[one.release.name] = replace(one.values, tree=kept)
+    keepers = desired_of(session, chart, [one.release for one in losing], with_operator, deployed)
+    return desired, {one.release.name: one for one in keepers}
+
+
+def manifests_of(
+    session: Session, chart: Chart, built: Mapping[Release, values.Values], *, is_upgrade: bool
+) -> Mapping[Release, Manifest]:
+    """What a chart makes of values in this cluster, for each release."""
+    renders = [Render(release.name, chart.path, each.tree, is_upgrade=is_upgrade) for release, each in built.items()]
+    return {
+        release: parse(text, release.namespace, session.masker)
+        for release, text in zip(built, session.helm.templates(renders), strict=True)
+    }
+
+
+def desired_of(
+    session: Session,
+    chart: Chart,
+    releases: Sequence[Release],
+    built: Mapping[str, values.Values],
+    deployed: Mapping[str, Deployed],
+) -> tuple[Desired, ...]:
+    renders = [
+        Render(release.name, chart.path, built[release.name].tree, is_upgrade=release.name in deployed)
+        for release in releases
+    ]
+    texts = session.helm.templates(renders)
+    return tuple(
+        Desired(
+            release,
+            built[release.name],
+            parse(text, release.namespace, session.masker),
+            chart.version,
+            chart.app_version,
+        )
+        for release, text in zip(releases, texts, strict=True)
+    )
