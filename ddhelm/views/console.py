@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console as Console
+    from rich.console import Console as Console  # noqa: PLC0414 - what commands hand on
     from rich.table import Table
     from rich.text import Text
 
