@@ -1,0 +1,239 @@
+"""An uninstall that meets faults: another cluster, a held lock, helm failing half-way, things that do not go."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from ddhelm.actions import leftovers
+from ddhelm.actions.leftovers import Leftover
+from ddhelm.actions.removal import Going, Kept, Removal
+from ddhelm.actions.uninstall import Finished, Removed, Started, carry_out
+from ddhelm.actions.watch import Clock
+from ddhelm.errors import ClusterError, Interrupted, PlanStale, ReleaseError
+from ddhelm.helm import Helm
+from ddhelm.kubectl import Kubectl
+from ddhelm.record import ReleaseRow
+from ddhelm.release import Release, Role
+from tests.adapters.apiserver import ApiServer, items
+
+WORKER = Release(Role.WORKER, "worker-node-ddagent", "datadog")
+CONTROL_PLANE = Release(Role.CONTROL_PLANE, "control-plane-ddagent", "datadog")
+PODS = "/api/v1/namespaces/datadog/pods?labelSelector=app={}&limit=1"
+SECRET = Leftover("secret", "ddhelm", "datadog")
+LOCK = Leftover("lease.coordination.k8s.io", "ddhelm", "datadog")
+HOOK = Leftover("mutatingwebhookconfiguration.admissionregistration.k8s.io", "datadog-webhook")
+REMOVAL = Removal(
+    "datadog",
+    "this-cluster",
+    releases=(Going(CONTROL_PLANE, 1, "deployed", 9), Going(WORKER, 2, "deployed", 25)),
+    hooks=(HOOK,),
+    secrets=(SECRET, LOCK),
+    kept=(Kept("namespace `datadog`", "made by ddhelm"),),
+    pods=("app=dca",),
+    agents=("app=agent",),
+    pair=(WORKER, CONTROL_PLANE),
+)
+
+
+class Cluster(ApiServer):
+    """What an uninstall asks of kubectl; everything that is written is remembered in order."""
+
+    def __init__(self, uid: str = "this-cluster") -> None:
+        super().__init__()
+        self.log: list[str] = []
+        self.lease: dict[str, Any] | None = None
+        self.refuse: dict[str, ClusterError] = {}
+        self.rows = (ReleaseRow("datadog", WORKER.name, 2, "uninstalling"),)
+        self.serve("/api/v1/namespaces/kube-system", {"metadata": {"uid": uid}})
+        for app in ("dca", "agent"):
+            self.serve(PODS.format(app), items())
+        for path in (
+            "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+            "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+            "/apis/apiregistration.k8s.io/v1/apiservices",
+        ):
+            self.serve(path, items())
+
+    def tree(self, path: str) -> dict[str, Any] | None:
+        if path.endswith("/leases/ddhelm"):
+            return self.lease
+        (answer,) = self.raws([path])
+        return answer.tree() if answer.found else None
+
+    def create(self, obj: dict[str, Any]) -> dict[str, Any]:
+        self.lease = obj
+        return obj
+
+    def replace(self, obj: dict[str, Any]) -> dict[str, Any]:
+        self.lease = obj
+        return obj
+
+    def delete(self, kind: str, name: str, *, namespace: str | None = None, wait: bool = False) -> bool:
+        if name in self.refuse:
+            raise self.refuse[name]
+        self.log.append(f"delete {kind.partition('.')[0]} {name}")
+        return True
+
+    def release_rows(self) -> tuple[ReleaseRow, ...]:
+        return self.rows
+
+
+class Uninstaller:
+    """helm, which fails at the release that it is told to fail at."""
+
+    def __init__(self, cluster: Cluster, **failing: Exception) -> None:
+        self.cluster, self.failing = cluster, failing
+
+    def uninstall(self, name: str, *, timeout: int, wait: bool) -> None:
+        assert wait
+        assert timeout > 0
+        if error := self.failing.get(name.split("-", maxsplit=1)[0]):
+            raise error
+        self.cluster.log.append(f"helm uninstall {name}")
+
+
+class Ticking:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.seconds, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def run(
+    cluster: Cluster, removal: Removal = REMOVAL, told: list[object] | None = None, **failing: Exception
+) -> Removed:
+    ticking = Ticking()
+    return carry_out(
+        removal,
+        cast(Kubectl, cluster),
+        cast(Helm, Uninstaller(cluster, **failing)),
+        observer=(told if told is not None else []).append,
+        clock=ticking.clock(),
+        timeout=30,
+        now=lambda: 1000.0 + ticking.seconds,
+    )
+
+
+def test_everything_goes_in_its_order_and_is_told() -> None:
+    cluster, told = Cluster(), list[object]()
+    done = run(cluster, told=told)
+    assert cluster.log == [
+        "helm uninstall control-plane-ddagent",
+        "helm uninstall worker-node-ddagent",
+        "delete mutatingwebhookconfiguration datadog-webhook",
+        "delete secret ddhelm",
+        "delete lease ddhelm",
+    ]
+    assert cluster.lease is not None
+    assert cluster.lease["spec"]["holderIdentity"] == "", "the lock is given back before it is deleted"
+    assert done.exit_code == 0
+    assert done.kept == REMOVAL.kept
+    assert [type(each) for each in told[:4]] == [Started, Finished, Started, Finished]
+
+
+def test_another_cluster_than_the_one_that_was_shown_is_left_alone() -> None:
+    cluster = Cluster(uid="another")
+    with pytest.raises(PlanStale, match="another cluster"):
+        run(cluster)
+    assert cluster.log == []
+
+
+def test_a_lock_that_another_run_holds_stops_it_before_the_first_write() -> None:
+    cluster = Cluster()
+    spec = {"holderIdentity": "anna@host", "leaseDurationSeconds": 120, "renewTime": "1970-01-01T00:16:00Z"}
+    cluster.lease = {"metadata": {"name": "ddhelm"}, "spec": spec}
+    with pytest.raises(PlanStale, match="anna@host"):
+        run(cluster)
+    assert cluster.log == []
+
+
+def test_helm_failing_half_way_says_what_is_gone_and_how_the_rest_stands() -> None:
+    cluster = Cluster()
+    with pytest.raises(ReleaseError) as raised:
+        run(cluster, worker=ReleaseError("failed to delete release: worker-node-ddagent", anchor="helm-failed"))
+    error = raised.value
+    assert error.details == (
+        "release `worker-node-ddagent` is left at revision 2, `uninstalling`",
+        "gone already: release `control-plane-ddagent`",
+    )
+    assert error.hint == "ddhelm uninstall goes on where it stopped"
+    assert cluster.log == ["helm uninstall control-plane-ddagent"], "webhook and keys are left while a release stands"
+    assert cluster.lease is not None
+    assert cluster.lease["spec"]["holderIdentity"] == ""
+
+
+def test_an_interruption_says_what_is_gone() -> None:
+    cluster = Cluster()
+    with pytest.raises(Interrupted) as raised:
+        run(cluster, worker=Interrupted("interrupted"))
+    assert raised.value.details == ("gone already: release `control-plane-ddagent`",)
+
+
+def test_while_a_cluster_agent_lives_its_webhook_stays() -> None:
+    cluster = Cluster()
+    cluster.serve(PODS.format("dca"), items({"metadata": {"name": "dca-0"}}))
+    done = run(cluster)
+    assert [each.what for each in done.problems] == ["Cluster Agent pods"]
+    assert done.exit_code == 4
+    assert not any("webhook" in line for line in cluster.log)
+    assert "delete secret ddhelm" in cluster.log
+
+
+def test_an_api_server_that_does_not_answer_is_no_sign_that_pods_are_gone() -> None:
+    cluster = Cluster()
+    cluster.serve(PODS.format("dca"), *[ClusterError("timeout")] * 5, items())
+    assert run(cluster).exit_code == 0
+    assert len(cluster.asked_for("app=dca")) == 6
+
+
+def test_a_webhook_that_the_cluster_agent_made_again_goes_too() -> None:
+    cluster = Cluster()
+    service = {"namespace": "datadog", "name": "dca-admission"}
+    again = {"metadata": {"name": "made-again"}, "webhooks": [{"clientConfig": {"service": service}}]}
+    cluster.serve("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", items(again))
+    run(cluster, replace(REMOVAL, services=frozenset({"dca-admission"})))
+    assert "delete mutatingwebhookconfiguration made-again" in cluster.log
+
+
+def test_what_may_not_be_deleted_is_a_problem_with_its_command_and_the_rest_goes_on() -> None:
+    cluster = Cluster()
+    cluster.refuse["datadog-webhook"] = ClusterError("User `x` cannot delete it", anchor="forbidden")
+    done = run(cluster)
+    assert done.problems == (
+        Kept(str(HOOK), "User `x` cannot delete it", f"kubectl delete {HOOK.kind} datadog-webhook"),
+    )
+    assert "delete secret ddhelm" in cluster.log
+
+
+def test_a_webhook_left_behind_goes_even_when_the_namespace_is_gone() -> None:
+    cluster = Cluster()
+    done = run(cluster, replace(REMOVAL, releases=(), secrets=(), exists=False))
+    assert cluster.log == ["delete mutatingwebhookconfiguration datadog-webhook"]
+    assert cluster.lease is None, "no lock is taken in a namespace that does not exist"
+    assert done.exit_code == 0
+
+
+def test_a_namespace_that_does_not_go_says_what_holds_it() -> None:
+    cluster = Cluster()
+    cluster.serve("/apis", {"groups": []})
+    for path in leftovers._listable(cluster, "datadog")[0]:
+        cluster.serve(path, items())
+    for release in REMOVAL.pair:
+        for kind in ("api/v1/namespaces/datadog/configmaps", "apis/coordination.k8s.io/v1/namespaces/datadog/leases"):
+            cluster.serve(f"/{kind}/{release.fullname}-leader-election", None)
+        cluster.serve(f"/api/v1/namespaces/datadog/configmaps/{release.fullname}token", None)
+    for name in ("configmaps/datadog-leader-election", "configmaps/datadogtoken", "configmaps/datadog-cluster-id",
+                 "secrets/webhook-certificate"):  # fmt: skip
+        cluster.serve(f"/api/v1/namespaces/datadog/{name}", None)
+    cluster.serve("/apis/coordination.k8s.io/v1/namespaces/datadog/leases/datadog-leader-election", None)
+    stuck = {"status": {"conditions": [{"message": "unable to retrieve the complete list of server APIs: x/v1"}]}}
+    cluster.serve("/api/v1/namespaces/datadog", stuck)
+    done = run(cluster, replace(REMOVAL, delete_namespace=True))
+    (problem,) = done.problems
+    assert problem.why == "unable to retrieve the complete list of server APIs: x/v1"
+    assert "namespace `datadog`" not in done.done
