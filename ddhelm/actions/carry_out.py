@@ -350,7 +350,11 @@ def _line(session: Session, before: Deployed) -> str:
 
 
 def _revision(session: Session, release: Release) -> int | None:
-    rows = [row for row in session.kubectl.release_rows() if row.name == release.name]
+    """The newest revision; None where it cannot be read, which does not make the step that made it a failure."""
+    try:
+        rows = [row for row in session.kubectl.release_rows() if row.name == release.name]
+    except (ClusterError, ToolError):
+        return None
     return max((row.revision for row in rows), default=None)
 
 

@@ -65,7 +65,7 @@ class Witness:
         (self.folder / "hook" / "sitecustomize.py").write_text(_HOOK.format(log=str(self.folder / "audit")))
         self.ddhelm.environment |= {
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{path}",
-            "PYTHONPATH": str(self.folder / "hook"),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(self.folder / "hook"), os.environ.get("PYTHONPATH")])),
             "PYTHONDONTWRITEBYTECODE": "1",  # else the interpreter itself writes files
             "TMPDIR": str(self.folder / "tmp"),
         }

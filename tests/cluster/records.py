@@ -1,0 +1,20 @@
+"""Helm's own records of a release, unpacked and packed again: to make a revision look as old as a test needs it."""
+
+import base64
+import datetime
+import gzip
+import json
+
+from tests.sandbox.sandbox import Sandbox
+
+
+def age(sandbox: Sandbox, release: str, revision: int, *, seconds: float) -> None:
+    """Have the revision been written that long ago."""
+    path = f"/api/v1/namespaces/datadog/secrets/sh.helm.release.v1.{release}.v{revision}"
+    packed = base64.b64decode(base64.b64decode(sandbox.api_get(path)["data"]["release"]))
+    record = json.loads(gzip.decompress(packed))
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+    record["info"]["last_deployed"] = then.isoformat()
+    again = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(record).encode()))).decode()
+    labels = {"modifiedAt": str(int(then.timestamp()))}
+    sandbox.loader.merge(path, {"data": {"release": again}, "metadata": {"labels": labels}})

@@ -1,0 +1,439 @@
+"""What is left, said and undone when something goes wrong half-way: every ending leaves a cluster to go on with."""
+
+import re
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from tests.cluster import records
+from tests.cluster.by_hand import helm
+from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, Result, generations, revisions
+from tests.sandbox.api import Json
+from tests.sandbox.fixtures import Clusters
+from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.waiting import wait_for
+
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/datadog/leases/ddhelm"
+NO_SECRET = {"never_ready": "CreateContainerConfigError", "message": 'secret "gone" not found'}
+TAG = ("--set", "datadog.tags={new:tag}")
+Start = Callable[..., "Running"]
+
+BOUND = 90
+"""Seconds for a run with a time-out of a few seconds, on a busy machine."""
+
+
+def heads(sandbox: Sandbox) -> dict[str, tuple[int, str]]:
+    return {name: rows[-1] for name, rows in revisions(sandbox).items()}
+
+
+def mend(sandbox: Sandbox, *nodes: str) -> None:
+    """The nodes behave again, and their agents start anew."""
+    for node in nodes:
+        sandbox.simulate(node, never_ready=None, message=None, ready_after=None)
+        sandbox.kubectl("delete", "pods", "-n", "datadog", f"--field-selector=spec.nodeName={node}", "--wait=false")
+
+
+def holder(sandbox: Sandbox) -> str:
+    return str((sandbox.api.find(LEASE) or {"spec": {}})["spec"].get("holderIdentity") or "")
+
+
+def healthy(ddhelm: Ddhelm) -> bool:
+    """Whether `status` says so; asked again while pods of the mended nodes start."""
+    return ddhelm("status", code=None).code == 0
+
+
+def assert_usable(ddhelm: Ddhelm, *flags: str) -> Result:
+    """The next onboard ends with both releases deployed and a free lock, and the one after has nothing to do."""
+    done = ddhelm.onboard(*flags)
+    assert {status for _, status in heads(ddhelm.sandbox).values()} == {"deployed"}, done
+    assert set(heads(ddhelm.sandbox)) == {WORKER, CONTROL_PLANE}
+    assert holder(ddhelm.sandbox) == ""
+    wait_for(lambda: healthy(ddhelm), 60, "a healthy status")
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    return done
+
+
+# --- roll-outs that stall --------------------------------------------------------------------------------------------
+
+
+def test_a_stalled_upgrade_is_explained_rolled_back_by_number_and_the_other_release_left(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    sandbox.simulate("worker-3", **NO_SECRET)
+    began = time.monotonic()
+    failed = ddhelm.onboard(*TAG, "--timeout", "8s", code=4, key=None)
+    assert time.monotonic() - began < BOUND
+    assert 'secret "gone" not found' in failed.err
+    assert f"`{WORKER}-datadog`" in failed.err
+    assert "`worker-3`" in failed.err
+    assert f"release `{WORKER}` was rolled back to revision 1" in failed.err
+    assert revisions(sandbox)[WORKER] == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
+    assert heads(sandbox)[CONTROL_PLANE] == (2, "deployed")
+    pasted(ddhelm, failed, CONTROL_PLANE)
+    assert heads(sandbox)[CONTROL_PLANE] == (3, "deployed")
+    mend(sandbox, "worker-3")
+    assert "new:tag" not in ddhelm("values", "worker").out
+    assert_usable(ddhelm, *TAG)
+    assert "new:tag" in ddhelm("values", "worker").out
+
+
+def pasted(ddhelm: Ddhelm, result: Result, release: str) -> None:
+    """Run the line that was printed to undo the release, as somebody would who pastes it."""
+    (line,) = re.findall(rf"helm rollback {release} .*", result.err)
+    subprocess.run(shlex.split(line), env=ddhelm.environment, check=True, capture_output=True, timeout=60)
+
+
+def test_a_stalled_first_install_and_an_upgrade_with_no_rollback_are_kept_and_explained(cluster: Clusters) -> None:
+    """The cause is a quota: no pod exists that could tell."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    sandbox.kubectl("create", "namespace", "datadog")
+    sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
+    sandbox.kubectl("create", "quota", "small", "--hard=pods=2", "-n", "datadog")
+    began = time.monotonic()
+    failed = ddhelm.onboard("--timeout", "8s", code=4)
+    assert time.monotonic() - began < BOUND
+    assert "`small`" in failed.err
+    assert f"release `{WORKER}` is kept as it is (a first install)" in failed.err
+    assert heads(sandbox) == {WORKER: (1, "deployed"), CONTROL_PLANE: (1, "deployed")}
+    assert holder(sandbox) == ""
+    sandbox.kubectl("delete", "quota", "small", "-n", "datadog")
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    wait_for(lambda: healthy(ddhelm), 90, "the controllers to try again")
+
+    sandbox.simulate("control-plane-2", **NO_SECRET)
+    kept = ddhelm.onboard("--control-plane-set", "datadog.tags={new:tag}", "--timeout", "8s", "--no-rollback", code=4)
+    assert f"release `{CONTROL_PLANE}` is kept as it is (--no-rollback)" in kept.err
+    assert heads(sandbox) == {WORKER: (1, "deployed"), CONTROL_PLANE: (2, "deployed")}
+    mend(sandbox, "control-plane-2")
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    wait_for(lambda: healthy(ddhelm), 60, "the agent that was mended")
+    assert "new:tag" in ddhelm("values", "control-plane").out
+
+
+@pytest.mark.parametrize("helm_version", ["3.22", pytest.param("4.3", marks=pytest.mark.matrix)])
+def test_what_a_failed_revision_added_goes_before_the_next_upgrade(cluster: Clusters, helm_version: str) -> None:
+    """Helm itself compares with the last deployed revision only, and would leave it in the cluster for ever."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    confd = f"/api/v1/namespaces/datadog/configmaps/{WORKER}-datadog-confd"
+    sandbox.simulate("worker-1", **NO_SECRET)
+    by_hand = ("upgrade", WORKER, ddhelm.chart()[1], "-n", "datadog", "--reuse-values", "--wait", "--timeout", "4s")
+    helm(sandbox, helm_version, *by_hand, "--set", r"datadog.confd.mine\.yaml=instances: []", code=1)
+    assert heads(sandbox)[WORKER] == (2, "failed")
+    assert sandbox.api.find(confd)
+    mend(sandbox, "worker-1")
+    shown = ddhelm("plan", *ddhelm.chart())
+    assert "rollback" in shown.out
+    assert_usable(ddhelm)
+    assert not sandbox.api.find(confd)
+
+
+# --- ^C --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Running:
+    """A ddhelm that was started and not waited for."""
+
+    process: subprocess.Popen[str]
+
+    def ends(self, code: int, timeout: float = 60) -> Result:
+        out, err = self.process.communicate(timeout=timeout)
+        result = Result(self.process.returncode, out, err)
+        assert result.code == code, str(result)
+        assert "Traceback" not in err, str(result)
+        return result
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """Starts `onboard --yes` with the chart under test; what still runs at the end is killed."""
+    with ExitStack() as stack:
+
+        def onboard(ddhelm: Ddhelm, *flags: str) -> Running:
+            line = [sys.executable, "-m", "ddhelm", "onboard", "--yes", *ddhelm.chart(), *flags]
+            process = subprocess.Popen(
+                line,
+                env={**ddhelm.environment, "DD_API_KEY": API_KEY},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ddhelm.sandbox.kubeconfig.parent,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return Running(process)
+
+        yield onboard
+
+
+def slow_helm(ddhelm: Ddhelm, folder: Path, *flags: str) -> Path:
+    """Have helm's upgrades wait for pods, so that a revision is pending for a while; a file with their pids."""
+    real = which("helm", path=ddhelm.environment["PATH"])
+    assert real is not None
+    (folder / "bin").mkdir()
+    script, pids = folder / "bin" / "helm", folder / "pids"
+    wait = shlex.join(flags)
+    script.write_text(
+        f'#!/bin/sh\nif [ "$1" = upgrade ]; then echo $$ >> {pids}; exec {real} "$@" {wait}; fi\nexec {real} "$@"\n'
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    ddhelm.environment["PATH"] = f"{script.parent}:{ddhelm.environment['PATH']}"
+    return pids
+
+
+def pending(sandbox: Sandbox, release: str = WORKER) -> bool:
+    return heads(sandbox).get(release, (0, ""))[1].startswith("pending-")
+
+
+@pytest.mark.parametrize(
+    ("helm_version", "number"),
+    [
+        ("3.22", signal.SIGINT),
+        ("4.3", signal.SIGTERM),
+        pytest.param("4.3", signal.SIGINT, marks=pytest.mark.matrix),
+        pytest.param("3.22", signal.SIGHUP, marks=pytest.mark.matrix),
+    ],
+)
+def test_an_interruption_during_helms_upgrade_is_told_and_the_next_run_goes_on(
+    cluster: Clusters, start: Start, tmp_path: Path, helm_version: str, number: signal.Signals
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    path = ddhelm.environment["PATH"]
+    slow_helm(ddhelm, tmp_path, "--wait")
+    sandbox.simulate("worker-1", ready_after="120s")
+    running = start(ddhelm)
+    wait_for(lambda: pending(sandbox), 60, "a pending revision")
+    running.process.send_signal(number)
+    told = running.ends(130)
+    assert "error: interrupted" in told.err
+    assert re.search(rf"release `{WORKER}`: revision 1 is `(failed|pending-install|deployed)`", told.err), told
+    assert f"release `{CONTROL_PLANE}` does not exist" in told.err
+    assert "namespace `datadog` was made" in told.err
+    assert holder(sandbox) == ""
+    ddhelm.environment["PATH"] = path
+    mend(sandbox, "worker-1")
+    assert_usable(ddhelm)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.matrix)])
+def test_an_interruption_of_the_roll_out_says_that_both_releases_stand(
+    cluster: Clusters, start: Start, number: signal.Signals
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    sandbox.simulate("worker-1", ready_after="120s")
+    running = start(ddhelm, *TAG)
+    wait_for(lambda: heads(sandbox)[CONTROL_PLANE] == (2, "deployed"), 60, "both upgrades")
+    second = ddhelm.onboard("--site", "datadoghq.eu", code=5, key=None)
+    assert f"(pid {running.process.pid})" in second.err, "two at once: the second names the first"
+    assert heads(sandbox) == {WORKER: (2, "deployed"), CONTROL_PLANE: (2, "deployed")}
+    running.process.send_signal(number)
+    told = running.ends(130)
+    assert f"release `{WORKER}`: revision 2 is `deployed`" in told.err
+    assert f"release `{CONTROL_PLANE}`: revision 2 is `deployed`" in told.err
+    assert "before anything was changed" not in told.err
+    assert holder(sandbox) == ""
+    mend(sandbox, "worker-1")
+    assert_usable(ddhelm)
+
+
+# --- several writers -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_waited_for_the_lock_does_not_carry_out_an_old_plan(cluster: Clusters, start: Start) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    sandbox.simulate("worker-1", ready_after="8s")
+    first = start(ddhelm, *TAG)
+    wait_for(lambda: holder(sandbox), 60, "the lock")
+    before = heads(sandbox)
+    late = ddhelm.onboard("--site", "datadoghq.eu", "--lock-timeout", "90s", code=5, key=None)
+    first.ends(0)
+    assert "has moved since the plan was made" in late.err or before[WORKER][0] == 2, late
+    assert heads(sandbox) == {WORKER: (2, "deployed"), CONTROL_PLANE: (2, "deployed")}
+    assert "datadoghq.eu" not in ddhelm("values", "worker").out
+
+
+def test_a_killed_run_holds_the_lock_until_it_expires_and_is_then_recovered(
+    cluster: Clusters, start: Start, tmp_path: Path
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    path = ddhelm.environment["PATH"]
+    pids = slow_helm(ddhelm, tmp_path, "--wait")
+    sandbox.simulate("worker-1", ready_after="120s")
+    running = start(ddhelm, *TAG)
+    wait_for(lambda: pending(sandbox), 60, "a pending revision")
+    kill(running.process.pid, int(pids.read_text()))
+    running.process.communicate()
+    ddhelm.environment["PATH"] = path
+    mend(sandbox, "worker-1")
+    refused = ddhelm.onboard(code=5, key=None)
+    assert f"(pid {running.process.pid})" in refused.err
+    assert pending(sandbox)
+    long_ago = {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}
+    sandbox.loader.merge(LEASE, long_ago)
+    assert "rollback" in assert_usable(ddhelm).out
+    assert "new:tag" not in ddhelm("values", "worker").out
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+
+
+@pytest.mark.parametrize("helm_version", ["3.22", pytest.param("4.3", marks=pytest.mark.matrix)])
+def test_a_pending_head_of_somebody_else_is_busy_while_young_and_recovered_when_old(
+    cluster: Clusters, tmp_path: Path, helm_version: str
+) -> None:
+    """An upgrade and a first install, killed with SIGKILL as they waited; no Lease names their writers."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard("--only", "worker")
+    sandbox.loader.delete(LEASE)
+    for node in ("worker-1", "control-plane-1"):
+        sandbox.simulate(node, ready_after="120s")
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "{datadog: {apiKeyExistingSecret: ddhelm, operator: {enabled: false}}, clusterAgent: {enabled: false}}"
+    )
+    common = ("-n", "datadog", "--wait", ddhelm.chart()[1])
+    abandoned(ddhelm, WORKER, "upgrade", WORKER, *common, "--reuse-values", *TAG)
+    writes = len(sandbox.writes())
+    young = ddhelm.onboard(code=1, key=None)
+    assert f"release `{WORKER}` is busy: revision 2 is `pending-upgrade`" in young.err
+    assert len(sandbox.writes()) == writes
+    abandoned(ddhelm, CONTROL_PLANE, "install", CONTROL_PLANE, *common, "-f", str(values))
+    for release, revision in ((WORKER, 2), (CONTROL_PLANE, 1)):
+        records.age(sandbox, release, revision, seconds=3600)
+    mend(sandbox, "worker-1", "control-plane-1")
+    shown = assert_usable(ddhelm)
+    assert "rollback" in shown.out
+    assert "uninstall" in shown.out
+
+
+def abandoned(ddhelm: Ddhelm, release: str, *arguments: str) -> None:
+    """Start helm, wait until its revision is pending, and kill it."""
+    process = subprocess.Popen(["helm", *arguments], env=ddhelm.environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: pending(ddhelm.sandbox, release), 60, "a pending revision")
+    finally:
+        process.kill()
+        process.wait()
+
+
+# --- what Kubernetes would refuse ------------------------------------------------------------------------------------
+
+
+def test_a_changed_selector_is_refused_before_helm_runs(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    before = heads(sandbox)
+    writes = len(sandbox.writes())
+    refused = ddhelm.onboard("--set", "agents.podLabels.team=a", code=3, key=None)
+    assert "selector" in refused.err
+    assert f"{WORKER}-datadog" in refused.err
+    assert heads(sandbox) == before
+    assert len(sandbox.writes()) == writes
+
+
+def test_a_field_that_another_manager_owns_stops_an_upgrade_and_a_repair_takes_it_back(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    ours = image(sandbox)
+    foreign(sandbox)
+    before = generations(sandbox)
+    refused = ddhelm.onboard(*TAG, code=3, key=None)
+    assert "`kubectl-set`" in refused.err
+    assert "image" in refused.err
+    assert "--force-conflicts" in refused.err
+    assert generations(sandbox) == before
+    assert heads(sandbox)[WORKER] == (1, "deployed")
+    assert "repair" in ddhelm.onboard(key=None).out
+    assert image(sandbox) == ours
+    foreign(sandbox)
+    ddhelm.onboard(*TAG, "--force-conflicts", key=None)
+    assert image(sandbox) == ours
+    assert_usable(ddhelm)
+
+
+def test_helm_3_knows_no_conflicts_and_an_upgrade_takes_the_field_back(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    ours = image(sandbox)
+    foreign(sandbox)
+    ddhelm.onboard(*TAG, key=None)
+    ddhelm.onboard(key=None)
+    assert image(sandbox) == ours
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+
+
+def foreign(sandbox: Sandbox) -> None:
+    daemonset = f"daemonset/{WORKER}-datadog"
+    sandbox.kubectl("set", "image", daemonset, "agent=example.org/agent:0", "-n", "datadog")
+
+
+def image(sandbox: Sandbox) -> str:
+    found: Json = sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/daemonsets/{WORKER}-datadog")
+    containers = found["spec"]["template"]["spec"]["containers"]
+    return next(str(each["image"]) for each in containers if each["name"] == "agent")
+
+
+# --- an API server that goes away ------------------------------------------------------------------------------------
+
+
+def test_an_api_server_that_dies_during_the_roll_out_is_waited_for(cluster: Clusters, start: Start) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    sandbox.simulate("worker-1", ready_after="6s")
+    running = start(ddhelm)
+    wait_for(lambda: heads(sandbox).get(CONTROL_PLANE) == (1, "deployed"), 60, "both installs")
+    sandbox.kill("kube-apiserver")
+    sandbox.restart("kube-apiserver")
+    running.ends(0, timeout=120)
+    assert holder(sandbox) == ""
+
+
+@pytest.mark.matrix  # helm itself tries for a minute
+def test_an_api_server_that_dies_under_helm_is_told_and_the_next_run_goes_on(
+    cluster: Clusters, start: Start, tmp_path: Path
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    path = ddhelm.environment["PATH"]
+    slow_helm(ddhelm, tmp_path, "--wait", "--timeout", "20s")
+    sandbox.simulate("worker-1", ready_after="120s")
+    running = start(ddhelm, *TAG)
+    wait_for(lambda: pending(sandbox), 60, "a pending revision")
+    sandbox.kill("kube-apiserver")
+    told = running.ends(1, timeout=120)
+    assert "127.0.0.1" in told.err
+    assert f"helm rollback {WORKER} 1 " in told.err
+    sandbox.restart("kube-apiserver")
+    ddhelm.environment["PATH"] = path
+    mend(sandbox, "worker-1")
+    sandbox.loader.merge(LEASE, {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
+    assert_usable(ddhelm)
