@@ -149,7 +149,7 @@ def outcome(result: Outcome, screen: Console) -> None:
     screen.print()
     for done in result.done:
         screen.print(
-            f"[green]✓[/] {done.step.release.name}: {done.step.kind}, revision {done.revision} ({done.seconds:.1f} s)"
+            f"[green]✓[/] {done.step.release.name}: {done.step.kind}, revision {done.revision or 'unknown'} ({done.seconds:.1f} s)"
         )
     screen.print()
 
