@@ -68,8 +68,8 @@ class Workload:
 
     @property
     def settled(self) -> bool:
-        """Whether every pod that is wanted is new, ready and available, and (Deployment) no old one is left."""
-        return self.current and self.behind == 0 and self.ready >= self.desired
+        """Whether every pod that is wanted is new and available (so ready too), and (Deployment) no old one is left."""
+        return self.current and self.behind == 0
 
     @property
     def empty(self) -> bool:

@@ -108,6 +108,18 @@ def test_agents_on_dead_nodes_are_found_through_the_nodes(server: ApiServer) -> 
     assert found.nodes_down == {"w-2"}
 
 
+def test_an_old_agent_on_a_dead_node_that_holds_up_the_others_is_found(server: ApiServer) -> None:
+    """Its node is out of the count, so all that are counted are ready; still nothing moves (maxUnavailable is used)."""
+    server.serve(DAEMONSET.path, api.daemonset(desired=4, updated=2, misscheduled=1))
+    server.serve(pods("status.phase!=Running"), items())
+    leaving = api.pod("p", "w-2", phase="Running", ready=True, deleting=True)
+    server.serve(pods("status.phase=Running"), items(leaving))
+    server.serve("/api/v1/nodes/w-2", node("w-2", ready=False))
+    found = look.look(server, (DAEMONSET,))
+    assert [(each.name, each.ready) for each in found.pods] == [("p", False)]
+    assert found.nodes_down == {"w-2"}
+
+
 def test_known_dead_nodes_are_not_read_again(server: ApiServer) -> None:
     server.serve(DAEMONSET.path, api.daemonset(available=4))
     server.serve(pods("status.phase!=Running"), items())
