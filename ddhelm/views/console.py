@@ -86,7 +86,7 @@ def grid(*heads: str, right: tuple[str, ...] = ()) -> "Table":
     """A table as kubectl draws them: a line of heads, columns apart by blanks, no frames."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="head", show_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="head", show_edge=False, padding=(0, 2, 0, 0))
     for head in heads:
         # Long names fold rather than vanish behind an ellipsis: a name that is cut cannot be pasted.
         table.add_column(head, justify="right" if head in right else "left", overflow="fold")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from ddhelm.actions.watch import Polled, Unreadable, Watched
 from ddhelm.rollout import Complete, Stalled
-from ddhelm.views.console import BAD, GOOD, WARN, grid, problem, words
+from ddhelm.views import workloads
+from ddhelm.views.console import BAD, GOOD, WARN, problem, words
 from ddhelm.workloads import Workload
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.table import Table
 
 _SHOWN_CAUSES = 3
 _REFRESH = 4
@@ -112,30 +114,8 @@ def _board(polled: Polled | None, trouble: str = "") -> "Group":
     return Group(*parts)  # type: ignore[arg-type]  # rich types renderables too narrowly for a list
 
 
-def _table(workloads: tuple[Workload, ...]) -> object:
-    from rich.text import Text
-
-    table = grid("WORKLOAD", "DESIRED", "UPDATED", "READY", "STATE", right=("DESIRED", "UPDATED", "READY"))
-    for each in workloads:
-        state, style = _state(each)
-        table.add_row(
-            Text(f"{each.kind.lower()}/{each.name}"),
-            str(each.desired),
-            str(each.updated),
-            str(each.ready),
-            Text(state, style=style),
-        )
-    return table
-
-
-def _state(workload: Workload) -> tuple[str, str]:
-    if workload.empty:
-        return f"{WARN} wants no node", "warn"
-    if workload.settled:
-        return f"{GOOD} rolled out", "good"
-    if not workload.current:
-        return "waiting for the controller", "faint"
-    return f"{workload.behind} to come", "warn"
+def _table(shown: tuple[Workload, ...]) -> "Table":
+    return workloads.table((each.kind, each.name, each) for each in shown)
 
 
 def _numbers(workload: Workload) -> str:

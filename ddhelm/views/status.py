@@ -1,18 +1,21 @@
 """Shows a status: releases, workloads, one sentence on coverage, and below it only what is not as it should be."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.promises import ReleaseLine, WorkloadLine
 from ddhelm.actions.status import Status
-from ddhelm.views import coverage, envelope
+from ddhelm.views import coverage, envelope, workloads
 from ddhelm.views.console import BAD, GOOD, WARN, grid, problem, words
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 Tree = dict[str, Any]
+
+_WIDE = 95
 
 
 def table(status: Status, console: "Console") -> None:
@@ -25,21 +28,10 @@ def table(status: Status, console: "Console") -> None:
     about = f", distribution `{status.distribution}`" if status.distribution else ""
     console.print(words(where + about))
     console.print("")
-    releases = grid("RELEASE", "REVISION", "STATUS", "CHART", "APP VERSION", "UPDATED", right=("REVISION",))
-    for line in status.releases:
-        cells = (
-            str(line.revision),
-            _release_state(line),
-            Text(line.chart),
-            Text(line.app_version),
-            _when(line.updated),
-        )
-        missing = ("-", Text("not installed", style="bad"), "-", "-", "-")
-        releases.add_row(Text(line.release.name), *(cells if line.installed else missing))
-    console.print(releases)
+    console.print(_releases(status, wide=console.width >= _WIDE))
     if status.workloads:
         console.print("")
-        console.print(_workloads(status))
+        console.print(workloads.table((line.kind, line.name, line.live) for line in status.workloads))
     console.print("")
     if status.coverage is not None:
         good = status.running == status.nodes - len(status.coverage.accepted)
@@ -97,30 +89,17 @@ def json(status: Status) -> Tree:
     return envelope.wrap("Status", data)
 
 
-def _workloads(status: Status) -> object:
+def _releases(status: Status, *, wide: bool) -> "Table":
     from rich.text import Text
 
-    shown = grid("WORKLOAD", "DESIRED", "UP TO DATE", "READY", "STATE", right=("DESIRED", "UP TO DATE", "READY"))
-    for line in status.workloads:
-        name = Text(f"{line.kind.lower()}/{line.name}")
-        if line.live is None:
-            shown.add_row(name, "-", "-", "-", Text(f"{BAD} gone", style="bad"))
-            continue
-        state, style = _state(line)
-        numbers = (str(line.live.desired), str(line.live.updated), str(line.live.ready))
-        shown.add_row(name, *numbers, Text(state, style=style))
+    heads = ("RELEASE", "REVISION", "STATUS", "CHART", *(("APP VERSION",) if wide else ()), "UPDATED")
+    shown = grid(*heads, right=("REVISION",))
+    for line in status.releases:
+        app = (Text(line.app_version),) if wide else ()
+        cells = (str(line.revision), _release_state(line), Text(line.chart), *app, _when(line.updated))
+        missing = ("-", Text("not installed", style="bad"), *["-"] * (len(heads) - 3))
+        shown.add_row(Text(line.release.name), *(cells if line.installed else missing))
     return shown
-
-
-def _state(line: WorkloadLine) -> tuple[str, str]:
-    live = line.live
-    if live is None or live.empty:
-        return f"{WARN} wants no node", "warn"  # whether that is a failure is said below the tables
-    if live.settled:
-        return f"{GOOD} ready", "good"
-    if not live.current:
-        return f"{WARN} not yet looked at", "warn"
-    return f"{WARN} {live.behind or live.desired - live.ready} to come", "warn"
 
 
 def _workload_json(line: WorkloadLine) -> Tree:
@@ -147,8 +126,8 @@ def _release_state(line: ReleaseLine) -> "Text":
 
 
 def _when(stamp: str) -> str:
-    """RFC 3339 to the minute, in the zone in which it was written (Helm writes the installer's)."""
+    """RFC 3339 in any zone (Helm writes the installer's) to the minute in UTC."""
     try:
-        return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M %z").strip()
+        return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
     except ValueError:
         return stamp

@@ -37,7 +37,7 @@ def test_a_healthy_pair_is_told_in_every_format_and_nothing_is_written(onboarded
     before = len(sandbox.writes())
     table = ddhelm("status").out
     assert "✓ 8 of 8 nodes run exactly one agent" in table
-    assert f"daemonset/{WORKER}-datadog" in table
+    assert f"ds/{WORKER}-datadog" in table
     told = ddhelm("status", "-o", "json").json
     assert (told["apiVersion"], told["kind"]) == ("ddhelm/v1", "Status")
     data = told["data"]

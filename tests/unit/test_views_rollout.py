@@ -91,7 +91,7 @@ def test_a_terminal_gets_a_board_that_leaves_no_trace() -> None:
         observer(polled(61, api.daemonset(available=4), api.deployment(), progress=Progressing((PULL,))))
         observer(Unreadable(ClusterError("cannot reach `x`"), 62))
     drawn = console.text(screen)
-    assert "daemonset/worker-node-ddagent-datadog" in drawn
+    assert "ds/worker-node-ddagent-datadog" in drawn
     assert "1:01 passed, gives up in 6:59" in drawn
     assert "cannot reach" in drawn
     assert drawn.rstrip().endswith("\x1b[2K"), "the board is wiped when the watch ends"
@@ -120,8 +120,8 @@ def test_a_stall_shows_where_it_stands_the_cause_and_what_to_do() -> None:
     verdict = Stalled("ImagePull", PULL.text, PULL.hint, PULL.pods[0], "w-3", (PULL, other))
     rollout.outcome(Watched(verdict, seen(api.daemonset(available=4, updated=3)), 95), screen)
     assert console.text(screen) == snapshot("""\
-WORKLOAD                                DESIRED   UPDATED   READY   STATE
-daemonset/worker-node-ddagent-datadog         5         3       4   2 to come
+WORKLOAD                        READY  UP-TO-DATE  STATE
+ds/worker-node-ddagent-datadog    4/5           3  ! 2 to come
 ✗ the roll-out stalled after 95 s: image `gcr.io/datadoghq/agent:7.81.2` cannot be pulled on `w-3`: no such host
   hint: check that the nodes reach the registry
 ! `x` tolerates no node that it may use: [NodeAffinity]

@@ -105,14 +105,14 @@ def test_a_healthy_pair_is_three_short_blocks() -> None:
     assert shown(healthy) == snapshot("""\
 context `prod`, namespace `datadog`, distribution `kubeadm`
 
-RELEASE                 REVISION   STATUS     CHART             APP VERSION   UPDATED
-worker-node-ddagent            3   deployed   datadog-3.240.0   7             2026-11-24 03:15 +0000
-control-plane-ddagent          2   deployed   datadog-3.240.0   7             2026-11-24 03:15 +0000
+RELEASE                REVISION  STATUS    CHART            APP VERSION  UPDATED
+worker-node-ddagent           3  deployed  datadog-3.240.0  7            2026-11-24 03:15Z
+control-plane-ddagent         2  deployed  datadog-3.240.0  7            2026-11-24 03:15Z
 
-WORKLOAD                                               DESIRED   UP TO DATE   READY   STATE
-daemonset/worker-node-ddagent-datadog                        2            2       2   ✓ ready
-deployment/worker-node-ddagent-datadog-cluster-agent         1            1       1   ✓ ready
-daemonset/control-plane-ddagent-datadog                      1            1       1   ✓ ready
+WORKLOAD                                          READY  UP-TO-DATE  STATE
+ds/worker-node-ddagent-datadog                      2/2           2  ✓ ready
+deploy/worker-node-ddagent-datadog-cluster-agent    1/1           1  ✓ ready
+ds/control-plane-ddagent-datadog                    1/1           1  ✓ ready
 
 ✓ 3 of 3 nodes run exactly one agent\
 """)
@@ -143,13 +143,13 @@ def test_every_exception_is_named_with_what_to_type() -> None:
     assert shown(value) == snapshot("""\
 context `prod`, namespace `datadog`, distribution `kubeadm`
 
-RELEASE                 REVISION   STATUS     CHART             APP VERSION   UPDATED
-worker-node-ddagent            3   failed     datadog-3.240.0   7             2026-11-24 03:15 +0000
-control-plane-ddagent          3   deployed   datadog-3.240.0   7             2026-11-24 03:15 +0000
+RELEASE                REVISION  STATUS    CHART            APP VERSION  UPDATED
+worker-node-ddagent           3  failed    datadog-3.240.0  7            2026-11-24 03:15Z
+control-plane-ddagent         3  deployed  datadog-3.240.0  7            2026-11-24 03:15Z
 
-WORKLOAD                                  DESIRED   UP TO DATE   READY   STATE
-daemonset/worker-node-ddagent-datadog           2            2       1   ! 1 to come
-daemonset/control-plane-ddagent-datadog         -            -       -   ✗ gone
+WORKLOAD                          READY  UP-TO-DATE  STATE
+ds/worker-node-ddagent-datadog      1/2           2  ! 1 to come
+ds/control-plane-ddagent-datadog      -           -  ✗ gone
 
 ✗ 1 of 3 nodes run exactly one agent
 ✗ release `worker-node-ddagent` revision 3 is `failed` (context deadline exceeded); revision 2 is the last that was
@@ -384,12 +384,12 @@ def test_a_pool_is_told_by_name_role_or_node() -> None:
     screen = console.fixed(width=140)
     coverage.table(groups, screen)
     assert console.text(screen) == snapshot("""\
-POOL   NODES   AGENTS   RELEASE   WHY
-d          1      2 ✗   r, s      both want host port 8126/tcp
-c          1      0 ✗   -         taint `dedicated=gpu:NoSchedule`, not tolerated; --tolerate x
-e          1      0 !   -         accepted
-b          1      1 ✓   r
-gpu        1      1 ✓   r\
+POOL  NODES  AGENTS  RELEASE  WHY
+d         1     2 ✗  r, s     both want host port 8126/tcp
+c         1     0 ✗  -        taint `dedicated=gpu:NoSchedule`, not tolerated; --tolerate x
+e         1     0 !  -        accepted
+b         1     1 ✓  r
+gpu       1     1 ✓  r\
 """)
 
 
