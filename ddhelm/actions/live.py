@@ -87,7 +87,6 @@ def read(
         for conflict in result.conflicts
         if conflict.object in refs
         for field in conflict.fields
-        if not (conflict.object in scaled and field == ".spec.replicas")
     )
     return Read(
         Live(changes, met),

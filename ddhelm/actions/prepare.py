@@ -167,7 +167,11 @@ def _planned(
         creates_namespace=cluster.namespace is None,
         labels_namespace=labels if request.label_namespace and not _privileged(cluster.namespace) else None,
         writes=writes,
-        notices=(*notices, *([_NOT_FORECAST] if cluster.namespace is None else [])),
+        notices=(
+            *notices,
+            *plan.rescaled(steps, made.desired, standing.standing),
+            *([_NOT_FORECAST] if cluster.namespace is None else []),
+        ),
         problems=(
             *plan.broken_claims(results),
             *plan.conflict_problems(unforced),

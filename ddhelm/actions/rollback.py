@@ -15,8 +15,7 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
-from ddhelm.manifest import Manifest
-from ddhelm.plan import REPLICAS, Action, ObjectChange, Plan, Restart, Step, StepKind
+from ddhelm.plan import Action, ObjectChange, Plan, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, pair
 
@@ -65,7 +64,7 @@ def way(session: Session, revision: int | None, only: Role | None) -> Way:
 def make(session: Session, request: Request, goal: Way) -> Prepared:
     """The plan of a rollback; whatever stops one of an upgrade stops this one too."""
     made = _prepared(session, request, goal)
-    steps, notices = [], list(made.plan.notices)
+    steps = []
     for step in made.plan.steps:
         target = goal.targets.get(step.release.name)
         if step.kind is StepKind.ROLLBACK:
@@ -74,8 +73,7 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
             steps.append(Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision))
         else:
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
-            notices += _set_back(made, step)
-    return replace(made, plan=replace(made.plan, steps=tuple(steps), notices=tuple(notices)))
+    return replace(made, plan=replace(made.plan, steps=tuple(steps)))
 
 
 def revert(session: Session, request: Request, found: Drift) -> Prepared:
@@ -133,17 +131,6 @@ def _releases(session: Session) -> Sequence[Release]:
 def _last(plan: Plan) -> Iterable[Step]:
     """The last step of each release: its target state."""
     return {step.release.name: step for step in plan.steps}.values()
-
-
-def _set_back(made: Prepared, step: Step) -> Iterable[str]:
-    """Replicas that somebody scaled by hand: a rollback sets them to the manifest's, forecast or not."""
-    desired: Manifest = next(one.manifest for one in made.desired if one.release.name == step.release.name)
-    for identity, obj in desired.objects.items():
-        wanted = tree.get(obj.body, REPLICAS)
-        standing = made.standing.get(identity)
-        now = None if standing is None else tree.get(standing.body, REPLICAS)
-        if wanted is not None and now is not None and now != wanted:
-            yield f"{obj.ref} is set from {now} to {wanted} replicas"
 
 
 def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: int) -> Step:

@@ -164,6 +164,25 @@ def test_scaled_by_hand_becomes_a_value_when_adopted(cluster: Clusters, helm_ver
 
 
 @each_helm("3.22", "4.3")
+def test_an_upgrade_says_beforehand_what_it_does_to_replicas_scaled_by_hand(
+    cluster: Clusters, helm_version: str
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    sandbox.kubectl("-n", "datadog", "scale", "deployment", CLUSTER_AGENT, "--replicas=2")
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    before = revisions(sandbox)
+    stopped = 3 if helm_version == "4.3" else 0
+    planned = ddhelm("plan", "--set", "datadog.tags={a:b}", code=stopped)
+    assert "has 2 replicas and gets 1" in planned.out
+    assert (".spec.replicas" in planned.err) == (helm_version == "4.3")
+    assert revisions(sandbox) == before
+    ddhelm.onboard("--set", "datadog.tags={a:b}", "--force-conflicts", key=None)
+    assert sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 1
+
+
+@each_helm("3.22", "4.3")
 def test_the_label_of_an_admission_policy_is_drift_of_that_policy(cluster: Clusters, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     label_everything(sandbox)

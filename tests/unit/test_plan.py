@@ -203,3 +203,17 @@ def test_no_secret_of_a_hand_made_release_stands_in_the_change_of_its_values() -
     assert key not in repr(step.values_changes)
     assert "t" * 32 not in repr(step.values_changes)
     assert Change(("datadog", "site"), "replace", "a", "b") in step.values_changes
+
+
+def test_replicas_that_somebody_scaled_are_said_where_a_step_sets_them_back() -> None:
+    def scaled(count: int) -> dict[str, Any]:
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": count}}
+
+    standing = manifest(scaled(3)).objects
+    wanted = desired(scaled(1), configmap())
+    steps = plan.steps_for(wanted, deployed(scaled(1)), QUIET)
+    (notice,) = plan.rescaled(steps, [wanted], standing)
+    assert "has 3 replicas and gets 1" in notice
+    same = desired(scaled(1))
+    assert plan.rescaled(plan.steps_for(same, deployed(scaled(1)), QUIET), [same], standing) == ()
+    assert plan.rescaled(steps, [wanted], manifest(scaled(1)).objects) == ()
