@@ -133,7 +133,17 @@ def test_helm_3_13_cannot_roll_back_to_an_object_that_the_newest_revision_left_o
         "rollback-impossible",
         "this Helm cannot roll back to ConfigMap `a`: it is in the cluster, but not in the newest revision",
     )
-    edge.helm("3.22").rollback("r", 1)
+    edge.kubectl.delete("configmap", "a")
+    helm.rollback("r", 1)
+
+
+@with_helm("3.22", "4.3", also=())
+def test_newer_helm_can(edge: Edge, helm_version: str) -> None:
+    helm = edge.helm(helm_version)
+    helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
+    _killed_in_a_hook(edge, helm, values(endless_hook()))
+    helm.rollback("r", 1)
+    assert states(edge)[-1] == (3, "deployed")
 
 
 def _killed_in_a_hook(edge: Edge, helm: Helm, of: dict[str, Any]) -> int:
