@@ -71,7 +71,11 @@ def nothing_to_do(stage: Stage) -> Iterator[Row]:
 
 def one_after_the_other(programs: Sequence[Program]) -> Sample:
     samples = [program() for program in programs]
-    return Sample(sum(s.seconds for s in samples), max(s.mebibytes for s in samples))
+    return Sample(
+        sum(sample.seconds for sample in samples),
+        sum(sample.cpu for sample in samples),
+        max(sample.mebibytes for sample in samples),
+    )
 
 
 def a_full_namespace(stage: Stage) -> Iterator[Row]:

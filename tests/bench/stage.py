@@ -21,7 +21,7 @@ from tests.sandbox.sandbox import Sandbox
 NAMESPACE = "datadog"
 RELEASES = ("worker-node-ddagent", "control-plane-ddagent")
 RECORD = 385_000
-"""Bytes of a release's record with the official chart 3.240.0: the stand-in's is padded to it, `helm list` reads it all."""
+"""Bytes of a release's record with the official chart 3.240.0; the stand-in's is padded: `helm list` reads it all."""
 KEY = "0" * 32
 """Made up; it has the form of a Datadog API key and belongs to nobody."""
 
@@ -116,7 +116,7 @@ def _renamed(secret: dict[str, Any], name: str) -> dict[str, Any]:
     release = json.loads(gzip.decompress(packed))
     release["name"] = name
     release["chart"]["metadata"]["name"] = "filler"
-    noise = random.Random(name).randbytes(max(0, RECORD - len(packed) * 4 // 3) * 19 // 32)
+    noise = random.Random(name).randbytes(max(0, RECORD - len(packed) * 4 // 3) * 23 // 32)
     padding = {"name": "padding", "data": base64.b64encode(noise).decode()}
     release["chart"]["files"] = [*(release["chart"].get("files") or []), padding]
     data = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode(), 1))).decode()
