@@ -200,6 +200,12 @@ def test_two_agents_on_a_node_are_never_fine() -> None:
     assert problem.text == "more than one agent on `w-1`: a and b"
 
 
+def test_a_second_agent_that_was_accepted_is_told_and_does_not_alarm() -> None:
+    other = ForeignAgent("DaemonSet", "agent", "monitoring", "nobody known", 3)
+    assert [each.fatal for each in of_others([other], allowed=True)] == [False]
+    assert [each.fatal for each in of_others([other], allowed=False)] == [True]
+
+
 def test_a_large_pool_is_one_line() -> None:
     many = tuple(node(f"n{i:04}") for i in range(5000))
     bare = Coverage(tuple(Verdict(each.name, (), blame=TAINT) for each in many))
