@@ -179,6 +179,8 @@ def test_book_keeping_of_tools_is_no_drift(path: Path) -> None:
 def test_writes_through_the_status_subresource_are_no_drift() -> None:
     status = {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status"}
     assert found(served(), {**status, "fieldsV1": fields(("status", "numberReady"))}) == {}
+    noted = ("metadata", "annotations", "controller.example.com/seen")
+    assert found(put(served(), noted, "x"), {**status, "fieldsV1": fields(noted)}) == {}
 
 
 def test_a_field_that_says_what_the_server_would_say_is_no_drift() -> None:
