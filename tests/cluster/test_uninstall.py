@@ -193,7 +193,7 @@ def test_crds_that_hold_objects_stop_it_and_empty_ones_go(cluster: Clusters) -> 
         "apiVersion": "datadoghq.com/v1alpha1",
         "kind": "DatadogDashboard",
         "metadata": {"name": "mine", "namespace": "default"},
-        "spec": {},
+        "spec": {"title": "mine", "layoutType": "ordered", "widgets": "[]"},
     }
     path = "/apis/datadoghq.com/v1alpha1/namespaces/default/datadogdashboards"
     wait_for(lambda: posted(sandbox, path, board), 20, "the CRD to be served")
