@@ -130,12 +130,13 @@ def test_what_a_failed_revision_added_goes_before_the_next_upgrade(cluster: Clus
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     confd = f"/api/v1/namespaces/datadog/configmaps/{WORKER}-datadog-confd"
-    sandbox.simulate("worker-1", **NO_SECRET)
+    for node in ("worker-1", "worker-2"):  # Helm 3 is content with all pods but one
+        sandbox.simulate(node, **NO_SECRET)
     by_hand = ("upgrade", WORKER, ddhelm.chart()[1], "-n", "datadog", "--reuse-values", "--wait", "--timeout", "4s")
     helm(sandbox, helm_version, *by_hand, "--set", r"datadog.confd.mine\.yaml=instances: []", code=1)
     assert heads(sandbox)[WORKER] == (2, "failed")
     assert sandbox.api.find(confd)
-    mend(sandbox, "worker-1")
+    mend(sandbox, "worker-1", "worker-2")
     shown = ddhelm("plan", *ddhelm.chart())
     assert "rollback" in shown.out
     assert_usable(ddhelm)
