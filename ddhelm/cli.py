@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ddhelm import __version__, flags
-from ddhelm.errors import DdhelmError
+from ddhelm.errors import DdhelmError, Interrupted
 from ddhelm.flags import Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
 from ddhelm.release import Role
 
@@ -357,8 +357,6 @@ def run(arguments: list[str]) -> int:
         view.usage(error.format_message(), arguments)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
-        from ddhelm.errors import Interrupted
-
         return _tell(Interrupted("interrupted before anything was changed"))
     except BrokenPipeError:
         return _broken_pipe()
@@ -367,6 +365,8 @@ def run(arguments: list[str]) -> int:
 
         view.bug(error, arguments)
         return BUG
+    if code == INTERRUPTED:  # Typer has turned ^C at a question into an exit code
+        _tell(Interrupted("interrupted", hint="`ddhelm status` says where the cluster stands", anchor="interrupted"))
     return code if isinstance(code, int) else 0
 
 

@@ -1,6 +1,5 @@
 """Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
 
-from ddhelm import chart as chart_
 from ddhelm import plan
 from ddhelm.actions import rendering
 from ddhelm.actions.request import Request
@@ -40,7 +39,9 @@ def versions(session: Session, request: Request, old: str, new: str) -> tuple[St
     built, _, wanted = rendering.values_only(session, request)
     where = source(request.chart or wanted.chart)
     before, after = (
-        rendering.manifests_of(session, chart_.read(session.helm.pull(where, version)), dict(built), is_upgrade=True)
+        rendering.manifests_of(
+            session, rendering.chart_at(session, where, version, asked=version), dict(built), is_upgrade=True
+        )
         for version in (old, new)
     )
     return tuple(_step(release, before[release], after[release], f"chart {old} to {new}") for release in before)

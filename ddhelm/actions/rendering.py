@@ -20,7 +20,7 @@ from ddhelm.plan import Deployed, Desired
 from ddhelm.profile import Profile
 from ddhelm.release import Release, pair
 from ddhelm.settings import FORMAT, Settings
-from ddhelm.source import source
+from ddhelm.source import Source, source
 
 if TYPE_CHECKING:
     pass
@@ -91,10 +91,27 @@ def chart_of(session: Session, request: Request, wanted: Settings, deployed: Map
                 anchor="chart-not-found",
             )
         raise ConfigError(f"there is no chart at `{where.chart}`", hint=hint, anchor="chart-not-found")
-    return chart_.read(session.helm.pull(where, version))
+    return chart_at(session, where, version, asked=request.version)
+
+
+def chart_at(session: Session, where: Source, version: str | None, *, asked: str | None) -> Chart:
+    """The chart of a source; ConfigError where a folder or archive is another version than the one ``asked`` for."""
+    chart = chart_.read(session.helm.pull(where, version))
+    if (
+        asked is not None
+        and where.kind in {"path", "url"}
+        and facts.version_of(asked) != facts.version_of(chart.version)
+    ):
+        raise ConfigError(
+            f"the chart `{where}` is version {chart.version}, not {asked}",
+            hint="name another with --chart, or leave --version out",
+            anchor="chart-version-not-found",
+        )
+    return chart
 
 
 def refuse_unknown_keys(chart: Chart, wanted: Settings) -> None:
+    """ConfigError with every key of the user's values that this chart version does not know."""
     from ddhelm import chartkeys
 
     known = chartkeys.known(chart.files)

@@ -162,7 +162,7 @@ def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], s
         ):
             screen.print(
                 f"! the {what} from {key.origin} differs from the one in Secret `{SECRET}`, which stays; "
-                f"to change it: ddhelm rotate {name}",
+                "how to change it: docs/how-to/give-keys.md",
                 style="yellow",
                 markup=False,
             )

@@ -30,6 +30,8 @@ def show(error: DdhelmError) -> None:
 
 def usage(message: str, arguments: Sequence[str]) -> None:
     """Print a mistake on the command line, with the command whose help explains it."""
+    if not message.strip():  # the help has just been printed
+        return
     command = next((word for word in arguments if not word.startswith("-")), "")
     show(DdhelmError(message.rstrip("."), hint=" ".join(["ddhelm", *([command] if command else []), "--help"])))
 

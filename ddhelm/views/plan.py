@@ -148,9 +148,8 @@ def outcome(result: Outcome, screen: Console) -> None:
     """What was done, one line a step."""
     screen.print()
     for done in result.done:
-        screen.print(
-            f"[green]✓[/] {done.step.release.name}: {done.step.kind}, revision {done.revision or 'unknown'} ({done.seconds:.1f} s)"
-        )
+        what = f"{done.step.release.name}: {done.step.kind}, revision {done.revision or 'unknown'}"
+        screen.print(f"[green]✓[/] {what} ({done.seconds:.1f} s)")
     screen.print()
 
 

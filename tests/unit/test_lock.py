@@ -89,9 +89,9 @@ def test_renewal_keeps_the_lock_alive() -> None:
 
 def test_a_lost_lock_is_noticed_at_the_next_renewal_and_not_given_back() -> None:
     server, time = Server(), Time()
-    with pytest.raises(PlanStale, match="taken over"), holding(server, time, "anna") as mine:
+    with holding(server, time, "anna") as mine:
         time.sleep(lock.DURATION + 1)
-        with holding(server, time, "ben"):
+        with holding(server, time, "ben"), pytest.raises(PlanStale, match="taken over"):
             mine.renew()
     assert lock.holder(server.lease) is None
 
