@@ -57,6 +57,7 @@ def _walk(command: Any, name: str, found: dict[str, Verb]) -> None:
     )
     below = getattr(command, "commands", {})
     arguments = tuple(param.name for param in command.params if param.param_type_name == "argument")
-    found[name] = Verb(name, command.help or "", flags, arguments, tuple(below), getattr(command, "invoke_without_command", False))
+    runs_alone = getattr(command, "invoke_without_command", False)
+    found[name] = Verb(name, command.help or "", flags, arguments, tuple(below), runs_alone)
     for verb, child in below.items():
         _walk(child, f"{name} {verb}".strip(), found)

@@ -76,14 +76,23 @@ def play(session: Sequence[Step], folder: Path, environ: Mapping[str, str]) -> l
 
 
 def missing(done: Done) -> list[str]:
-    """The shown lines that did not come out, in this order; numbers, hashes and widths may differ."""
+    """The shown lines that did not come out, in this order; numbers, hashes, paths and widths may differ.
+
+    `…` stands for left-out lines where it is alone, and for left-out words inside a line.
+    """
     came = iter([_plain(line) for line in done.printed.splitlines()])
-    return [line for line in done.step.shown if line.strip() not in {"", "…"} and _plain(line) not in came]
+    lost = []
+    for line in done.step.shown:
+        pattern = re.compile(re.escape(_plain(line)).replace("…", ".*"))
+        if line.strip() not in {"", "…"} and not any(pattern.fullmatch(other) for other in came):
+            lost.append(line)
+    return lost
 
 
 def _plain(line: str) -> str:
     line = re.sub(r"\x1b\[[0-9;]*m", "", line)
     line = re.sub(r"\b[0-9a-f]{8,}\b", "#", line)
+    line = re.sub(r"`[^`]*/[^`]*`", "`/`", line)
     line = re.sub(r"\d+", "0", line)
     line = re.sub(r"[─━]+", "─", line)
     return " ".join(line.split()).removesuffix(" (0 s)")

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from tests.demo.chart import STAND_IN
 from tests.docs.pages import page
 from tests.docs.session import Done, Step, missing, play, steps
 from tests.sandbox import build
+from tests.sandbox.fixtures import Clusters
 
 MAKE = """\
 #!/bin/sh
@@ -25,11 +26,18 @@ exit 64
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where a reader's clone would be; a `make` that knows the two targets of the pages is in its `bin`."""
+def chart(tmp_path: Path) -> Path:
+    """The chart under test, packaged."""
+    if "DDHELM_TEST_CHART" in os.environ:
+        return Path(os.environ["DDHELM_TEST_CHART"]).resolve()
     subprocess.run([build.helm("4.3"), "package", STAND_IN, "--destination", tmp_path], check=True)
     (package,) = tmp_path.glob("*.tgz")
-    chart = os.environ.get("DDHELM_TEST_CHART", str(package))
+    return package
+
+
+@pytest.fixture
+def folder(tmp_path: Path, chart: Path) -> Iterator[Path]:
+    """Where a reader's clone would be; a `make` that knows the two targets of the page is in its `bin`."""
     make = tmp_path / "bin" / "make"
     make.parent.mkdir()
     make.write_text(MAKE.format(python=sys.executable, chart=chart))
@@ -51,14 +59,30 @@ def expected_code(session: list[Step], number: int) -> int:
     return int(following[0].shown[0]) if following and following[0].command == "echo $?" else 0
 
 
-@pytest.mark.parametrize("name", ["docs/tutorial/first-cluster.md"])
-def test_a_page_can_be_followed_and_prints_what_it_shows(name: str, folder: Path) -> None:
+def followed(name: str, folder: Path, environ: Mapping[str, str]) -> None:
+    """Runs the page's session; every command ends as the page says and prints what it shows."""
     session = steps(page(name))
-    for number, done in enumerate(play(session, folder, environment(folder))):
+    for number, done in enumerate(play(session, folder, environ)):
         place = f"{name}:{done.step.line}: {done.step.command}"
         if done.step.command != "echo $?":
             assert done.code == expected_code(session, number), f"{place}\n{done.printed}"
         assert not missing(done), f"{place} printed\n{done.printed}"
+
+
+def test_the_tutorial_can_be_followed_and_prints_what_it_shows(folder: Path) -> None:
+    followed("docs/tutorial/first-cluster.md", folder, environment(folder))
+
+
+def test_the_session_of_the_readme_prints_what_it_shows(cluster: Clusters, chart: Path, tmp_path: Path) -> None:
+    shim = tmp_path / "shim" / "ddhelm"
+    shim.parent.mkdir()
+    # The page's commands take the chart from Datadog's repository, which a test must not need.
+    program = Path(sys.executable).parent / "ddhelm"
+    shim.write_text(f'#!/bin/sh\nexec {program} "$@" --chart {chart}\n')
+    shim.chmod(0o755)
+    environ = cluster("kubeadm").environment()
+    made_up = {"DD_API_KEY": "0" * 32, "PATH": f"{shim.parent}:{environ['PATH']}"}
+    followed("README.md", tmp_path, environ | made_up)
 
 
 def test_a_shown_line_must_come_out_in_its_place() -> None:
