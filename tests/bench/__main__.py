@@ -10,9 +10,14 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ddhelm import coverage
+from ddhelm.coverage import Placement
+from ddhelm.facts import Node
 from tests.bench.measure import Program, Row, Sample, Work, in_turns, table
 from tests.bench.stage import NAMESPACE, RELEASES, Stage
 
@@ -90,6 +95,27 @@ def a_full_namespace(stage: Stage) -> Iterator[Row]:
     yield Row("status, 100 releases", "helm list --namespace", taken["ours"], taken["theirs"], 0.3)
 
 
+def without_a_cluster(stage: Stage) -> Iterator[Row]:
+    """A plan from a file of facts, the operator's CRDs (nine tenths of a render) included, beside two bare renders."""
+    stage.onboarded("kubeadm")
+    facts = stage.folder / "facts.json"
+    facts.write_text(stage.answer("ddhelm", "detect", "--output", "json"))
+    operator = "datadog.operator.enabled=true"
+    plan = ("plan", "--offline", "--facts", str(facts), "--chart", str(stage.chart), "--worker-set", operator)
+    renders = [stage.render(RELEASES[0], "--set", operator), stage.render(RELEASES[1])]
+    works: dict[str, Work] = {"ours": stage.ddhelm(*plan), "theirs": lambda: at_once(renders)}
+    taken = in_turns(works, stage.rounds(11))
+    yield Row("plan --offline", "helm template, both at once", taken["ours"], taken["theirs"], 3, 150)
+
+
+def at_once(programs: Sequence[Program]) -> Sample:
+    started = time.perf_counter()
+    with ThreadPoolExecutor(len(programs)) as pool:
+        samples = list(pool.map(lambda program: program(), programs))
+    seconds = time.perf_counter() - started
+    return Sample(seconds, sum(sample.cpu for sample in samples), max(sample.mebibytes for sample in samples))
+
+
 def many_nodes(stage: Stage) -> Iterator[Row]:
     """Reading 5,000 nodes and saying what they are, beside reading them."""
     stage.topology("large")
@@ -99,12 +125,30 @@ def many_nodes(stage: Stage) -> Iterator[Row]:
     }
     taken = in_turns(works, stage.rounds(7))
     yield Row("detect, 5,000 nodes", "kubectl get --raw nodes", taken["ours"], taken["theirs"], 1.5, 250)
+    placements, nodes = stage.placements(), stage.nodes()
+    coverages = {str(size): covered(nodes[:size], placements) for size in (500, 5000)}
+    taken = in_turns(coverages, stage.rounds(7))
+    yield Row("coverage of 5,000 nodes", "coverage of 500 nodes", taken["5000"], taken["500"], 12)
+
+
+def covered(nodes: Sequence[Node], placements: Sequence[Placement]) -> Work:
+    """The computation alone, in this process: the nodes are read already."""
+
+    def work() -> Sample:
+        started, cpu = time.perf_counter(), time.process_time()
+        found = coverage.compute(nodes, placements)
+        if len(found.exactly_one) != len(nodes):
+            raise RuntimeError(f"{len(found.exactly_one)} of {len(nodes)} nodes run one agent")
+        return Sample(time.perf_counter() - started, time.process_time() - cpu)
+
+    return work
 
 
 PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "start-up": start_up,
     "nothing-to-do": nothing_to_do,
     "full-namespace": a_full_namespace,
+    "without-a-cluster": without_a_cluster,
     "many-nodes": many_nodes,
 }
 

@@ -13,6 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
+from ddhelm import facts, manifest
+from ddhelm.coverage import Placement, agent_placements
+from ddhelm.facts import Node
+from ddhelm.masking import Masker
 from tests.bench.measure import Program
 from tests.demo.chart import STAND_IN
 from tests.sandbox.api import at_once
@@ -82,16 +86,20 @@ class Stage:
             Program(program.argv, environ)()
             self._onboarded = True
 
+    def render(self, release: str, *flags: str) -> Program:
+        """The bare `helm template` of a release with the values that are installed."""
+        command = ["helm", "template", release, str(self.chart), "--namespace", NAMESPACE, "--values", "-", *flags]
+        return Program(command, self.environ, stdin=self._values(release))
+
     def upgrade(self, release: str, *flags: str) -> Program:
         """The `helm upgrade --install` that changes nothing: the chart and the values that are installed."""
-        values = self._answer("helm", "get", "values", release, "--namespace", NAMESPACE, "--output", "json")
         place = ["--namespace", NAMESPACE, "--reset-values", "--values", "-"]
         command = ["helm", "upgrade", "--install", release, str(self.chart), *place, *flags]
-        return Program(command, self.environ, stdin=values)
+        return Program(command, self.environ, stdin=self._values(release))
 
     def revisions(self) -> dict[str, str]:
         """Release -> revision."""
-        listed = json.loads(self._answer("helm", "list", "--namespace", NAMESPACE, "--output", "json"))
+        listed = json.loads(self.answer("helm", "list", "--namespace", NAMESPACE, "--output", "json"))
         return {release["name"]: release["revision"] for release in listed}
 
     def fill(self, releases: int) -> None:
@@ -103,10 +111,30 @@ class Stage:
         names = [f"release-{number:03}" for number in range(releases - len(RELEASES))]
         at_once(lambda name: self.sandbox.loader.post(path, _renamed(model, name)), names, connections=2)
 
-    def _answer(self, *command: str) -> str:
-        done = subprocess.run(
-            command, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
-        )
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes as ddhelm reads them."""
+        body = self.sandbox.loader.request("GET", "/api/v1/nodes")
+        return facts.parse(facts.Answers({"nodes": body})).nodes
+
+    def placements(self) -> list[Placement]:
+        """Where the DaemonSets of both releases would go, rendered with the values that ddhelm would send."""
+        masker = Masker(b"bench")
+        found: list[Placement] = []
+        for release, role in zip(RELEASES, ("worker", "control-plane"), strict=True):
+            values = self.answer("ddhelm", "values", role, "--chart", str(self.chart))
+            place = ["--namespace", NAMESPACE, "--values", "-"]
+            text = self.answer("helm", "template", release, str(self.chart), *place, stdin=values)
+            found += agent_placements(manifest.parse(text, NAMESPACE, masker), release, role)
+        return found
+
+    def _values(self, release: str) -> str:
+        return self.answer("helm", "get", "values", release, "--namespace", NAMESPACE, "--output", "json")
+
+    def answer(self, *command: str, stdin: str = "") -> str:
+        """What a program prints; raises CalledProcessError."""
+        environ = self.environ
+        environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
+        done = subprocess.run(command, env=environ, input=stdin, capture_output=True, text=True, check=True)
         return done.stdout
 
 
