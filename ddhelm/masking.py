@@ -24,7 +24,7 @@ _HARMLESS_ENDING = re.compile(
 )
 _PATH_KEY = re.compile(r"private[^a-z]?key$")
 _PATH = re.compile(r"/[\w.@+-]+(/[\w.@+-]+)+")
-_REFERENCE = re.compile(r"\$\([\w.-]+\)|\$\{[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\s]+\]|\{\{.*\}\}")
+_REFERENCE = re.compile(r"\$\([\w.-]+\)|\$\{[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\s]+\]|\{\{[-\s]*[.$(][^{}]*\}\}")
 _MASK = re.compile(r"\*\*\*[0-9a-f]{12}")
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"

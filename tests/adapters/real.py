@@ -115,7 +115,7 @@ def endless_hook(name: str = "hook") -> Object:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
-        "spec": {"template": {"spec": pod}},
+        "spec": {"template": {"metadata": {"annotations": {"sandbox.ddhelm.dev/never-ready": "true"}}, "spec": pod}},
     }
 
 
