@@ -25,6 +25,7 @@ from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/datadog/leases/ddhelm"
+TWO_WORKERS = ("worker-1", "worker-2")  # `helm --wait` is content when all but maxUnavailable (here 1) pods are ready
 NO_SECRET = {"never_ready": "CreateContainerConfigError", "message": 'secret "gone" not found'}
 TAG = ("--set", "datadog.tags={new:tag}")
 Start = Callable[..., "Running"]
@@ -130,13 +131,13 @@ def test_what_a_failed_revision_added_goes_before_the_next_upgrade(cluster: Clus
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     confd = f"/api/v1/namespaces/datadog/configmaps/{WORKER}-datadog-confd"
-    for node in ("worker-1", "worker-2"):  # Helm 3 is content with all pods but one
+    for node in TWO_WORKERS:
         sandbox.simulate(node, **NO_SECRET)
     by_hand = ("upgrade", WORKER, ddhelm.chart()[1], "-n", "datadog", "--reuse-values", "--wait", "--timeout", "4s")
     helm(sandbox, helm_version, *by_hand, "--set", r"datadog.confd.mine\.yaml=instances: []", code=1)
     assert heads(sandbox)[WORKER] == (2, "failed")
     assert sandbox.api.find(confd)
-    mend(sandbox, "worker-1", "worker-2")
+    mend(sandbox, *TWO_WORKERS)
     shown = ddhelm("plan", *ddhelm.chart())
     assert "rollback" in shown.out
     assert_usable(ddhelm)
@@ -218,7 +219,8 @@ def test_an_interruption_during_helms_upgrade_is_told_and_the_next_run_goes_on(
     ddhelm = Ddhelm(sandbox, helm_version)
     path = ddhelm.environment["PATH"]
     slow_helm(ddhelm, tmp_path, "--wait")
-    sandbox.simulate("worker-1", ready_after="120s")
+    for node in TWO_WORKERS:
+        sandbox.simulate(node, ready_after="120s")
     running = start(ddhelm)
     wait_for(lambda: pending(sandbox), 60, "a pending revision")
     running.process.send_signal(number)
@@ -229,7 +231,7 @@ def test_an_interruption_during_helms_upgrade_is_told_and_the_next_run_goes_on(
     assert "namespace `datadog` was made" in told.err
     assert holder(sandbox) == ""
     ddhelm.environment["PATH"] = path
-    mend(sandbox, "worker-1")
+    mend(sandbox, *TWO_WORKERS)
     assert_usable(ddhelm)
 
 
@@ -314,7 +316,8 @@ def test_a_pending_head_of_somebody_else_is_busy_while_young_and_recovered_when_
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard("--only", "worker")
     sandbox.loader.delete(LEASE)
-    for node in ("worker-1", "control-plane-1"):
+    stuck = (*TWO_WORKERS, "control-plane-1", "control-plane-2")
+    for node in stuck:
         sandbox.simulate(node, ready_after="120s")
     values = tmp_path / "values.yaml"
     values.write_text(
@@ -329,7 +332,7 @@ def test_a_pending_head_of_somebody_else_is_busy_while_young_and_recovered_when_
     abandoned(ddhelm, CONTROL_PLANE, "install", CONTROL_PLANE, *common, "-f", str(values))
     for release, revision in ((WORKER, 2), (CONTROL_PLANE, 1)):
         records.age(sandbox, release, revision, seconds=3600)
-    mend(sandbox, "worker-1", "control-plane-1")
+    mend(sandbox, *stuck)
     shown = assert_usable(ddhelm)
     assert "rollback" in shown.out
     assert "uninstall" in shown.out

@@ -86,14 +86,16 @@ def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Cluster
     ddhelm.onboard()
     refused = ddhelm("rollback", "7", "--yes", code=1)
     assert "has no revision 7; Helm has kept 1" in refused.err
-    sandbox.simulate("worker-1", never_ready="ImagePullBackOff")
+    for node in ("worker-1", "worker-2"):  # `helm --wait` is content when all but maxUnavailable pods are ready
+        sandbox.simulate(node, never_ready="ImagePullBackOff")
     from tests.cluster.by_hand import helm
 
     stuck = ["--reuse-values", "--set", "agents.image.tag=none", "--namespace", "datadog", "--wait", "--timeout", "3s"]
     helm(sandbox, "3.22", "upgrade", WORKER, ddhelm.chart()[1], *stuck, code=1)
     refused = ddhelm("rollback", "2", "--only", "worker", "--yes", code=1)
     assert "never stood" in refused.err
-    sandbox.simulate("worker-1", never_ready=None)
+    for node in ("worker-1", "worker-2"):
+        sandbox.simulate(node, never_ready=None)
     ddhelm("rollback", "1", "--yes")
     assert revisions(sandbox)[WORKER][-1] == (3, "deployed")
     assert ddhelm("drift").code == 0
