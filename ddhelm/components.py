@@ -59,6 +59,8 @@ def _component(plane: ControlPlane, component: str, alternatives: Sequence[Endpo
         return LeftOut(component, f"nothing is known about where it answers on {plane.distribution.title}")
     if endpoint.leave_out:
         return LeftOut(component, endpoint.leave_out, endpoint.fix)
-    if endpoint.runs_on and (left_out := plane.unlabelled(component, endpoint.runs_on)):
-        return left_out
+    if endpoint.runs_on:
+        plane.note_elsewhere(component, endpoint.runs_on)
+        if left_out := plane.unlabelled(component, endpoint):
+            return left_out
     return etcd.checks(plane, endpoint) if component == "etcd" else servers.checks(plane, component, endpoint)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ddhelm.distribution import Distribution
+from ddhelm.distribution import Distribution, Endpoint
 from ddhelm.facts import ClusterFacts, Node
 from ddhelm.staticpods import StaticPod
 from ddhelm.tree import Tree
@@ -130,16 +130,27 @@ class ControlPlane:
             "where the check would fail",
         )
 
-    def unlabelled(self, component: str, label: str) -> LeftOut | None:
-        """A reason to leave the check out where some control-plane nodes lack the role's label."""
-        bare = sorted(node.name for node in self.nodes if label not in node.labels)
+    def unlabelled(self, component: str, endpoint: Endpoint) -> LeftOut | None:
+        """A reason to leave the check out where some control-plane nodes lack the role's label (``runs_on``)."""
+        bare = sorted(node.name for node in self.nodes if endpoint.runs_on not in node.labels)
         if not bare:
             return None
         return LeftOut(
             component,
-            f"{len(bare)} of {len(self.nodes)} control-plane nodes lack the label `{label}` ({listed(bare)}), "
-            "where the check would fail",
+            f"{len(bare)} of {len(self.nodes)} control-plane nodes lack the label `{endpoint.runs_on}` "
+            f"({listed(bare)}), where the check would fail",
+            endpoint.fix,
         )
+
+    def note_elsewhere(self, component: str, label: str) -> None:
+        """Says so where nodes of the worker release run the component too: their agents have no check for it."""
+        own = {node.name for node in self.nodes}
+        others = [node.name for node in self.facts.nodes if label in node.labels and node.name not in own]
+        if others:
+            self.notes.append(
+                f"{component}: {len(others)} nodes of the worker release carry the label `{label}` ({listed(others)}); "
+                "it is not collected from there"
+            )
 
     def recall(self, component: str) -> Found | None:
         """What an earlier run found, for when it cannot be read now; None where it found nothing."""

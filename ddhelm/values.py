@@ -116,7 +116,7 @@ def layers_for(
     layers = [Layer(name, fill(library.layer(name), names), library.reasons(name)) for name in files]
     layers += [_distribution(part, library) for part in profile.values_of(role)]
     layers.append(_facts(role, profile, settings, nodes, has_pair=len(releases) > 1))
-    layers.append(_from_settings(role, settings))
+    layers.append(_from_settings(role, settings, build(layers).tree))
     layers += user_layers(role, settings.user) if user is None else user
     kept = [Layer(layer.name, _without_record(layer.tree), layer.reasons) for layer in layers if layer.tree]
     if record is not None:
@@ -257,8 +257,11 @@ def cluster_agent_tolerations(nodes: Sequence[Node], labels: Sequence[str], tole
 # What follows from the settings --------------------------------------------------------------------------------------
 
 
-def _from_settings(role: Role, settings: Settings) -> Layer:
-    """Only what differs from the layers below, so that `--explain` shows what the user decided."""
+def _from_settings(role: Role, settings: Settings, so_far: Tree) -> Layer:
+    """Only what differs from the layers below, so that `--explain` shows what the user decided.
+
+    Helm replaces lists whole, so what ``so_far`` tolerates already is repeated.
+    """
     tree: Tree = {}
     reasons: dict[Path, str] = {}
 
@@ -281,6 +284,6 @@ def _from_settings(role: Role, settings: Settings) -> Layer:
         on = {"socketEnabled": True}
         decide("apm_control_plane", "--apm-control-plane", {"datadog": {"apm": on}}, ("datadog", "apm"))
     if role is Role.WORKER and settings.tolerate:
-        tolerations = [parse_toleration(text) for text in settings.tolerate]
+        tolerations = [*get(so_far, ("agents", "tolerations"), ()), *map(parse_toleration, settings.tolerate)]
         decide("tolerate", "--tolerate", {"agents": {"tolerations": tolerations}}, ("agents", "tolerations"))
     return Layer("settings", tree, reasons)

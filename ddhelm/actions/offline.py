@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddhelm import chart as chart_
 from ddhelm import claim, coverage, facts, plan, profile, proof
 from ddhelm.access import Access
-from ddhelm.actions import rendering
+from ddhelm.actions import proving, rendering
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
-from ddhelm.actions.request import Request, settings_of
+from ddhelm.actions.request import Request, settings_of, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
@@ -23,8 +22,7 @@ from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.plan import Deployed, Desired, Head, Live, Plan
 from ddhelm.release import DEFAULT_NAMESPACE, Release, Role, pair
 from ddhelm.run import Secrets
-from ddhelm.settings import Settings
-from ddhelm.source import source
+from ddhelm.settings import Settings, UserLayers
 
 _LIMIT = 256 * 1024 * 1024
 
@@ -45,7 +43,9 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     found = rendering.recognise(without, read, wanted, None)
     releases = pair(without.access.namespace, control_plane=found.control_plane_release)
     built = rendering.build(without, read, found, wanted, releases)
-    chart = chart_.read(without.helm.pull(source(request.chart or wanted.chart), request.version))
+    chart = rendering.chart_of(without, request, wanted, {})
+    if not request.allow_unknown_values and wanted.user != UserLayers():
+        rendering.refuse_unknown_keys(chart, wanted)
     offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
     renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
     texts = without.helm.templates(renders, offline=offline)
@@ -80,14 +80,15 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         require_coverage=wanted.require_coverage,
         chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
         kubernetes=read.server_version or "",
-        requirements=[{"kind": n.kind, "spec": n.spec, "why": n.why, "hint": n.hint} for n in found.requirements],
+        untyped_files=proving.untyped_files(found),
+        requirements=proving.requirements(found),
     )
     results = proof.run(context, skip=request.skip)
     made = Plan(
         tuple(steps),
         covered,
         results,
-        notices=(f"offline: from `{facts_file}`, without asking a cluster",),
+        notices=(f"offline: from `{facts_file}`, without asking a cluster", *value_notes(request)),
         problems=plan.broken_claims(results),
     )
     cluster = Cluster(read, None, {}, None, None, None)

@@ -11,6 +11,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest, ObjectRef
 from ddhelm.plan import Deployed, Desired
+from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
 from ddhelm.settings import Settings
 
@@ -161,9 +162,16 @@ def context(
         label_namespace=request.label_namespace,
         chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
         kubernetes=cluster.facts.server_version or "",
-        untyped_files=frozenset(file.path for file in made.profile.host_files if file.kind == "untyped"),
-        requirements=[
-            {"kind": need.kind, "spec": need.spec, "why": need.why, "hint": need.hint}
-            for need in made.profile.requirements
-        ],
+        untyped_files=untyped_files(made.profile),
+        requirements=requirements(made.profile),
     )
+
+
+def untyped_files(found: Profile) -> frozenset[str]:
+    """The host files that the distribution wants mounted without a type."""
+    return frozenset(file.path for file in found.host_files if file.kind == "untyped")
+
+
+def requirements(found: Profile) -> list[tree.Tree]:
+    """What the distribution's values need, as the claim about it reads them."""
+    return [{"kind": n.kind, "spec": n.spec, "why": n.why, "hint": n.hint} for n in found.requirements]

@@ -29,6 +29,8 @@ from tests.unit.factsets import (
 )
 
 HOSTS = ("cp-1", "cp-2", "cp-3")
+SERVERS = ("kube_apiserver_metrics", "kube_scheduler", "kube_controller_manager")
+RKE1 = "node-role.kubernetes.io/controlplane"
 NODE_IP = "%%env_DD_KUBERNETES_KUBELET_HOST%%"
 
 
@@ -268,21 +270,52 @@ def rke2(*roles: tuple[str, ...], unread: dict[str, str] | None = None) -> Clust
     return cluster(nodes, "v1.32.5+rke2r1", unread=unread or {"static-pods": FORBIDDEN})
 
 
-def test_rke2_with_etcd_only_servers_leaves_out_what_is_not_everywhere() -> None:
+def test_rke2_with_split_roles_loses_only_etcd() -> None:
     made = found(rke2((ETCD,), (ETCD,), (CONTROL_PLANE,)))
 
     assert made.control_plane_release
-    assert made.instances == ()
-    assert reasons(made)["etcd"] == (
-        f"1 of 3 control-plane nodes lack the label `{ETCD}` (`cp-3`), where the check would fail"
-    )
-    assert f"2 of 3 control-plane nodes lack the label `{CONTROL_PLANE}`" in reasons(made)["kube_scheduler"]
+    assert set(urls(made)) == set(SERVERS)
+    assert reasons(made) == {
+        "etcd": f"1 of 1 control-plane nodes lack the label `{ETCD}` (`cp-3`), where the check would fail"
+    }
+    assert "own-check.md" in made.left_out[0].fix
+    elsewhere = f"etcd: 2 nodes of the worker release carry the label `{ETCD}` (`cp-1`, `cp-2`); it is not collected"
+    assert any(note.startswith(elsewhere) for note in made.notes)
 
 
-def test_rke2_with_dedicated_etcd_beside_full_servers_keeps_etcd() -> None:
+def test_servers_without_etcd_beside_full_ones_lose_etcd() -> None:
+    made = found(rke2((ETCD, CONTROL_PLANE), (CONTROL_PLANE,)))
+
+    assert set(urls(made)) == set(SERVERS)
+    assert "1 of 2 control-plane nodes" in reasons(made)["etcd"]
+
+
+def test_rke2_with_dedicated_etcd_beside_full_servers_collects_everything_from_those() -> None:
     made = found(rke2((ETCD, CONTROL_PLANE), (ETCD,)))
 
-    assert urls(made) == {"etcd": ["http://127.0.0.1:2381/metrics"]}
+    assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics"]
+    assert set(urls(made)) == {*SERVERS, "etcd"}
+    assert any("1 nodes of the worker release" in note for note in made.notes)
+
+
+def test_a_role_that_no_other_node_has_is_no_news() -> None:
+    made = found(rke2((ETCD, CONTROL_PLANE), (ETCD, CONTROL_PLANE)))
+
+    assert not any("worker release" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(("version", "mark"), [("v1.33.1+k3s1", {}), ("v1.32.3", {"rke.cattle.io/internal-ip": "x"})])
+def test_k3s_and_rke1_with_split_roles_lose_only_etcd(version: str, mark: dict[str, str]) -> None:
+    server = RKE1 if mark else CONTROL_PLANE
+    nodes = [node("cp-1", [server], annotations=mark), node("etcd-1", [ETCD], annotations=mark), *workers()]
+
+    made = found(cluster(nodes, version))
+
+    assert set(urls(made)) == set(SERVERS)
+    assert "etcd" in reasons(made)
+    assert [made.role_of(each) for each in nodes[:2]] == ["control-plane", "worker"]
+    (part,) = (each for each in made.values_of("worker") if each.role == "worker")
+    assert part.tree == {"agents": {"tolerations": [{"key": ETCD, "operator": "Exists"}]}}
 
 
 def test_rke2_on_an_external_datastore_has_no_etcd() -> None:

@@ -98,10 +98,6 @@ NO_TOKENS = (
     "token"
 )
 NO_PORT = "OpenShift 3 runs it inside its own controllers process, without a port of its own"
-NOT_ON_ETCD_NODES = (
-    "3 of 5 control-plane nodes lack the label `node-role.kubernetes.io/control-plane` (`etcd-1`, `etcd-2`, `etcd-3`), "
-    "where the check would fail"
-)
 
 # topology → distribution and its checks
 EXPECTED: dict[str, tuple[str, list[str]]] = {
@@ -123,14 +119,10 @@ EXPECTED: dict[str, tuple[str, list[str]]] = {
     "rke2": ("rke2", from_pods(3, "etcd http://127.0.0.1:2381/metrics plain (documented for RKE2)")),
     "rke2-split": (
         "rke2",
-        none_of(
-            {
-                "kube_apiserver_metrics": NOT_ON_ETCD_NODES,
-                "kube_scheduler": NOT_ON_ETCD_NODES,
-                "kube_controller_manager": NOT_ON_ETCD_NODES,
-                "etcd": "2 of 5 control-plane nodes lack the label `node-role.kubernetes.io/etcd` "
-                "(`control-plane-1`, `control-plane-2`), where the check would fail",
-            }
+        from_pods(
+            2,
+            "no etcd: 2 of 2 control-plane nodes lack the label `node-role.kubernetes.io/etcd` "
+            "(`control-plane-1`, `control-plane-2`), where the check would fail",
         ),
     ),
     "talos": (

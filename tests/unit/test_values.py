@@ -261,6 +261,17 @@ def test_a_setting_says_which_flag_and_where_it_came_from() -> None:
     assert found.origin(("datadog", "logs", "enabled")) == Origin("settings", "--no-logs (stored with revision 3)")
 
 
+def test_what_the_distribution_tolerates_outlives_a_toleration_of_the_user() -> None:
+    etcd = {"key": "node-role.kubernetes.io/etcd", "operator": "Exists"}
+    part = ValuesPart("rke2", ("values", "worker"), "worker", {"agents": {"tolerations": [etcd]}})
+    of = profile(values=(part,))
+    assert at(values(Role.WORKER, Settings(tolerate=("spot",)), of), "agents.tolerations") == [
+        etcd,
+        {"key": "spot", "operator": "Exists"},
+    ]
+    assert at(values(Role.WORKER, of=of), "agents.tolerations") == [etcd]
+
+
 def test_tolerations_of_the_user_are_for_worker_agents_only() -> None:
     settings = Settings(tolerate=("dedicated=gpu:NoSchedule", "spot"))
     assert at(values(Role.WORKER, settings), "agents.tolerations") == [

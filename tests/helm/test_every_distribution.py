@@ -1,0 +1,87 @@
+"""Every topology planned without a cluster, on the chart under test: proven, or refused with the version that will do.
+
+On a chart that `DDHELM_TEST_CHART` names, one that is too old for a distribution's values may refuse.
+"""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ddhelm import facts, proof
+from ddhelm.actions import offline
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request, UserSources
+from ddhelm.errors import ConfigError
+from ddhelm.facts import version_of
+from ddhelm.uservalues import Source
+from tests.charts import chart, is_stand_in
+from tests.helm.toy import MAJORS
+from tests.sandbox import build, topology
+from tests.unit.factsets import found
+from tests.unit.test_distribution_checks import read
+
+APIS = frozenset(
+    {
+        "v1", "apps/v1", "policy/v1", "batch/v1", "autoscaling/v2", "rbac.authorization.k8s.io/v1", "storage.k8s.io/v1",
+        "apiextensions.k8s.io/v1", "admissionregistration.k8s.io/v1", "apiregistration.k8s.io/v1",
+        "scheduling.k8s.io/v1", "networking.k8s.io/v1",
+    }
+)  # fmt: skip
+"""What every Kubernetes serves, as far as a chart may use it."""
+NAMES = [name for name in topology.names() if name != "large"]
+UNCOVERED = {"eks-fargate": 3, "aks": 2, "managed": 2}
+"""Topology → nodes that no Linux agent may run on, or whose taint nobody was told to tolerate."""
+TOO_OLD = re.compile(r"--version (\S+) or later")
+
+
+def written(name: str, folder: Path) -> Path:
+    """The facts of a topology in a file, as `ddhelm detect -o json` writes them."""
+    read_facts = read(name)
+    whole = replace(read_facts, api_groups=read_facts.api_groups | APIS)
+    target = folder / "facts.json"
+    target.write_text(json.dumps(facts.to_json(whole)))
+    return target
+
+
+def planned(name: str, folder: Path, request: Request | None = None) -> Prepared:
+    """The plan for a topology, made by the helm on PATH."""
+    request = request or Request(chart=str(chart()))
+    return offline.plan_offline(offline.session(None), request, str(written(name, folder)), None)
+
+
+@pytest.fixture(params=MAJORS)
+def helm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """One helm on PATH, with a home of its own."""
+    version = str(request.param)
+    monkeypatch.setenv("PATH", f"{build.helm(version).parent}:/usr/bin:/bin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return version
+
+
+@pytest.mark.parametrize(("name", "helm"), [(name, MAJORS[at % 2]) for at, name in enumerate(NAMES)], indirect=["helm"])
+def test_a_topology_is_proven_or_refused_with_the_version_that_will_do(name: str, helm: str, tmp_path: Path) -> None:
+    if name == "gke-autopilot" and is_stand_in():
+        with pytest.raises(ConfigError, match="GKE Autopilot"):  # its shape is the real chart's alone
+            planned(name, tmp_path)
+        return
+
+    made = planned(name, tmp_path)
+
+    for broken in proof.broken(made.plan.results):
+        assert broken.claim.name == "requirements", broken
+        needed = [match[1] for hint in broken.hints if (match := TOO_OLD.match(hint))]
+        assert needed, broken
+        assert all(version_of(made.chart.version) < version_of(version) for version in needed)
+    assert [step.release.name for step in made.plan.steps] == [release.name for release in made.releases]
+    assert len(made.releases) == 1 + found(read(name)).control_plane_release
+    assert made.plan.coverage.counts()["doubled"] == 0
+    assert made.plan.coverage.counts()["uncovered"] == UNCOVERED.get(name, 0)
+
+
+def test_a_plan_without_a_cluster_refuses_keys_that_the_chart_does_not_know(helm: str, tmp_path: Path) -> None:
+    misspelt = UserSources(both=(Source("set", "clusterAgnt.enabled=true"),))
+    with pytest.raises(ConfigError, match="does not know 1 of your keys"):
+        planned("kubeadm", tmp_path, Request(chart=str(chart()), user=misspelt))
