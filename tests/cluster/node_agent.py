@@ -5,10 +5,10 @@ together here from the pod that the real DaemonSet controller made; nothing is t
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -32,35 +32,54 @@ class NodeAgent:
     sandbox: Sandbox
     pod: dict[str, Any]
     files: Path
+    seen: dict[str, str] = field(default_factory=dict)
+    """File on this machine to the path in the container under which it was asked for."""
 
     @classmethod
     def somewhere(cls, sandbox: Sandbox, files: Path) -> "NodeAgent":
         """The agent on any control-plane node, with a token of its pod's service account."""
         selector = f"app%3D{CONTROL_PLANE}-datadog"
         pods = sandbox.api_get(f"/api/v1/namespaces/datadog/pods?labelSelector={selector}")["items"]
-        agent = cls(sandbox, pods[0], files)
+        agent = cls.of(sandbox, pods[0], files)
         assert agent.pod["spec"]["hostNetwork"], "127.0.0.1 of the node is not reached from a network of the pod's own"
-        agent.take_token(agent.pod["spec"]["serviceAccountName"])
-        authority = sandbox.api_get("/api/v1/namespaces/datadog/configmaps/kube-root-ca.crt")["data"]["ca.crt"]
-        (files / "ca.crt").write_text(authority)
         return agent
+
+    @classmethod
+    def of(cls, sandbox: Sandbox, pod: dict[str, Any], files: Path) -> Self:
+        """The agent in this pod, with a token of its service account."""
+        agent = cls(sandbox, pod, files)
+        agent.take_token(pod["spec"]["serviceAccountName"])
+        authority = sandbox.api_get(f"/api/v1/namespaces/{agent.namespace}/configmaps/kube-root-ca.crt")
+        (files / "ca.crt").write_text(authority["data"]["ca.crt"])
+        return agent
+
+    @property
+    def namespace(self) -> str:
+        return str(self.pod["metadata"]["namespace"])
 
     def take_token(self, account: str) -> None:
         """Have a token of this service account of the namespace instead of the one before."""
-        (self.files / "token").write_text(self.sandbox.kubectl("create", "token", account, "-n", "datadog"))
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{account}/token"
+        (self.files / "token").write_text(self.sandbox.loader.post(path, {"spec": {}})["status"]["token"])
 
     def check_files(self) -> dict[str, list[dict[str, Any]]]:
         """Check name to its instances, as they stand in the ConfigMap that the pod's init container copies."""
+        return {check: yaml.safe_load(text)["instances"] for check, text in self.check_texts().items()}
+
+    def check_texts(self) -> dict[str, str]:
+        """Check name to the text of its file; none where the pod mounts no folder of them."""
         spec = self.pod["spec"]
-        (volume,) = {
+        volumes = {
             mount["name"]
             for container in spec["initContainers"]
             for mount in container["volumeMounts"]
             if mount["mountPath"] == "/conf.d"
         }
-        (name,) = (v["configMap"]["name"] for v in spec["volumes"] if v["name"] == volume)
-        data = self.sandbox.api_get(f"/api/v1/namespaces/datadog/configmaps/{name}")["data"]
-        return {file.removesuffix(".yaml"): yaml.safe_load(text)["instances"] for file, text in data.items()}
+        names = [v["configMap"]["name"] for v in spec["volumes"] if v["name"] in volumes and "configMap" in v]
+        data = [
+            self.sandbox.api_get(f"/api/v1/namespaces/{self.namespace}/configmaps/{name}").get("data") for name in names
+        ]
+        return {file.removesuffix(".yaml"): text for each in data if each for file, text in each.items()}
 
     def resolved(self, value: Any) -> Any:
         """A value of an instance with each path of the container replaced by the file that stands there."""
@@ -88,14 +107,26 @@ class NodeAgent:
 
     def collect(self, check: str, instance: dict[str, Any]) -> set[str]:
         """Run one instance once: which metrics of ``NAMES`` arrived. Raises what the check raises."""
+        runner = self.built(check, instance)
+        runner.check(runner.instance)
+        _aggregator().assert_service_check(f"{check}.prometheus.health", runner.OK)
+        return {name.removeprefix(f"{check}.") for name in _aggregator().metric_names}
+
+    def built(self, check: str, instance: dict[str, Any]) -> Any:
+        """Datadog's base check for an instance, ready to run; nothing is collected yet."""
         base: Any = import_module("datadog_checks.base")  # half typed; slow to import
-        aggregator: Any = import_module("datadog_checks.base.stubs").aggregator
-        aggregator.reset()
+        _aggregator().reset()
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # what is not verified is said by `detect`
         whole = {"namespace": check, "metrics": [*NAMES.values()], **self.resolved(instance)}
         if whole.get("bearer_token_auth"):
             whole.setdefault("bearer_token_path", str(self.files / "token"))
-        runner = base.OpenMetricsBaseCheck(check, {}, [whole])
-        runner.check(runner.instance)
-        aggregator.assert_service_check(f"{check}.prometheus.health", runner.OK)
-        return {name.removeprefix(f"{check}.") for name in aggregator.metric_names}
+        return base.OpenMetricsBaseCheck(check, {}, [whole])
+
+    def samples(self, check: str) -> int:
+        """How many samples the last run brought."""
+        aggregator = _aggregator()
+        return sum(len(aggregator.metrics(name)) for name in aggregator.metric_names if name.startswith(f"{check}."))
+
+
+def _aggregator() -> Any:
+    return import_module("datadog_checks.base.stubs").aggregator

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tests.sandbox import front
 from tests.sandbox.certificates import Pki
 from tests.sandbox.layout import Layout
 
@@ -20,7 +22,10 @@ API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KWOK = "kwok"
-NAMES = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK)
+FRONT = "front"
+NAMES = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK, FRONT)
+BUILT = tuple(name for name in NAMES if name != FRONT)
+"""Those whose programs are built; the front is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Ports:
     controller_manager: int
     scheduler: int
     kubelet: int
+    """Of all nodes: the front, which passes on to kwok."""
+    kwok: int
 
     @classmethod
     def free(cls) -> Ports:
@@ -78,10 +85,13 @@ class Cluster:
             SCHEDULER: self._scheduler(),
             KWOK: self._kwok(),
         }
-        return {name: self._specification(name, flags) for name, flags in arguments.items()}
+        built = {
+            name: [str(self.tools[name]), *(f"--{flag}={value}" for flag, value in flags.items())]
+            for name, flags in arguments.items()
+        }
+        return {name: self._specification(name, argv) for name, argv in {**built, FRONT: self._front()}.items()}
 
-    def _specification(self, name: str, flags: Mapping[str, object]) -> dict[str, Any]:
-        argv = [str(self.tools[name]), *(f"--{flag}={value}" for flag, value in flags.items())]
+    def _specification(self, name: str, argv: list[str]) -> dict[str, Any]:
         # Only kwok looks programs up, for `kubectl exec`. Nothing else of the caller's environment: proxies, GODEBUG.
         environment = {
             "PATH": f"{self.layout.exec_bin}:/usr/local/bin:/usr/bin:/bin",
@@ -194,11 +204,25 @@ class Cluster:
             "config": self.layout.kwok_config,
             "manage-all-nodes": "true",
             "node-ip": "127.0.0.1",
-            "node-port": self.ports.kubelet,
+            "node-port": self.ports.kubelet,  # what the nodes say; there the front listens
+            "server-address": f"127.0.0.1:{self.ports.kwok}",
             **self._pair("kubelet", "tls-cert-file", "tls-private-key-file"),
             # No leases: on 5,000 nodes their renewal alone would be 500 writes a second.
             "node-lease-duration-seconds": 0,
         }
+
+    def _front(self) -> list[str]:
+        certificate, key = self.pki.pair("kubelet")
+        program = str(Path(front.__file__).resolve())
+        return [
+            sys.executable,
+            "-I",
+            program,
+            str(self.ports.kubelet),
+            str(self.ports.kwok),
+            str(certificate),
+            str(key),
+        ]
 
     def _pair(self, name: str, certificate_flag: str, key_flag: str) -> dict[str, object]:
         certificate, key = self.pki.pair(name)

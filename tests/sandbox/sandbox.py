@@ -21,8 +21,10 @@ from tests.sandbox.audit import LOADER
 from tests.sandbox.certificates import Pki
 from tests.sandbox.components import (
     API_SERVER,
+    BUILT,
     CONTROLLER_MANAGER,
     ETCD,
+    FRONT,
     KWOK,
     NAMES,
     SCHEDULER,
@@ -78,7 +80,7 @@ class Sandbox:
         It ends with this process, however that ends; with `detach`, once all is ready, it runs until `stop`.
         Raises AlreadyUp, SandboxError, and build.BuildError.
         """
-        tools = {name: build.tool(name) for name in (*NAMES, "kubectl")}
+        tools = {name: build.tool(name) for name in (*BUILT, "kubectl")}
         layout = Layout((folder or default_folder()).resolve())
         with control.claimed(layout.root):
             if control.alive(layout).get("supervisor"):
@@ -153,9 +155,9 @@ class Sandbox:
         for name in (ETCD, API_SERVER):
             control.ask(self.layout, "start", name=name)
         self._await(API_SERVER, "/readyz", START_TIMEOUT)
-        for name in (CONTROLLER_MANAGER, SCHEDULER, KWOK):
+        for name in (CONTROLLER_MANAGER, SCHEDULER, KWOK, FRONT):
             control.ask(self.layout, "start", name=name)
-        for name in (CONTROLLER_MANAGER, SCHEDULER, KWOK):
+        for name in (CONTROLLER_MANAGER, SCHEDULER, KWOK, FRONT):
             self._await(name, "/healthz", START_TIMEOUT)
         population.prepare(self.loader)
         # The controllers have begun to work when these are there; only then is the baseline complete.
@@ -281,7 +283,8 @@ class Sandbox:
         """Whether the component answers 200 there now."""
         port = {
             ETCD: self.ports.etcd_metrics, API_SERVER: self.ports.apiserver, SCHEDULER: self.ports.scheduler,
-            CONTROLLER_MANAGER: self.ports.controller_manager, KWOK: self.ports.kubelet,
+            CONTROLLER_MANAGER: self.ports.controller_manager, KWOK: self.ports.kwok,
+            FRONT: self.ports.kubelet,
         }[component]  # fmt: skip
         if component == ETCD:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)

@@ -61,11 +61,11 @@ def test_exec_runs_a_program_and_logs_show_a_file(cluster: Clusters) -> None:
     daemon_set(sandbox)
     wait_for(lambda: ready(sandbox) == 1)
     program = sandbox.exec_bin / "agent"
-    program.write_text('#!/bin/sh\necho "agent got: $*"\nexit 3\n')
+    program.write_text('#!/bin/sh\necho "$SANDBOX_POD, $SANDBOX_CONTAINER got: $*"\nexit 3\n')
     program.chmod(0o755)
     name = sandbox.api_get(PODS)["items"][0]["metadata"]["name"]
     answer = sandbox.kubectl("exec", name, "-c", "agent", "--", "sh", "-c", "agent status --json || echo $?")
-    assert answer == "agent got: status --json\n3\n"
+    assert answer == f"default/{name}, agent got: status --json\n3\n"
     assert "this container is simulated" in sandbox.kubectl("logs", name, "-c", "trace")
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.sandbox.components import Ports
 from tests.sandbox.sandbox import Sandbox
 
-good, lost = Ports.free(), Ports(int(sys.argv[2]), *range(32001, 32007))
+good, lost = Ports.free(), Ports(int(sys.argv[2]), *range(32001, 32008))
 choices = iter([lost, good])
 Ports.free = lambda: next(choices)
 Sandbox.start(Path(sys.argv[1]))
@@ -68,7 +68,7 @@ def test_killed_owner_leaves_no_process_and_no_file(layout: Layout) -> None:
     """Nor does it matter that someone else took a port first."""
     with socket.create_server(("127.0.0.1", 0)) as thief, run("-c", OWNER, str(layout.root), port_of(thief)) as owner:
         processes = until_all_run(layout)
-        assert len(processes) == 6
+        assert len(processes) == 7
         assert Sandbox.attach(layout.root).ports.etcd != int(port_of(thief))
         owner.kill()
     wait_for(lambda: gone(processes) and not layout.root.exists(), what="everything to be gone")
@@ -90,7 +90,7 @@ def test_components_die_with_a_killed_supervisor_and_down_removes_the_rest(layou
     assert answers == ["up", "up already"]
     assert [process.returncode for process in two] == [0, 0]
     status = command_line("status", "--dir", layout.root)
-    assert status.count("healthy") == 5
+    assert status.count("healthy") == 6
     assert command_line("kubeconfig", "--dir", layout.root) == f"{layout.kubeconfig}\n"
 
     processes = control.recorded(layout)

@@ -11,7 +11,7 @@ from tests.sandbox import reset, topology
 from tests.sandbox.components import Ports
 from tests.sandbox.fixtures import Clusters
 
-PLACEHOLDERS = Ports(1, 2, 3, 4, 5, 6, 7).placeholders
+PLACEHOLDERS = Ports(1, 2, 3, 4, 5, 6, 7, 8).placeholders
 
 
 def commands(pod: dict[str, Any]) -> list[str]:
