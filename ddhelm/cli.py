@@ -279,6 +279,36 @@ def status(options: Options, output: flags.Output = "table") -> None:
 
 
 @app.command()
+@takes(Cluster)
+def verify(
+    options: Options,
+    only: flags.Only = None,
+    wait: Annotated[
+        str | None, typer.Option("--wait", metavar="DURATION", help="For the first collection, such as 2m.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="DURATION", help="For each agent's answer. Default: 30s.")
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", metavar="N", min=1, max=100, help="Agents asked at the same time.")
+    ] = 10,
+    output: flags.Output = "table",
+) -> None:
+    """Ask every agent whether its checks report; exit 6 where pods are ready and checks are not."""
+    from ddhelm.commands import verify as command
+
+    code = command.verify(
+        _session(options),
+        flags.output(output),
+        only=only,
+        wait=flags.seconds(wait, "--wait") or 0,
+        timeout=flags.seconds(timeout, "--timeout"),
+        concurrency=concurrency,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 @takes(Cluster, Inputs)
 def values(
     options: Options,

@@ -19,7 +19,7 @@ from ddhelm.applying import ApplyResult, Attribution, identity
 from ddhelm.conflicts import Conflict, Identity
 from ddhelm.errors import DdhelmError
 from ddhelm.record import Record, ReleaseRow
-from ddhelm.run import Command, Completed, RunnerLike, environment
+from ddhelm.run import Command, Completed, Ended, RunnerLike, environment
 from ddhelm.tree import Tree
 
 ALL = "*"
@@ -219,8 +219,23 @@ class Kubectl:
         self, pod: str, argv: Sequence[str], *, container: str, namespace: str | None = None, timeout: float = 60
     ) -> Completed:
         """Run a program in a container; its exit code is in the answer, nothing is raised for it."""
-        args = ("exec", *self._scope(namespace), pod, "-c", container, "--", *argv)
-        return self._runner.run(self._command(*args, timeout=timeout))
+        return self._runner.run(self._exec(pod, container, argv, namespace, timeout))
+
+    def execs(
+        self,
+        wanted: Sequence[tuple[str, str, Sequence[str]]],
+        ended: Ended,
+        *,
+        limit: int,
+        namespace: str | None = None,
+        timeout: float = 60,
+    ) -> None:
+        """Run a program in each of many places (pod, container, argv), ``limit`` at a time; see ``Runner.run_each``."""
+        commands = (self._exec(pod, container, argv, namespace, timeout) for pod, container, argv in wanted)
+        self._runner.run_each(commands, ended, limit=limit)
+
+    def _exec(self, pod: str, container: str, argv: Sequence[str], namespace: str | None, timeout: float) -> Command:
+        return self._command("exec", *self._scope(namespace), pod, "-c", container, "--", *argv, timeout=timeout)
 
     # -- Secrets: names are read, values only pass through
 

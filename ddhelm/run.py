@@ -8,6 +8,7 @@ and no known secret reaches the log, an error or a caller's text.
 
 import logging
 import os
+import queue
 import re
 import shlex
 import shutil
@@ -17,7 +18,7 @@ import threading
 import time
 import warnings
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,10 @@ class Completed:
         return self.stdout.decode("utf-8", "replace")
 
 
+Ended = Callable[[int, Completed], None]
+"""Told of a process that has ended: its place among the commands, and how."""
+
+
 class RunnerLike(Protocol):
     """What the adapters need of a runner; tests answer from a table instead of starting anything."""
 
@@ -117,6 +122,10 @@ class RunnerLike(Protocol):
 
     def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
         """Start several and wait for all."""
+        ...
+
+    def run_each(self, commands: Iterable[Command], ended: "Ended", *, limit: int) -> None:
+        """Start many, a few at a time, and hand each answer on as it comes."""
         ...
 
 
@@ -170,6 +179,53 @@ class Runner:
             if child.callback_error is not None:
                 raise child.callback_error
         return tuple(done)
+
+    def run_each(self, commands: Iterable[Command], ended: Ended, *, limit: int) -> None:
+        """Start the processes, ``limit`` at a time; ``ended`` is told of each at once, in this thread.
+
+        No answer is kept: hundreds of agents print hundreds of kilobytes each. One that hangs holds up no other.
+        """
+        children: list[_Child] = []
+        answers: queue.SimpleQueue[tuple[int, _Child, Completed | BaseException]] = queue.SimpleQueue()
+        stopped = False
+
+        def wait(index: int, child: _Child) -> None:
+            try:
+                answers.put((index, child, child.wait()))
+            except BaseException as error:  # raised in the thread that asked
+                answers.put((index, child, error))
+
+        def take() -> None:
+            index, child, answer = answers.get()
+            children.remove(child)
+            if stopped:
+                return
+            if isinstance(answer, BaseException):
+                raise answer
+            if child.callback_error is not None:
+                raise child.callback_error
+            ended(index, answer)
+
+        with _Signals(children) as signals:
+            try:
+                for index, command in enumerate(commands):
+                    if len(children) >= limit:
+                        take()
+                    if signals.count:
+                        break
+                    with signals.held():
+                        children.append(_Child(command, self.secrets, self._notice))
+                    threading.Thread(target=wait, args=(index, children[-1]), daemon=True).start()
+                while children and not signals.count:
+                    take()
+            finally:
+                stopped = True
+                for child in children:
+                    child.stop()
+                while children:
+                    take()
+        if signals.count:
+            raise Interrupted("interrupted", anchor="interrupted")
 
 
 def environment(environ: Mapping[str, str] | None = None, **extra: str) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """A runner that starts nothing and knows only what it was told: an unregistered command line fails the test."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ddhelm.run import Command, Completed, Secrets
+from ddhelm.run import Command, Completed, Ended, Secrets
 
 
 @dataclass
@@ -54,6 +54,11 @@ class FakeRunner:
     def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
         """Answer several commands."""
         return tuple(self.run(command) for command in commands)
+
+    def run_each(self, commands: Iterable[Command], ended: Ended, *, limit: int) -> None:
+        """Answer several commands, each as it is asked."""
+        for index, command in enumerate(commands):
+            ended(index, self.run(command))
 
     def unused(self) -> list[tuple[str, ...]]:
         """Registered command lines that nobody asked for."""

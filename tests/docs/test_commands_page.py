@@ -69,7 +69,11 @@ def test_every_ddhelm_command_in_the_docs_exists_with_its_flags(page: Page) -> N
     assert not {place: what for place, what in found.items() if what}
 
 
-OTHERS = {"--enable-worker": "k0s controller"}
+OTHERS = {
+    "--authentication-kubeconfig": "kube-scheduler, kube-controller-manager",
+    "--authorization-kubeconfig": "kube-scheduler, kube-controller-manager",
+    "--enable-worker": "k0s controller",
+}
 """Flags of other programs that the docs speak of."""
 
 
