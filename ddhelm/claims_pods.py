@@ -1,11 +1,10 @@
 """Claims on what the pods need: Secrets with their keys, files that check configurations name, and being let in."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from posixpath import normpath
-from typing import Any
 
-from ddhelm import goyaml
+from ddhelm import goyaml, podsecrets
 from ddhelm.claim import (
     Claim,
     Finding,
@@ -14,7 +13,6 @@ from ddhelm.claim import (
     Remark,
     Severity,
     Undecided,
-    containers,
     pod_spec,
     pod_template,
 )
@@ -62,34 +60,13 @@ def secrets_exist(context: ProofContext) -> Iterator[Finding]:
     missing: dict[tuple[str, str], list[str]] = {}
     for release in context.releases:
         for obj in release.manifest.of_kind(*_WORKLOADS):
-            for name, key in _named_secrets(pod_spec(obj)):
-                if name not in known or (key and key not in known[name]):
-                    missing.setdefault((name, key), []).append(str(obj.ref))
+            for use in podsecrets.uses(pod_spec(obj)):
+                if not use.optional and (use.name not in known or (use.key and use.key not in known[use.name])):
+                    missing.setdefault((use.name, use.key), []).append(str(obj.ref))
     for (name, key), users in missing.items():
         who = ", ".join(dict.fromkeys(users))
         what = f"Secret `{name}`" if name not in known else f"key `{key}` of Secret `{name}`"
         yield Finding(f"{what} is not there; {who} needs it", f"kubectl -n {context.namespace} describe secret {name}")
-
-
-def _named_secrets(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Secret and key (empty: the whole Secret) that a pod cannot start without."""
-    for container in containers(pod):
-        for item in container.get("env") or ():
-            yield from _reference(get(item, ("valueFrom", "secretKeyRef")))
-        for item in container.get("envFrom") or ():
-            yield from _reference(item.get("secretRef"))
-    for volume in pod.get("volumes") or ():
-        sources = [volume.get("secret"), *(s.get("secret") for s in get(volume, ("projected", "sources")) or ())]
-        for source in sources:
-            if source and not source.get("optional"):
-                name = str(source.get("secretName") or source.get("name"))
-                keys = [str(item.get("key")) for item in source.get("items") or ()] or [""]
-                yield from ((name, key) for key in keys)
-
-
-def _reference(reference: Tree | None) -> Iterator[tuple[str, str]]:
-    if reference and not reference.get("optional"):
-        yield str(reference.get("name")), str(reference.get("key") or "")
 
 
 def check_files_readable(context: ProofContext) -> Iterator[Finding]:

@@ -358,6 +358,17 @@ class TestWriting:
         runner.on(*line, stdin=patch, out='{"kind": "Scale"}')
         assert kubectl.patch("deployment", "d", patch, type="json", subresource="scale") == {"kind": "Scale"}
 
+    def test_a_restart_marks_every_workload_and_raises_what_one_of_them_said(
+        self, runner: FakeRunner, kubectl: Kubectl
+    ) -> None:
+        flags = ("--type=strategic", "--patch-file=/dev/stdin", "--field-manager", "ddhelm-restart", "-o", "name")
+        mark = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-27T02:00:00Z"}}}
+        patch = {"spec": {"template": mark}}
+        runner.on("patch", "daemonset", "a", "-n", "datadog", *flags, stdin=patch, err=FORBIDDEN, code=1)
+        runner.on("patch", "deployment", "b", "-n", "datadog", *flags, stdin=patch)
+        with pytest.raises(ClusterError, match="`bob` may not"):
+            kubectl.restart([("DaemonSet", "a"), ("Deployment", "b")], "2026-11-27T02:00:00Z")
+
     def test_marks_are_set_and_removed(self, runner: FakeRunner, kubectl: Kubectl) -> None:
         flags = ("--overwrite", "--field-manager", "ddhelm")
         runner.on("label", "namespace", "datadog", "a=b", "c-", *flags)

@@ -1,0 +1,138 @@
+"""Restarts workloads of the releases as `kubectl rollout restart` does, and watches them to the end.
+
+For what pods read once, when they start: a key, a token, a certificate. The caller holds the Lease, since a Secret is
+mostly written in the same breath. The annotation is no drift, survives every upgrade and is no reason for one.
+"""
+
+import datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ddhelm.actions import lock, look, revisions, watch
+from ddhelm.actions.carry_out import How
+from ddhelm.actions.look import Target
+from ddhelm.actions.session import Observer, Session, silent
+from ddhelm.actions.watch import Watched
+from ddhelm.errors import ClusterError, PreflightFailed, ToolError
+from ddhelm.kubectl import RESTARTED_AT
+from ddhelm.managedfields import entries
+from ddhelm.manifest import parse
+from ddhelm.podsecrets import Use, uses
+from ddhelm.tree import Path, Tree, get
+from ddhelm.workloads import Workload, workload
+
+_HOW = How()
+_MARK: Path = ("spec", "template", "metadata", "annotations", RESTARTED_AT)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A workload of a release as it stands; ``restarted`` is the API server's time of its last restart, or empty."""
+
+    target: Target
+    workload: Workload
+    uses: tuple[Use, ...] = ()
+    restarted: str = ""
+
+    def reads(self, secret: str, *keys: str) -> bool:
+        """Whether its pods read one of these keys of this Secret."""
+        return any(use.reads(secret, key) for use in self.uses for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Restarting:
+    """Told to the observer: the pods of these workloads are about to be replaced."""
+
+    targets: tuple[Target, ...]
+
+
+def running(session: Session) -> tuple[Running, ...]:
+    """Every DaemonSet and Deployment of the releases' newest revisions, worker release first.
+
+    Raises ReleaseError where no release stands, PreflightFailed where one of its workloads was deleted.
+    """
+    records = revisions.read(session, superseded=False)
+    revisions.existing(session, records)
+    manifests = {
+        name: parse(found[-1].manifest, found[-1].namespace, session.masker) for name, found in records.items()
+    }
+    targets = look.targets(manifests)
+    answers = session.kubectl.raws([target.path for target in targets])
+    for target, answer in zip(targets, answers, strict=True):
+        if answer.failure:
+            raise answer.failure
+        if not answer.found:
+            raise PreflightFailed(
+                f"{target.kind} `{target.name}` of release `{target.release}` does not exist",
+                hint="ddhelm onboard brings it back",
+                anchor="cannot-restart",
+            )
+    return tuple(_running(target, answer.tree()) for target, answer in zip(targets, answers, strict=True))
+
+
+def refuse(workloads: Sequence[Running]) -> None:
+    """Raises PreflightFailed where Kubernetes would not replace pods; call it before anything is written."""
+    for each in workloads:
+        name, kind = each.target.name, each.target.kind.lower()
+        if each.workload.paused:
+            raise PreflightFailed(
+                f"{each.target.kind} `{name}` is paused: its pods would not be replaced",
+                hint=f"kubectl -n {each.target.namespace} rollout resume {kind}/{name}",
+                anchor="cannot-restart",
+            )
+        if each.workload.on_delete:
+            raise PreflightFailed(
+                f"{each.target.kind} `{name}` has the update strategy `OnDelete`: its pods are replaced only by hand",
+                hint="ddhelm onboard --set agents.updateStrategy.type=RollingUpdate",
+                anchor="cannot-restart",
+            )
+
+
+def restart(
+    session: Session,
+    workloads: Sequence[Running],
+    *,
+    lease: lock.Lock,
+    how: How = _HOW,
+    observer: Observer = silent,
+) -> Watched:
+    """Replace every pod of these workloads, by their own update strategy, and wait until the last one is ready.
+
+    What stalls is explained as after an upgrade, in ``Watched``; nothing can be undone by a restart, so nothing is.
+    Raises PreflightFailed where a workload is paused or replaces no pods, PlanStale where the Lease was lost.
+    """
+    refuse(workloads)
+    targets = tuple(each.target for each in workloads)
+    observer(Restarting(targets))
+    since = look.baseline(session.kubectl, targets)
+    lease.renew()
+    moment = datetime.datetime.fromtimestamp(how.now(), datetime.UTC)
+    stamp = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    session.kubectl.restart([(each.kind, each.name) for each in targets], stamp)
+
+    def watching(event: object) -> None:
+        with suppress(ClusterError, ToolError):  # how long the API server may be silent is the watch's to say
+            lease.renew()
+        observer(event)
+
+    return watch.watch(
+        session.kubectl,
+        targets,
+        deadlines=watch.Deadlines(how.timeout),
+        observer=watching,
+        clock=how.clock,
+        since=since,
+    )
+
+
+def _running(target: Target, tree: Tree) -> Running:
+    written = [
+        entry.writer.time for entry in entries((tree.get("metadata") or {}).get("managedFields")) if entry.owns(_MARK)
+    ]
+    return Running(
+        target,
+        workload({"kind": target.kind, **tree}),
+        tuple(dict.fromkeys(uses(get(tree, ("spec", "template", "spec"), {})))),
+        max(written, default="") if get(tree, _MARK) else "",
+    )
