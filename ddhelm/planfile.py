@@ -86,6 +86,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
+def of_shown(document: Mapping[str, Any]) -> str:
+    """The digest of a plan as it is shown to people: what the history names. Where it was read from has no part."""
+    cluster = {key: value for key, value in document["cluster"].items() if key not in ("server", "context")}
+    return digest({**{key: value for key, value in document.items() if key != "digest"}, "cluster": cluster})
+
+
 def of_manifest(manifest: Manifest) -> str:
     """The digest of a manifest: its objects by identity, secret fields constant, order without meaning."""
     return digest({str(obj.ref): obj.body for obj in manifest.objects.values()})

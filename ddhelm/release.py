@@ -27,6 +27,8 @@ SECRET = "ddhelm"  # noqa: S105 - the name of the Secret that ddhelm manages, no
 API_KEY, APP_KEY, TOKEN = "api-key", "app-key", "token"
 
 LEASE = "ddhelm"
+HISTORY = "ddhelm-history"
+"""Name of the ConfigMap that tells which runs changed what."""
 CREATED_BY_LABEL = "ddhelm.dev/created-by"
 
 

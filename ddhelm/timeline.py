@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ddhelm import tree
+from ddhelm.audit import Entry
 from ddhelm.record import Record
 from ddhelm.release import Release
 
 TOGETHER = 300.0
 """Seconds that may lie between the two revisions of one run: as long as one helm call may take."""
 _STOOD = ("deployed", "superseded")
+_SLACK = 1.0
+"""Seconds by which Helm's time of a revision may lie outside of the run that made it: one clock, rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,52 @@ class Run:
     def at(self) -> float:
         """When it began, Unix seconds."""
         return seconds(self.records[0].last_deployed)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One run as it is told: what was recorded of it, if anything was, and the revisions that it left, if any.
+
+    ``shared`` is False where only this machine has recorded it.
+    """
+
+    entry: Entry | None
+    records: tuple[Record, ...]
+    shared: bool = True
+
+    @property
+    def at(self) -> float:
+        """When it began, Unix seconds."""
+        return seconds(self.entry.began) if self.entry else seconds(self.records[0].last_deployed)
+
+
+def told(
+    records: Iterable[Record], releases: Sequence[Release], shared: Sequence[Entry], here: Sequence[Entry] = ()
+) -> tuple[Told, ...]:
+    """The story with what was recorded of its runs, oldest first; ``shared`` are the cluster's entries.
+
+    A revision belongs to the run during which it was made: Helm and the record have one clock, and the lock keeps
+    other runs out. What no entry claims is told as ``runs`` tells it.
+    """
+    known = {entry.id for entry in shared}
+    entries = {entry.id: entry for entry in (*here, *shared)}.values()
+    left = list(records)
+    found: list[Told] = []
+    for entry in entries:
+        mine = [each for each in left if _made(entry, each)]
+        left = [each for each in left if not _made(entry, each)]
+        mine.sort(key=lambda each: (seconds(each.last_deployed), each.name, each.revision))
+        found.append(Told(entry, tuple(mine), entry.id in known))
+    found += [Told(None, run.records) for run in runs(left, releases)]
+    return tuple(sorted(found, key=lambda each: each.at))
+
+
+def _made(entry: Entry, record: Record) -> bool:
+    if not any(change.release == record.name for change in entry.changes):
+        return False
+    moment = seconds(record.last_deployed)
+    ended = seconds(entry.ended) if entry.ended else seconds(entry.began) + TOGETHER
+    return seconds(entry.began) - _SLACK <= moment <= ended + _SLACK
 
 
 def runs(records: Iterable[Record], releases: Sequence[Release]) -> tuple[Run, ...]:

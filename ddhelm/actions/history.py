@@ -1,29 +1,61 @@
-"""Reads what Helm has kept of both releases, as one story."""
+"""Reads what Helm has kept of both releases and what is recorded of the runs that made it, as one story.
+
+What Helm has kept is enough: where nothing was recorded, or the record may not be read, the revisions tell theirs.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ddhelm import timeline
+from ddhelm import audit, timeline
+from ddhelm.actions import audit as recording
 from ddhelm.actions import revisions
 from ddhelm.actions.session import Session
-from ddhelm.release import Release, pair
-from ddhelm.timeline import Run
+from ddhelm.audit import Entry
+from ddhelm.errors import DdhelmError
+from ddhelm.release import HISTORY, Release, pair
+from ddhelm.timeline import Told
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The runs, oldest first, and what a rollback without a revision would go to (release name to revision)."""
+    """The runs, oldest first, and what a rollback without a revision would go to (release name to revision).
+
+    ``unread`` says why what the cluster has recorded is not in it; empty where it is.
+    """
 
     releases: tuple[Release, ...]
-    runs: Sequence[Run]
+    runs: Sequence[Told]
     back: dict[str, int]
+    unread: str = ""
 
 
 def read(session: Session) -> History:
-    """The history of both releases; ReleaseError where none stands or a revision cannot be read."""
+    """The history of both releases; ReleaseError where there is none at all or a revision cannot be read."""
     found = revisions.read(session)
-    revisions.existing(session, found)
+    shared, unread = recorded(session)
+    here = _here(session)
+    if not (shared or here):
+        revisions.existing(session, found)
     releases = tuple(each for each in pair(session.access.namespace, control_plane=True) if each.name in found)
-    story = timeline.runs([each for records in found.values() for each in records], releases)
-    current = {name: base.revision for name, records in found.items() if (base := revisions.standing(records))}
-    return History(releases, story, dict(timeline.before(story, current)))
+    records = [each for kept in found.values() for each in kept]
+    current = {name: base.revision for name, kept in found.items() if (base := revisions.standing(kept))}
+    back = dict(timeline.before(timeline.runs(records, releases), current))
+    return History(releases, timeline.told(records, releases, shared, here), back, unread)
+
+
+def recorded(session: Session) -> tuple[tuple[Entry, ...], str]:
+    """The entries in the cluster, oldest first, and why they cannot be read, if so."""
+    try:
+        configmap = session.kubectl.tree(recording.path(session.access.namespace))
+    except DdhelmError as error:
+        return (), f"ConfigMap `{HISTORY}` cannot be read: {error.message}"
+    return audit.entries(recording.lines(configmap)), ""
+
+
+def _here(session: Session) -> tuple[Entry, ...]:
+    """What this machine remembers of this cluster and namespace."""
+    known = [each for each in recording.here() if each.namespace == session.access.namespace]
+    if not known:
+        return ()
+    uid = recording.uid(session.kubectl)
+    return tuple(each for each in known if uid and each.cluster == uid)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.look import Reads
-from ddhelm.release import CREATED_BY_LABEL, LEASE, SECRET, Release
+from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, SECRET, Release
 
 if TYPE_CHECKING:
     from ddhelm.kubectl import Answer
@@ -27,6 +27,7 @@ _ADMISSION = "/apis/admissionregistration.k8s.io/v1/"
 _API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 _LEASE = "lease.coordination.k8s.io"
 _LOCK = "the lock of ddhelm's runs"
+_RUNS = "written by ddhelm: history"
 _PLURALS = {"configmap": "configmaps", "secret": "secrets", _LEASE: "leases"}
 # Made by Kubernetes or OpenShift in every namespace, or by controllers for somebody else's objects.
 _NOBODYS = frozenset(
@@ -152,7 +153,7 @@ def of_ddhelm(kubectl: Reads, namespace: str) -> tuple[Leftover, ...]:
     """What ddhelm itself made beside the releases, found by its label: Secrets, history, Lease."""
     words = {
         "secret": "written by ddhelm: keys, token or certificates",
-        "configmap": "written by ddhelm: history",
+        "configmap": _RUNS,
         _LEASE: _LOCK,
     }
     selector = f"?labelSelector={MANAGED_BY.replace('/', '%2F')}%3D{OURS}"
@@ -174,6 +175,11 @@ def of_ddhelm(kubectl: Reads, namespace: str) -> tuple[Leftover, ...]:
 def lock(namespace: str) -> Leftover:
     """The Lease that every run that writes takes, and leaves without a holder."""
     return Leftover(_LEASE, LEASE, namespace, _LOCK)
+
+
+def history(namespace: str) -> Leftover:
+    """The ConfigMap in which every run that writes is recorded."""
+    return Leftover("configmap", HISTORY, namespace, _RUNS)
 
 
 def crds(kubectl: Reads) -> tuple[str, ...]:

@@ -74,11 +74,15 @@ def given_back(lease: Tree | None) -> float:
 
 def me() -> str:
     """The name of this process, so that another user can find it: `anna@host (pid 4711)`."""
+    return f"{user()}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+def user() -> str:
+    """The operating system's user, by number where it has no name."""
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
+        return str(os.getuid())
 
 
 @dataclass(slots=True)

@@ -107,9 +107,9 @@ def prepare(
         if release.name in records
     )
     own = leftovers.of_ddhelm(kubectl, namespace)
-    lock = leftovers.lock(namespace)
-    if (going or own) and lock not in own:
-        own = (*own, lock)  # this very run makes it
+    made = [leftovers.lock(namespace), *(() if delete_secrets else (leftovers.history(namespace),))]
+    if going or own:
+        own = (*own, *(each for each in made if each not in own))  # this very run makes them
     agents = leftovers.of_agents(kubectl, namespace, releases)
     removal = Removal(
         namespace,

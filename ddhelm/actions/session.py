@@ -47,6 +47,10 @@ class Session:
         """kubectl, bound to this cluster; ToolError where there is none."""
         return Kubectl(self.runner, find("kubectl"), self.access)
 
+    def kubectl_within(self, seconds: int) -> Kubectl:
+        """The same with another limit for each request to the API server."""
+        return Kubectl(self.runner, self.kubectl.path, self.access, seconds)
+
     @cached_property
     def helm(self) -> "Helm":
         """helm, bound to this cluster; ToolError where there is none."""

@@ -46,4 +46,6 @@ def apply(session: Session, options: Options, name: str, digest: str | None, out
             kubeconfig=options["kubeconfig"], context=options["context"], namespace=file.bound["namespace"]
         )
     prepared, request = planning.again(session, file)
-    return onboard.carry_on(session, {**options, "yes": True}, prepared, request, output, how=how, given=given)
+    return onboard.carry_on(
+        session, {**options, "yes": True}, prepared, request, output, verb="apply", how=how, given=given
+    )

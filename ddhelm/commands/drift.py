@@ -41,7 +41,7 @@ def _revert(session: Session, options: Options, found: Drift, output: str) -> in
     request = Request(force_conflicts=True)
     how = onboard.how(options)
     prepared = rollback.revert(session, request, found)
-    return onboard.carry_on(session, options, prepared, request, output, how=how, given={})
+    return onboard.carry_on(session, options, prepared, request, output, verb="drift --revert", how=how, given={})
 
 
 def _adopt(session: Session, options: Options, found: Drift, output: str) -> int:
@@ -55,4 +55,4 @@ def _adopt(session: Session, options: Options, found: Drift, output: str) -> int
     how = onboard.how(options)
     prepared = prepare.prepare(session, request)
     action.proven(prepared, adopted)
-    return onboard.carry_on(session, options, prepared, request, output, how=how, given={})
+    return onboard.carry_on(session, options, prepared, request, output, verb="drift --adopt", how=how, given={})

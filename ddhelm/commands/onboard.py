@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ddhelm import flags
-from ddhelm.actions import carry_out, keys, prepare, status
+from ddhelm import flags, planfile
+from ddhelm.actions import audit, carry_out, keys, prepare, status
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
@@ -34,7 +34,9 @@ def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -
     request = flags.request(options)
     carried, given = how(options), given_keys(session, options)
     prepared = prepare.prepare(session, request)
-    return carry_on(session, options, prepared, request, output, how=carried, given=given, dry_run=dry_run)
+    return carry_on(
+        session, options, prepared, request, output, verb="onboard", how=carried, given=given, dry_run=dry_run
+    )
 
 
 def how(options: Options) -> carry_out.How:
@@ -53,11 +55,15 @@ def carry_on(
     request: Request,
     output: str,
     *,
+    verb: str,
     how: carry_out.How,
     given: Mapping[str, Key],
     dry_run: bool = False,
 ) -> int:
-    """Show a plan, ask, carry it out, show the outcome; gives the exit code, or raises what stopped it."""
+    """Show a plan, ask, carry it out, show the outcome; gives the exit code, or raises what stopped it.
+
+    ``verb`` is the command as the history names it.
+    """
     screen = console.out() if output == "table" else console.err()
     if output == "table" or dry_run:
         _show(session, prepared, output, given)
@@ -69,8 +75,19 @@ def carry_on(
     wanted = _obtain(session, prepared, given, ask=_asker(options))
     if not options["yes"]:
         _confirm(session, prepared)
-    with rollout_view.observer(screen) as observer:
-        outcome = carry_out.carry_out(session, prepared, request, wanted, how, observer)
+    with (
+        audit.recorded(
+            session,
+            verb,
+            plan=planfile.of_shown(view.json(session.access, prepared)["data"]),
+            cluster=prepared.cluster.facts.uid,
+            warn=lambda line: console.problem(console.err(), line),
+        ) as run,
+        rollout_view.observer(screen) as observer,
+    ):
+        outcome = carry_out.carry_out(session, prepared, request, wanted, how, run.watching(observer))
+        if outcome.failure is not None:
+            run.failed(outcome.failure)
     if outcome.failure is not None:
         if output != "table":
             print(envelope.text(view.outcome_json(prepared, outcome, None), output), end="")  # noqa: T201

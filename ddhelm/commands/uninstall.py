@@ -2,9 +2,10 @@
 
 import sys
 
+from ddhelm.actions import audit
 from ddhelm.actions import uninstall as action
 from ddhelm.actions.session import Session
-from ddhelm.errors import UsageError
+from ddhelm.errors import RolloutFailed, UsageError
 from ddhelm.release import pair
 from ddhelm.views import console, envelope
 from ddhelm.views import uninstall as view
@@ -34,13 +35,19 @@ def uninstall(
     if not yes:
         _confirm(session)
     screen = console.out() if output == "table" else console.err()
-    removed = action.carry_out(
-        removal,
-        session.kubectl,
-        session.helm,
-        observer=view.observer(screen),
-        timeout=timeout or 300,
-    )
+    with audit.recorded(
+        session, "uninstall", cluster=removal.uid, warn=lambda line: console.problem(console.err(), line)
+    ) as run:
+        run.keeps = removal.exists and not (delete_secrets or delete_namespace)
+        removed = action.carry_out(
+            removal,
+            session.kubectl,
+            session.helm,
+            observer=run.watching(view.observer(screen)),
+            timeout=timeout or 300,
+        )
+        if removed.problems:
+            run.failed(RolloutFailed("; ".join(f"{each.what}: {each.why}" for each in removed.problems)))
     if output == "table":
         view.done(removed, screen, announced=removal.kept)
     else:

@@ -3,6 +3,7 @@
 import sys
 import time
 
+from ddhelm.actions import audit
 from ddhelm.actions import unlock as action
 from ddhelm.actions.session import Session
 from ddhelm.errors import UsageError
@@ -26,7 +27,9 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
         action.refuse_living(held)
     if not yes:
         _confirm()
-    action.give_back(session.kubectl, held)
+    with audit.recorded(session, "unlock", warn=lambda line: console.problem(console.err(), line)) as run:
+        run.began(f"lock of {held.holder.who} taken away")
+        action.give_back(session.kubectl, held)
     screen.print("The lock is free. `ddhelm status` shows how far that run came.", markup=False)
 
 

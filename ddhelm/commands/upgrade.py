@@ -41,7 +41,9 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     if newest is not None and version_of(newest) > version_of(prepared.chart.version):
         text = f"chart {newest} is newer than the installed {prepared.chart.version}: ddhelm upgrade --version {newest}"
         console.err().print(f"• {text}", markup=False)
-    return onboard.carry_on(session, options, prepared, request, output, how=how, given=given, dry_run=dry_run)
+    return onboard.carry_on(
+        session, options, prepared, request, output, verb="upgrade", how=how, given=given, dry_run=dry_run
+    )
 
 
 def _newest(session: Session, installed: reading.Installed, options: Options) -> str | None:

@@ -1,39 +1,47 @@
-"""Shows the history of both releases: a line a revision, those of one run beside each other."""
+"""Shows the history of both releases: a line a run, who did it and to what end, and below it the revisions it made."""
 
 import datetime
 from typing import TYPE_CHECKING, Any
 
+from ddhelm import audit
 from ddhelm.actions.history import History
+from ddhelm.audit import Entry
 from ddhelm.record import Record
-from ddhelm.timeline import Run, seconds
+from ddhelm.timeline import Told, seconds
 from ddhelm.views import envelope
-from ddhelm.views.console import grid, words
+from ddhelm.views.console import problem, words
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 Tree = dict[str, Any]
 _STYLES = {"deployed": "good", "superseded": "faint"}
+_OUTCOMES = {"done": "good", "running": "warn"}
+_DIGEST = 12
+_UNKNOWN = "no record of who did it"
 
 
 def table(history: History, console: "Console") -> None:
     """For people, oldest first as Helm has it."""
     from rich.text import Text
 
-    shown = grid("RUN", "RELEASE", "REVISION", "STATUS", "CHART", "APP VERSION", "WHEN", "DESCRIPTION", right=("RUN",))
+    cells = {id(each): _cells(each) for run in history.runs for each in run.records}
+    widths = [max((len(row[at]) for row in cells.values()), default=0) for at in range(5)]
+    console.print(Text("RUN  WHEN                 WHAT", style="head"))
     for number, run in enumerate(history.runs, 1):
-        for at, each in enumerate(run.records):
-            shown.add_row(
-                str(number) if at == 0 else "",
-                Text(each.name),
-                str(each.revision),
-                Text(each.status, style=_STYLES.get(each.status, "bad")),
-                Text(f"{each.chart_name}-{each.chart_version}"),
-                Text(each.app_version),
-                Text(_when(each)),
-                Text(each.description.splitlines()[0] if each.description else ""),
+        head = Text(f"{number:>3}  {_when(run.at):<19}  ") + _head(run)
+        console.print(head, soft_wrap=True)
+        for each in run.records:
+            row = [cell.ljust(width) for cell, width in zip(cells[id(each)], widths, strict=True)]
+            line = Text(" " * 28) + Text("  ").join(
+                Text(cell, style=_STYLES.get(each.status, "bad") if at == 2 else "") for at, cell in enumerate(row)
             )
-    console.print(shown)
+            line.rstrip()
+            console.print(line, soft_wrap=True)
+    if history.unread:
+        console.print("")
+        problem(console, history.unread)
     if history.back:
         console.print("")
         console.print(words(f"`ddhelm rollback` goes back to {_targets(history.back)}", "faint"))
@@ -41,11 +49,63 @@ def table(history: History, console: "Console") -> None:
 
 def json(history: History) -> Tree:
     """For programs: kind ``History``."""
-    return envelope.wrap("History", {"runs": [_run(run) for run in history.runs], "rollback": dict(history.back)})
+    return envelope.wrap(
+        "History",
+        {"runs": [_run(run) for run in history.runs], "rollback": dict(history.back), "unread": history.unread},
+    )
 
 
-def _run(run: Run) -> Tree:
+def _head(run: Told) -> "Text":
+    """`onboard by anna@laptop (kubernetes-admin), plan 3f2a9c1b7d20: done in 21 s`."""
+    from rich.text import Text
+
+    entry = run.entry
+    if entry is None:
+        return Text(_UNKNOWN, style="faint")
+    shown = Text(entry.verb, style="thing") + Text(f" by {who(entry)}")
+    if entry.plan:
+        shown += Text(f", plan {entry.plan[:_DIGEST]}")
+    shown += Text(": ") + Text(_outcome(entry), style=_OUTCOMES.get(entry.outcome, "bad"))
+    if not run.records and entry.changes and entry.outcome == "done":
+        shown += Text(f" ({'; '.join(_change(each) for each in entry.changes)})")
+    if not run.shared:
+        shown += Text(", recorded on this machine only", style="faint")
+    return shown
+
+
+def who(entry: Entry) -> str:
+    """`anna@laptop (kubernetes-admin)`, with the address of the job where a CI system ran it."""
+    about = ", ".join(part for part in (entry.who.name, entry.who.job) if part)
+    return f"{entry.who.user}@{entry.who.host}" + (f" ({about})" if about else "")
+
+
+def _outcome(entry: Entry) -> str:
+    if entry.outcome == "running":
+        return "not ended, or killed"
+    took = seconds(entry.ended) - seconds(entry.began)
+    if entry.outcome == "done":
+        return f"done in {took:.0f} s"
+    code = "" if entry.exit_code is None else f" (exit {entry.exit_code})"
+    return f"{entry.outcome}{code}" + (f": {entry.message}" if entry.message else "")
+
+
+def _change(change: audit.Change) -> str:
+    return f"{change.release} {change.what}".strip()
+
+
+def _cells(record: Record) -> tuple[str, str, str, str, str]:
+    return (
+        record.name,
+        str(record.revision),
+        record.status,
+        f"{record.chart_name}-{record.chart_version} (app {record.app_version})",
+        record.description.splitlines()[0] if record.description else "",
+    )
+
+
+def _run(run: Told) -> Tree:
     return {
+        "audit": None if run.entry is None else {**audit.to_json(run.entry), "onlyHere": not run.shared},
         "revisions": [
             {
                 "release": each.name,
@@ -57,12 +117,11 @@ def _run(run: Run) -> Tree:
                 "description": each.description,
             }
             for each in run.records
-        ]
+        ],
     }
 
 
-def _when(record: Record) -> str:
-    moment = seconds(record.last_deployed)
+def _when(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else "unknown"
 
 

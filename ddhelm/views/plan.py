@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ddhelm import tree
+from ddhelm import planfile, tree
 from ddhelm.access import Access
 from ddhelm.actions.carry_out import Outcome
 from ddhelm.actions.prepared import Prepared
@@ -76,47 +76,49 @@ def counts(step: Step) -> str:
 
 
 def json(access: Access, prepared: Prepared) -> tree.Tree:
-    """The versioned document of a plan."""
+    """The versioned document of a plan; its ``digest`` is the one that the history names."""
+    data = _data(access, prepared)
+    return envelope.wrap("Plan", {**data, "digest": planfile.of_shown(data)})
+
+
+def _data(access: Access, prepared: Prepared) -> tree.Tree:
     plan = prepared.plan
-    return envelope.wrap(
-        "Plan",
-        {
-            "cluster": {
-                "server": access.server,
-                "context": access.context,
-                "uid": prepared.cluster.facts.uid,
-                "version": prepared.cluster.facts.server_version,
-                "distribution": prepared.profile.distribution,
-            },
-            "namespace": {"name": access.namespace, "create": plan.creates_namespace, "label": plan.labels_namespace},
-            "chart": {
-                "name": prepared.chart.name,
-                "version": prepared.chart.version,
-                "digest": prepared.chart.digest,
-            },
-            "changes": plan.changes,
-            "secretKeys": list(plan.writes),
-            "steps": [_step_json(step) for step in plan.steps],
-            "coverage": coverage_view.json(plan.coverage, pools(plan.coverage, prepared.cluster.facts.nodes)),
-            "checks": [
-                {
-                    "name": result.claim.name,
-                    "severity": result.claim.severity,
-                    "ok": result.ok,
-                    "skipped": bool(result.skipped),
-                    "unknown": result.unknown,
-                    "details": list(result.details),
-                }
-                for result in plan.results
-            ],
-            "problems": [
-                {"text": p.text, "hint": p.hint, "anchor": p.anchor, "details": list(p.details)} for p in plan.problems
-            ],
-            "leftOut": [{"check": left.component, "reason": left.reason} for left in prepared.profile.left_out],
-            "lostCrds": [str(ref) for ref in plan.lost_crds],
-            "notices": [*plan.notices, *prepared.profile.notes],
+    return {
+        "cluster": {
+            "server": access.server,
+            "context": access.context,
+            "uid": prepared.cluster.facts.uid,
+            "version": prepared.cluster.facts.server_version,
+            "distribution": prepared.profile.distribution,
         },
-    )
+        "namespace": {"name": access.namespace, "create": plan.creates_namespace, "label": plan.labels_namespace},
+        "chart": {
+            "name": prepared.chart.name,
+            "version": prepared.chart.version,
+            "digest": prepared.chart.digest,
+        },
+        "changes": plan.changes,
+        "secretKeys": list(plan.writes),
+        "steps": [_step_json(step) for step in plan.steps],
+        "coverage": coverage_view.json(plan.coverage, pools(plan.coverage, prepared.cluster.facts.nodes)),
+        "checks": [
+            {
+                "name": result.claim.name,
+                "severity": result.claim.severity,
+                "ok": result.ok,
+                "skipped": bool(result.skipped),
+                "unknown": result.unknown,
+                "details": list(result.details),
+            }
+            for result in plan.results
+        ],
+        "problems": [
+            {"text": p.text, "hint": p.hint, "anchor": p.anchor, "details": list(p.details)} for p in plan.problems
+        ],
+        "leftOut": [{"check": left.component, "reason": left.reason} for left in prepared.profile.left_out],
+        "lostCrds": [str(ref) for ref in plan.lost_crds],
+        "notices": [*plan.notices, *prepared.profile.notes],
+    }
 
 
 def document(file: PlanFile, screen: Console) -> None:
@@ -142,6 +144,7 @@ def document(file: PlanFile, screen: Console) -> None:
                 screen.print(f"      {text}", style=_RICH[style], markup=False, highlight=False)
     covered = shown["coverage"]
     screen.print(f"\n{covered['exactlyOne']} of {covered['nodes']} nodes get exactly one agent")
+    screen.print(f"digest {planfile.of_shown(shown)[:12]}, as `ddhelm history` will name it", markup=False)
 
 
 def outcome(result: Outcome, screen: Console) -> None:

@@ -104,3 +104,9 @@ def revisions(sandbox: Sandbox, namespace: str = "datadog") -> dict[str, list[tu
     for labels in (secret["metadata"]["labels"] for secret in secrets):
         found.setdefault(labels["name"], []).append((int(labels["version"]), labels["status"]))
     return {name: sorted(rows) for name, rows in found.items()}
+
+
+def recorded(sandbox: Sandbox, namespace: str = "datadog") -> list[dict[str, Any]]:
+    """The runs that the cluster has recorded, oldest first."""
+    found = sandbox.api.find(f"/api/v1/namespaces/{namespace}/configmaps/ddhelm-history")
+    return [json.loads(line) for line in found["data"]["runs.jsonl"].splitlines()] if found else []

@@ -18,7 +18,7 @@ import pytest
 
 from tests.cluster import records
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, Result, generations, revisions
+from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, Result, generations, recorded, revisions
 from tests.sandbox.api import Json
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox
@@ -229,6 +229,9 @@ def test_an_interruption_during_helms_upgrade_is_told_and_the_next_run_goes_on(
     assert re.search(rf"release `{WORKER}`: revision 1 is `(failed|pending-install|deployed)`", told.err), told
     assert f"release `{CONTROL_PLANE}` does not exist" in told.err
     assert "namespace `datadog` was made" in told.err
+    (run,) = recorded(sandbox)
+    assert (run["outcome"], run["exitCode"]) == ("interrupted", 130)
+    assert run["changes"][-1] == {"what": "install", "release": WORKER}
     assert holder(sandbox) == ""
     ddhelm.environment["PATH"] = path
     mend(sandbox, *TWO_WORKERS)
@@ -253,6 +256,8 @@ def test_an_interruption_of_the_roll_out_says_that_both_releases_stand(
     assert f"release `{WORKER}`: revision 2 is `deployed`" in told.err
     assert f"release `{CONTROL_PLANE}`: revision 2 is `deployed`" in told.err
     assert "before anything was changed" not in told.err
+    run = recorded(sandbox)[-1]
+    assert (run["outcome"], run["changes"][-1]["revision"]) == ("interrupted", 2)
     assert holder(sandbox) == ""
     mend(sandbox, "worker-1")
     assert_usable(ddhelm)
