@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ddhelm.errors import ClusterError, ConfigError
+from ddhelm.pasting import Place
 
 DEFAULT_NAMESPACE = "datadog"
 
@@ -58,6 +59,20 @@ class Access:
     def environment(self) -> dict[str, str]:
         """What a flag cannot carry: a list of kubeconfig files."""
         return {"KUBECONFIG": self.kubeconfig} if self.kubeconfig and self._is_list() else {}
+
+    @property
+    def place(self) -> Place:
+        """What a command needs, pasted, to act where this run acts; what it would find by itself is left out."""
+        file = (("--kubeconfig", self.kubeconfig or ""),) if self.origins.get("kubeconfig") == "--kubeconfig" else ()
+        told = self.origins.get("context")
+        context = (("--context", self.context),)
+        ours = context if told == "--context" else ()
+        space = (("-n", self.namespace),)
+        return Place(
+            ddhelm=(*(space if self.origins.get("namespace") == "--namespace" else ()), *ours, *file),
+            helm=(*space, *((("--kube-context", self.context),) if ours else ()), *file),
+            kubectl=(*(context if told in ("--context", "HELM_KUBECONTEXT") else ()), *file),
+        )
 
     def _flags(self, context: str) -> tuple[str, ...]:
         if self.kubeconfig is None:

@@ -362,9 +362,10 @@ def uninstall(
 
 def _session(options: Options) -> "Session":
     from ddhelm.actions.session import Session
-    from ddhelm.views import logs
+    from ddhelm.views import logs, pasted
 
     session = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=options["namespace"])
+    pasted.at(session.access.place)
     if options["verbose"]:
         logs.to_stderr(session.secrets.hide)
     return session
@@ -377,6 +378,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line in this process; gives its exit code and never raises."""
+    from ddhelm.views import pasted
+
+    pasted.at(pasted.NOWHERE)
     try:
         code = app(arguments, prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:

@@ -84,7 +84,7 @@ def explain(text: str, facts: defaultdict[str, str], rows: Iterable[Row]) -> Ddh
             details = tuple(row.more(essence)) if row.more else _own_words(text, facts["tool"])
             return row.error(
                 one_line(row.message.format_map(words)),
-                hint=row.hint.format_map(words).strip(),
+                hint=row.hint.format_map(words).replace(" -n  ", " ").strip(),
                 anchor=row.anchor or row.name,
                 details=details[:_MOST_DETAILS],
             )
@@ -365,7 +365,7 @@ ROWS: tuple[Row, ...] = (
         r'current value is "(?P<owner>[^"]+)"',
         PreflightFailed,
         "{kind} `{object}` belongs to release `{owner}`",
-        "kubectl get {kind} {object} -o yaml",
+        "kubectl get {kind} {object} -n {space} -o yaml",
     ),
     Row(
         "owned-by-nobody",
@@ -373,7 +373,7 @@ ROWS: tuple[Row, ...] = (
         r"current release: invalid ownership metadata",
         PreflightFailed,
         "{kind} `{object}` exists and was not made by Helm",
-        "kubectl get {kind} {object} -o yaml",
+        "kubectl get {kind} {object} -n {space} -o yaml",
         "owned-elsewhere",
     ),
     Row(

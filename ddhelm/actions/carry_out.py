@@ -304,18 +304,18 @@ def _undo(
                 f"or remove it with `ddhelm uninstall`"
             )
         elif not how.rollback:
-            details.append(f"release `{name}` is kept as it is (--no-rollback): helm rollback {_line(session, before)}")
+            details.append(f"release `{name}` is kept as it is (--no-rollback): `helm rollback {_line(before)}`")
         elif (problem := _roll_back(session, before, observer)) is None:
             undone[name] = before.base
             details.append(f"release `{name}` was rolled back to revision {before.base}")
         else:
             details.append(
-                f"release `{name}` could not be rolled back ({problem.message}): helm rollback {_line(session, before)}"
+                f"release `{name}` could not be rolled back ({problem.message}): `helm rollback {_line(before)}`"
             )
     for name in dict.fromkeys(done.step.release.name for done in outcome.done):
         state = prepared.deployed.get(name)
         if name not in names:
-            how_to = f"helm rollback {_line(session, state)}" if state and state.base else "ddhelm uninstall"
+            how_to = f"`helm rollback {_line(state)}`" if state and state.base else "`ddhelm uninstall`"
             details.append(f"release `{name}` was changed and left as it is; to undo it: {how_to}")
     failure = outcome.failure
     told = type(failure)(
@@ -343,10 +343,8 @@ def _roll_back(session: Session, before: Deployed, observer: Observer) -> Ddhelm
     return None
 
 
-def _line(session: Session, before: Deployed) -> str:
-    return " ".join(
-        [before.release.name, str(before.base), "--namespace", before.release.namespace, *session.access.helm_context()]
-    )
+def _line(before: Deployed) -> str:
+    return f"{before.release.name} {before.base}"
 
 
 def _revision(session: Session, release: Release) -> int | None:

@@ -1,5 +1,6 @@
 """diff and plan: what would change, in the form that the reader wants; and plans as files."""
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from ddhelm.commands.onboard import stop_if_broken
 from ddhelm.errors import UsageError
 from ddhelm.flags import Options
 from ddhelm.plan import Step, StepKind
-from ddhelm.views import console, diff, envelope, markdown
+from ddhelm.views import console, diff, envelope, markdown, pasted
 from ddhelm.views import plan as view
 
 FORMATS = ("table", "json", "yaml", "markdown", "unified")
@@ -45,7 +46,8 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
         data = planfile.text(planning.make(session, prepared, request, document, time.time()))
         planning.write(out, data)
         console.err().print(
-            f"Plan written to {out}, sha256 {planfile.file_digest(data)}\nTo carry it out: ddhelm apply {out}",
+            f"Plan written to {out}, sha256 {planfile.file_digest(data)}\n"
+            f"To carry it out: {pasted.hint('ddhelm apply ' + shlex.quote(out))}",
             markup=False,
             highlight=False,
             soft_wrap=True,

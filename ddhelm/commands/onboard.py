@@ -14,7 +14,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed, UsageError
 from ddhelm.flags import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
-from ddhelm.views import console, envelope
+from ddhelm.views import console, envelope, pasted
 from ddhelm.views import plan as view
 from ddhelm.views import rollout as rollout_view
 from ddhelm.views import status as status_view
@@ -131,9 +131,10 @@ def _nothing(prepared: Prepared, output: str, screen: "Console") -> int:
         print(envelope.text(view.nothing_json(prepared), output), end="")  # noqa: T201
         return 0
     screen.print("\nNothing to do: both releases are as wanted, and so is every object of theirs.")
+    look = pasted.hint("ddhelm status")
     for each in behind:
         screen.print(
-            f"! {each.kind} {each.name} is not ready yet ({each.ready} of {each.desired}): ddhelm status",
+            f"! {each.kind} {each.name} is not ready yet ({each.ready} of {each.desired}): {look}",
             style="yellow",
             markup=False,
         )

@@ -7,7 +7,7 @@ from ddhelm.actions import audit
 from ddhelm.actions import unlock as action
 from ddhelm.actions.session import Session
 from ddhelm.errors import UsageError
-from ddhelm.views import console
+from ddhelm.views import console, pasted
 
 
 def unlock(session: Session, *, force: bool, yes: bool) -> None:
@@ -30,7 +30,7 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
     with audit.recorded(session, "unlock", warn=lambda line: console.problem(console.err(), line)) as run:
         run.began(f"lock of {held.holder.who} taken away")
         action.give_back(session.kubectl, held)
-    screen.print("The lock is free. `ddhelm status` shows how far that run came.", markup=False)
+    screen.print(pasted.sentence("The lock is free. `ddhelm status` shows how far that run came."), markup=False)
 
 
 def _confirm() -> None:

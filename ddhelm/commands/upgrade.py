@@ -10,7 +10,7 @@ from ddhelm.errors import DdhelmError, UsageError
 from ddhelm.facts import version_of
 from ddhelm.flags import Options
 from ddhelm.source import source
-from ddhelm.views import console
+from ddhelm.views import console, pasted
 
 
 def upgrade(session: Session, options: Options, output: str, *, latest: bool, dry_run: bool) -> int:
@@ -40,7 +40,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     prepared = prepare.prepare(session, request)
     if newest is not None and version_of(newest) > version_of(prepared.chart.version):
         text = f"chart {newest} is newer than the installed {prepared.chart.version}: ddhelm upgrade --version {newest}"
-        console.err().print(f"• {text}", markup=False)
+        console.err().print(f"• {pasted.hint(text)}", markup=False)
     return onboard.carry_on(
         session, options, prepared, request, output, verb="upgrade", how=how, given=given, dry_run=dry_run
     )

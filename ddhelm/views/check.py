@@ -11,7 +11,7 @@ from ddhelm.pools import pools
 from ddhelm.proof import Claim, Result
 from ddhelm.tree import Tree
 from ddhelm.views import coverage as coverage_view
-from ddhelm.views import envelope
+from ddhelm.views import envelope, pasted
 
 
 def claims(every: Sequence[Claim], screen: Console) -> None:
@@ -47,11 +47,11 @@ def table(prepared: Prepared, screen: Console) -> None:
             for detail in result.details:
                 screen.print(f"    {detail}", markup=False)
             for hint in result.hints or ((result.claim.hint,) if result.claim.hint else ()):
-                screen.print(f"    hint: {hint}", markup=False, style="cyan")
+                screen.print(f"    hint: {pasted.hint(hint)}", markup=False, style="cyan")
     for problem in prepared.plan.problems:
         if problem.anchor in {"field-conflict", "forecast-refused"}:
             for line in problem.lines:
-                screen.print(line, markup=False, style="bold red")
+                screen.print(pasted.sentence(line), markup=False, style="bold red")
     screen.print()
     covered, nodes = prepared.plan.coverage, prepared.cluster.facts.nodes
     screen.print(coverage_view.sentence(covered))

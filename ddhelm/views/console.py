@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
+from ddhelm.views import pasted
+
 if TYPE_CHECKING:
     from rich.console import Console as Console  # noqa: PLC0414 - what commands hand on
     from rich.table import Table
@@ -64,9 +66,13 @@ def text(console: "Console") -> str:
 
 
 def words(sentence: str, style: str = "") -> "Text":
-    """A sentence with its things in backticks made bold; the backticks stay, for eyes without colour."""
+    """A sentence with its things in backticks made bold; the backticks stay, for eyes without colour.
+
+    Commands in them are completed (``pasted``).
+    """
     from rich.text import Text
 
+    sentence = pasted.sentence(sentence)
     shown = Text(sentence, style=style)
     for found in _THING.finditer(sentence):
         shown.stylize("thing", *found.span())
@@ -79,7 +85,7 @@ def problem(console: "Console", sentence: str, hint: str = "", *, mark: str = WA
 
     console.print(Text(f"{mark} ", style=style) + words(sentence))
     if hint:
-        console.print(Text("  hint: ", style="faint") + Text(hint, style="hint"))
+        console.print(Text("  hint: ", style="faint") + Text(pasted.hint(hint), style="hint"))
 
 
 def grid(*heads: str, right: tuple[str, ...] = ()) -> "Table":

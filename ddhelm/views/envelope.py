@@ -6,6 +6,8 @@
 import json
 from typing import Any
 
+from ddhelm.views import pasted
+
 API_VERSION = "ddhelm/v1"
 FORMATS = ("json", "yaml")
 
@@ -18,7 +20,8 @@ def wrap(kind: str, data: Tree) -> Tree:
 
 
 def text(tree: Tree, output: str) -> str:
-    """A tree as JSON or YAML text, ending in a newline; ValueError for another output format."""
+    """A tree as JSON or YAML text, ending in a newline, its hints completed; ValueError for another output format."""
+    tree = pasted.tree(tree)
     if output == "json":
         return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
     if output == "yaml":

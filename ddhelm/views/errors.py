@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ddhelm import __version__
 from ddhelm.errors import DdhelmError
 from ddhelm.masking import Masker
+from ddhelm.views import pasted
 
 PAGE = "docs/reference/errors.md"
 _FRAMES = 12
@@ -21,9 +22,9 @@ def show(error: DdhelmError) -> None:
     screen = console.err()
     screen.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True)
     for detail in error.details:
-        screen.print(f"  {_plain(detail)}", soft_wrap=True)
+        screen.print(f"  {_plain(pasted.sentence(detail))}", soft_wrap=True)
     if error.hint:
-        screen.print(f"[bold cyan]hint:[/] {_plain(error.hint)}", soft_wrap=True)
+        screen.print(f"[bold cyan]hint:[/] {_plain(pasted.hint(error.hint))}", soft_wrap=True)
     if error.anchor:
         screen.print(f"[dim]see: {PAGE}#{error.anchor}[/]")
 
@@ -46,9 +47,9 @@ def bug(error: Exception, arguments: Sequence[str]) -> None:
         f"$ ddhelm {shlex.join(arguments)}",
         *"".join(frames).rstrip().splitlines(),
     ]
-    screen = console.err()
+    screen, status = console.err(), pasted.sentence("`ddhelm status`")
     screen.print(f"[bold red]error:[/] a bug in ddhelm: {type(error).__name__}")
-    screen.print("[bold cyan]hint:[/] run `ddhelm status` to see where the cluster stands, and report this:\n")
+    screen.print(f"[bold cyan]hint:[/] {_plain(status)} shows where the cluster stands; and report this:\n")
     sys.stderr.write(Masker(b"report").text("\n".join(report)) + "\n")
 
 

@@ -17,7 +17,7 @@ from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
 from ddhelm.release import Role
 from ddhelm.views import coverage as coverage_view
-from ddhelm.views import diff, envelope
+from ddhelm.views import diff, envelope, pasted
 from ddhelm.views import status as status_view
 
 _LINES = 12
@@ -50,7 +50,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
         screen.print(f"• one release: {prepared.profile.why_managed}", markup=False)
     for note in (prepared.profile.claimed, *prepared.profile.notes, *plan.notices):
         if note:
-            screen.print(f"• {note}", markup=False)
+            screen.print(f"• {pasted.sentence(note)}", markup=False)
     for ref in plan.lost_crds:
         screen.print(f"[bold red]DELETES[/] {escape(str(ref))} and every object of that kind (--delete-crds)")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.removal import Kept, Removal
 from ddhelm.actions.uninstall import Finished, Removed, Started
-from ddhelm.views import envelope
+from ddhelm.views import envelope, pasted
 from ddhelm.views.console import BAD, GOOD, WARN, grid, words
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def done(removed: Removed, console: "Console", *, announced: Sequence[Kept] = ()
     for each in removed.problems:
         console.print(words(f"{BAD} {each.what}: {each.why}", "bad"))
         if each.command:
-            console.print(words(f"  hint: {each.command}"))
+            console.print(words(f"  hint: {pasted.hint(each.command)}"))
 
 
 def json(value: Removal | Removed) -> Tree:
@@ -103,9 +103,9 @@ def _staying(kept: Sequence[Kept], console: "Console") -> None:
     shown = grid("", "", "")
     shown.show_header = False
     for each in kept:
-        shown.add_row(words(f"- {each.what}"), words(each.why), words(each.command, "hint"))
+        shown.add_row(words(f"- {each.what}"), words(each.why), words(pasted.hint(each.command), "hint"))
     console.print(shown)
 
 
 def _kept_json(kept: Sequence[Kept]) -> list[Tree]:
-    return [{"what": each.what, "why": each.why, "command": each.command} for each in kept]
+    return [{"what": each.what, "why": each.why, "command": pasted.hint(each.command)} for each in kept]

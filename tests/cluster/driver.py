@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.charts import chart
 from tests.sandbox.sandbox import Sandbox
 
@@ -71,6 +73,11 @@ class Ddhelm:
         """``onboard --yes`` with the chart under test and a key in the environment."""
         environment = {**({"DD_API_KEY": key} if key else {}), **options.pop("environment", {})}
         return self("onboard", "--yes", *self.chart(), *arguments, code=code, environment=environment, **options)
+
+    @property
+    def context(self) -> str:
+        """The current context of its kubeconfig."""
+        return str(yaml.safe_load(self.sandbox.kubeconfig.read_text())["current-context"])
 
     @staticmethod
     def chart() -> tuple[str, str]:

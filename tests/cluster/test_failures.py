@@ -92,7 +92,7 @@ def test_a_stalled_upgrade_is_explained_rolled_back_by_number_and_the_other_rele
 
 def pasted(ddhelm: Ddhelm, result: Result, release: str) -> None:
     """Run the line that was printed to undo the release, as somebody would who pastes it."""
-    (line,) = re.findall(rf"helm rollback {release} .*", result.err)
+    (line,) = re.findall(rf"`(helm rollback {release} [^`]*)`", result.err)
     subprocess.run(shlex.split(line), env=ddhelm.environment, check=True, capture_output=True, timeout=60)
 
 

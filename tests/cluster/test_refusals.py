@@ -135,3 +135,18 @@ def test_without_helm_the_hint_says_where_to_get_it(kubeadm: Sandbox, tmp_path: 
     kubectl = next(Path(p) for p in kubeadm.environment()["PATH"].split(":") if (Path(p) / "kubectl").exists())
     (tmp_path / "kubectl").symlink_to(kubectl / "kubectl")
     refused(kubeadm, code=1, says=["`helm`"], environment={"PATH": str(tmp_path)})
+
+
+def test_a_hint_carries_the_flags_that_named_the_place(kubeadm: Sandbox) -> None:
+    """Pasted, it must act where the command acted that gave it."""
+    ddhelm = Ddhelm(kubeadm, "3.22")
+    place = ("-n", "elsewhere", "--context", ddhelm.context, "--kubeconfig", str(kubeadm.kubeconfig))
+    wanted = f"ddhelm onboard {' '.join(place)}"
+    told = ddhelm("history", *place, code=1)
+    assert f"hint: {wanted}, or name another --namespace" in told.err.splitlines(), str(told)
+    assert f"hint: {wanted}" in ddhelm("status", *place, code=4).out
+    problems = ddhelm("status", *place, "-o", "json", code=4).json["data"]["problems"]
+    assert wanted in {each["hint"] for each in problems}
+    assert "ddhelm onboard" in {
+        each["hint"] for each in ddhelm("status", "-o", "json", code=4).json["data"]["problems"]
+    }

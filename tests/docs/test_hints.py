@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ddhelm import failures, proof
+from ddhelm import failures, pasting, proof
 from tests.docs.commandline import verbs
 from tests.docs.pages import ROOT
 
@@ -51,3 +51,8 @@ def test_every_flag_in_a_hint_is_a_flag_of_ddhelm_unless_it_is_for_another_tool(
 def test_every_command_in_a_hint_exists() -> None:
     found = {place: re.findall(r"(?:^|[`:;] ?)ddhelm ([a-z]+)\b", hint) for place, hint in hints()}
     assert not {place: names for place, names in found.items() if set(names) - set(VERBS)}
+
+
+def test_hints_complete_every_command_that_takes_the_flags_of_a_cluster() -> None:
+    takes = {name for name, verb in VERBS.items() if name and "--context" in verb.spellings}
+    assert set(pasting.VERBS) == takes, "ddhelm/pasting.py lists the commands whose hints get --context and -n"

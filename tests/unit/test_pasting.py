@@ -1,0 +1,78 @@
+"""Hints, pasted, act where the run acted: on the cluster and in the namespace that its flags named."""
+
+import pytest
+
+from ddhelm.access import Access
+from ddhelm.pasting import Place, complete, complete_quoted
+
+NOWHERE = Place()
+
+
+def access(**origins: str) -> Access:
+    found = {"kubeconfig": "KUBECONFIG", "context": "current-context of `x`", "namespace": "default", **origins}
+    return Access("/home/me/my clusters", "prod", "monitoring", "https://prod", found)
+
+
+FLAGS = access(kubeconfig="--kubeconfig", context="--context", namespace="--namespace").place
+KUBECONFIG = "--kubeconfig '/home/me/my clusters'"
+OURS = f"-n monitoring --context prod {KUBECONFIG}"
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("ddhelm status", f"ddhelm status {OURS}"),
+        ("ddhelm onboard repairs objects that are gone", f"ddhelm onboard {OURS} repairs objects that are gone"),
+        ("ddhelm onboard --drop-check etcd (or not)", f"ddhelm onboard {OURS} --drop-check etcd (or not)"),
+        ("`ddhelm onboard --yes` does it", f"`ddhelm onboard --yes {OURS}` does it"),
+        ("ddhelm diff revision 1 2", f"ddhelm diff revision {OURS} 1 2"),
+        ("ddhelm history, then ddhelm rollback 3", f"ddhelm history {OURS}, then ddhelm rollback {OURS} 3"),
+        ("ddhelm onboard, or name another --namespace", f"ddhelm onboard {OURS}, or name another --namespace"),
+        ("helm history worker", f"helm history -n monitoring --kube-context prod {KUBECONFIG} worker"),
+        ("helm uninstall old -n other", f"helm uninstall --kube-context prod {KUBECONFIG} old -n other"),
+        ("kubectl get nodes; without it", f"kubectl --context prod {KUBECONFIG} get nodes; without it"),
+        ("kubectl -n datadog get pods", f"kubectl --context prod {KUBECONFIG} -n datadog get pods"),
+        ("kubectl config view", f"kubectl {KUBECONFIG} config view"),
+        ("kubectl config view --kubeconfig FILE", "kubectl config view --kubeconfig FILE"),
+    ],
+)
+def test_a_command_gets_the_flags_that_the_user_gave(hint: str, shown: str) -> None:
+    assert complete(hint, FLAGS) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ddhelm onboard --help",
+        "install ddhelm again",
+        "unset KUBECONFIG",
+        "ddhelm makes the token itself",
+        "name cluster and identity with --kubeconfig",
+        "the kubectl call that failed",
+        "run it again and read the plan",
+    ],
+)
+def test_what_is_no_command_on_a_cluster_stays_as_it_is(text: str) -> None:
+    assert complete(text, FLAGS) == text
+
+
+@pytest.mark.parametrize("text", ["ddhelm status", "kubectl get nodes", "`ddhelm onboard` again"])
+def test_nothing_is_added_where_the_same_place_is_found_again_without_flags(text: str) -> None:
+    assert complete(text, access(namespace="HELM_NAMESPACE").place) == text
+    assert complete(text, NOWHERE) == text
+
+
+def test_helm_is_always_told_the_namespace_which_is_not_its_default() -> None:
+    assert complete("helm history x", access().place) == "helm history -n monitoring x"
+
+
+def test_kubectl_is_told_the_context_that_only_helm_reads_from_the_environment() -> None:
+    place = access(context="HELM_KUBECONTEXT").place
+    assert complete("kubectl get nodes, ddhelm status", place) == "kubectl --context prod get nodes, ddhelm status"
+    assert complete("helm history x -n y", place) == "helm history x -n y"
+
+
+def test_a_sentence_is_completed_in_its_backticks_only() -> None:
+    place = access(context="--context").place
+    text = "ddhelm status: release `x` is kept, `helm upgrade` failed; to undo it: `helm rollback x 3`"
+    assert complete_quoted(text, place) == text.replace("x 3", "x 3 -n monitoring --kube-context prod")
