@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.sandbox.fixtures"]
+pytest_plugins = ["tests.datadog_api.fixtures", "tests.sandbox.fixtures"]
 
 # A busy machine draws slowly; that says nothing about the code.
 settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)

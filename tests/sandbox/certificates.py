@@ -71,7 +71,7 @@ def make(root: Path) -> Pki:
     for name, authority in (
         ("kubernetes", pki.cluster), ("etcd-ca", pki.etcd), ("front-proxy-ca", pki.front_proxy),
     ):  # fmt: skip
-        _make_authority(authority, name)
+        make_authority(authority, name)
     _issue_to(pki, "apiserver", pki.cluster, "kube-apiserver", names=API_NAMES, addresses=("127.0.0.1", SERVICE_IP))
     _issue_to(pki, "apiserver-kubelet-client", pki.cluster, "kube-apiserver-kubelet-client", ["system:masters"])
     _issue_to(pki, "kubelet", pki.cluster, "system:node:sandbox", names=("localhost",), addresses=("127.0.0.1",))
@@ -127,7 +127,8 @@ def _issue_to(
     _write_private(key_file, key)
 
 
-def _make_authority(authority: Authority, name: str) -> None:
+def make_authority(authority: Authority, name: str) -> None:
+    """Writes a new CA of this name into its two files."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = x509.KeyUsage(True, False, True, False, False, True, True, False, False)
