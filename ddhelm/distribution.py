@@ -134,6 +134,7 @@ class Distribution:
     managed: str = ""
     pod_security: str = ""
     files_untyped: bool = False
+    admission: tuple[tuple[str, ...], ...] = ()
     docs: str = ""
     signals: Signals = Signals()
     control_plane_labels: tuple[str, ...] = ()
@@ -185,6 +186,7 @@ def parse(name: str, tree: object) -> Distribution:
         managed=reader.text(root, "managed"),
         pod_security=reader.text(root, "pod-security"),
         files_untyped=root.get("files-untyped") is True,
+        admission=tuple(reader.pattern(entry) for entry in reader.list(root.get("admission"), "admission")),
         docs=reader.text(root, "docs"),
         signals=Signals(*(reader.rows(signals.get(kind), f"signals.{kind}") for kind in _SIGNALS)),
         control_plane_labels=reader.texts(root, "control-plane-labels"),
@@ -231,9 +233,9 @@ def parse_node_kinds(tree: object) -> tuple[NodeKind, ...]:
 
 _SIGNALS = ("decisive", "required", "supporting", "contradicting")
 _KEYS = {
-    "title", "also", "extends", "over", "confidence", "claimed", "managed", "pod-security", "files-untyped", "docs",
-    "signals", "control-plane-labels", "lone-control-plane-labels", "components", "values", "variants", "requires",
-    "notes",
+    "title", "also", "extends", "over", "confidence", "claimed", "managed", "pod-security", "files-untyped",
+    "admission", "docs", "signals", "control-plane-labels", "lone-control-plane-labels", "components", "values",
+    "variants", "requires", "notes",
 }  # fmt: skip
 
 
@@ -376,6 +378,12 @@ class _Reader:
         if "chart" in tree:
             return Requirement("chart", self.text(tree, "chart"), why, hint, when)
         return Requirement("kubernetes", self.text(tree, "kubernetes"), why, hint, when)
+
+    def pattern(self, entry: object) -> tuple[str, ...]:
+        steps = self.list(entry, "a field of admission")
+        if not steps or any(not isinstance(step, str) for step in steps):
+            self.problems.append(f"admission: a field is a list of steps, not {entry!r}")
+        return tuple(str(step) for step in steps)
 
     def note(self, entry: object) -> Note:
         if isinstance(entry, str):

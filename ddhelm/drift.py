@@ -9,11 +9,12 @@ in, by an admission webhook or policy: these run after the owners of fields are 
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
 from ddhelm import tree
+from ddhelm.admission import Pattern, expected
 from ddhelm.managedfields import SCALE, STATUS, Entry, Member, Writer, lookup
 from ddhelm.manifest import ObjectRef
 from ddhelm.tree import LIST_KEYS, Named, Path, Tree
@@ -140,6 +141,12 @@ def of_object(standing: Standing, method: Method) -> ObjectDrift | None:
     comparer = _Comparer(standing, standing.live, method)
     fields = comparer.fields()
     return ObjectDrift(standing.release, standing.ref, fields=fields) if fields else None
+
+
+def without_expected(found: ObjectDrift, patterns: Sequence[Pattern], owners: Sequence[Entry]) -> ObjectDrift | None:
+    """What is left of an object's drift without what the platform's own admission writes; None where nothing is."""
+    kept = tuple(one for one in found.fields if not expected(one.path, patterns, owners))
+    return replace(found, fields=kept) if kept or found.missing else None
 
 
 _SERVER_METADATA = frozenset(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddhelm import components
+from ddhelm.admission import Pattern
 from ddhelm.controlplane import CheckInstance, HostFile, LeftOut
 from ddhelm.distribution import PARTS, Confidence, Distribution, NodeKind, Requirement, ValuesPart
 from ddhelm.facts import ClusterFacts, Node, Unread
@@ -42,6 +43,7 @@ class Profile:
     values: tuple[ValuesPart, ...]
     requirements: tuple[Requirement, ...]
     pod_security: str
+    admission: tuple[Pattern, ...]
     docs: str
     unread: tuple[Unread, ...]
 
@@ -117,6 +119,7 @@ def of(
         values=_values(chosen.name, distributions, node_kinds, look),
         requirements=tuple(need for need in chosen.requires if look.all_hold(need.when)),
         pod_security=chosen.pod_security,
+        admission=chosen.admission,
         docs=chosen.docs,
         unread=facts.unread,
     )
@@ -151,6 +154,7 @@ def to_json(profile: Profile) -> Tree:
         "values": [{"file": v.file, "role": v.role, "values": v.tree} for v in profile.values],
         "requirements": [{"kind": r.kind, "spec": r.spec, "why": r.why, "hint": r.hint} for r in profile.requirements],
         "podSecurity": profile.pod_security,
+        "admission": [list(pattern) for pattern in profile.admission],
         "docs": profile.docs,
         "unread": [{"name": u.name, "what": u.what, "why": u.why} for u in profile.unread],
     }

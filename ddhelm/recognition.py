@@ -55,6 +55,7 @@ def _laid_over(parent: Distribution, child: Distribution) -> Distribution:
         managed=child.managed or parent.managed,
         pod_security=child.pod_security or parent.pod_security,
         files_untyped=child.files_untyped or parent.files_untyped,
+        admission=(*parent.admission, *child.admission),
         docs=child.docs or parent.docs,
         control_plane_labels=child.control_plane_labels or parent.control_plane_labels,
         lone_control_plane_labels=child.lone_control_plane_labels or parent.lone_control_plane_labels,

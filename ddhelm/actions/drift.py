@@ -22,6 +22,7 @@ from ddhelm.managedfields import entries
 from ddhelm.manifest import Object, from_objects, parse
 from ddhelm.record import Record
 from ddhelm.release import Role, pair
+from ddhelm.settings import RECORD_KEY
 
 _ADMISSION = "/apis/admissionregistration.k8s.io"
 _POLICIES = {
@@ -43,12 +44,13 @@ def read(session: Session) -> Drift:
         )
     methods: dict[str, Method] = {name: _method(session, base) for name, base in deployed.items()}
     standing, unread = _standing(session, deployed)
-    found = [each for one in standing if (each := drift.of_object(one, methods[one.release])) is not None]
+    whole = [(each, one) for one in standing if (each := drift.of_object(one, methods[one.release])) is not None]
+    found, notes = _without_the_platforms(session, deployed, whole)
     return Drift(
         tuple(found),
         methods,
         unread,
-        (*_heads(records, deployed), *_admission(session, found)),
+        (*_heads(records, deployed), *notes, *_admission(session, found)),
     )
 
 
@@ -153,6 +155,22 @@ def _heads(records: Mapping[str, Sequence[Record]], deployed: Mapping[str, Recor
                 f"revision {head.revision} is `{head.status}`, and what it changed shows as drift written by helm"
             )
     return tuple(notes)
+
+
+def _without_the_platforms(
+    session: Session, deployed: Mapping[str, Record], whole: Sequence[tuple[ObjectDrift, Standing]]
+) -> tuple[list[ObjectDrift], tuple[str, ...]]:
+    """The drift without what the platform's own admission writes, and a note about how much that was."""
+    names = {tree_.get(base.config, (RECORD_KEY, "facts", "distribution")) for base in deployed.values()}
+    known = session.library.distributions() if whole else ()
+    platform = next((one for one in known if one.name in names and one.admission), None)
+    if platform is None:
+        return [each for each, _ in whole], ()
+    kept = [drift.without_expected(each, platform.admission, one.entries) for each, one in whole]
+    found = [each for each in kept if each is not None]
+    count = sum(len(each.fields) for each, _ in whole) - sum(len(each.fields) for each in found)
+    note = f"left out: {count} fields that {platform.title} itself writes on the way in"
+    return found, (note,) if count else ()
 
 
 def _admission(session: Session, found: Sequence[ObjectDrift]) -> tuple[str, ...]:

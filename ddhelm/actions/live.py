@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddhelm import tree
+from ddhelm.admission import Pattern, expected
 from ddhelm.applying import Refusal
 from ddhelm.claim import LiveObject
 from ddhelm.kubectl import Kubectl
+from ddhelm.managedfields import entries
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
 from ddhelm.masking import Masker
 from ddhelm.plan import REPLICAS, Conflict, Live, LiveChange
@@ -57,11 +59,13 @@ def read(
     *,
     namespaced: bool,
     conflicts: bool = True,
+    patterns: Sequence[Pattern] = (),
 ) -> Read:
     """Read every object of the manifests (release name to manifest) live and as a forced apply would leave it.
 
     ``namespaced`` is False while the namespace does not exist: then only cluster-scoped objects can be asked about.
-    ``conflicts`` is False where helm applies client-side, which knows none.
+    ``conflicts`` is False where helm applies client-side, which knows none. ``patterns`` are fields that the platform's
+    own admission writes, which are no difference.
     """
     wanted = [
         (obj, applied(obj, release, namespace))
@@ -80,7 +84,7 @@ def read(
     changes = {
         identity: change
         for identity, ref in refs.items()
-        if (change := _difference(ref, standing.get(identity), forecast.get(identity), identity in scaled)) is not None
+        if (change := _difference(ref, standing.get(identity), forecast.get(identity), identity in scaled, patterns))
     }
     met = tuple(
         Conflict(refs[conflict.object], field, conflict.manager)
@@ -123,13 +127,20 @@ def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:
     return tuple(f"{refusal.object[1]} {refusal.object[3]}: {refusal.error.message}" for refusal in refusals)
 
 
-def _difference(ref: ObjectRef, live: Object | None, forecast: Object | None, scaled: bool) -> LiveChange | None:
+def _difference(
+    ref: ObjectRef, live: Object | None, forecast: Object | None, scaled: bool, patterns: Sequence[Pattern]
+) -> LiveChange | None:
     if live is None:
         return LiveChange(ref, missing=True, after=_own_fields(forecast.body) if forecast else None)
     if forecast is None:
         return None
     before, after = _own_fields(live.body), _own_fields(forecast.body)
-    changes = tuple(c for c in tree.diff(before, after) if not (scaled and c.path == REPLICAS))
+    owners = entries(tree.get(live.body, ("metadata", "managedFields"))) if patterns else ()
+    changes = tuple(
+        c
+        for c in tree.diff(before, after)
+        if not (scaled and c.path == REPLICAS) and not expected(c.path, patterns, owners)
+    )
     return LiveChange(ref, False, changes, before, after) if changes else None
 
 

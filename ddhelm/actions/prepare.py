@@ -129,6 +129,7 @@ def _planned(
         session.masker,
         namespaced=cluster.namespace is not None,
         conflicts=conflicts,
+        patterns=made.profile.admission,
     )
     placements = [
         placement

@@ -1,0 +1,109 @@
+"""What GKE Autopilot's admission writes is no drift and nothing to repair; what people write over it is both."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ddhelm import distribution, drift
+from ddhelm.actions import live
+from ddhelm.admission import expected
+from ddhelm.drift import Standing
+from ddhelm.errors import ConfigError
+from ddhelm.managedfields import entries
+from ddhelm.manifest import parse
+from ddhelm.masking import Masker
+from ddhelm.tree import Path, Tree, put
+from tests.unit.factsets import distributions
+from tests.unit.test_drift import CONTAINER, DAEMONSET, HELM_APPLY, MANIFEST, by, served
+
+(AUTOPILOT,) = (one.admission for one in distributions() if one.name == "gke-autopilot")
+WARDEN: Path = ("metadata", "annotations", "autopilot.gke.io/warden-version")
+RESOURCES: Path = (*CONTAINER, "resources")
+
+
+def admitted(warden: str = "2.9.37") -> Tree:
+    """The DaemonSet as Autopilot lets it in."""
+    body = put(served(), ("metadata", "annotations"), {"autopilot.gke.io/warden-version": warden})
+    body = put(body, RESOURCES, {"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}})
+    return dict(put(body, ("spec", "template", "spec", "tolerations"), [{"key": "kubernetes.io/arch"}]))
+
+
+def found(body: Tree, *managed: Tree, forecast: Tree | None = None) -> list[Path]:
+    """Where the object drifts once Autopilot's own is left out."""
+    standing = Standing("r", DAEMONSET, MANIFEST, body, forecast or body, entries([HELM_APPLY, *managed]))
+    whole = drift.of_object(standing, "ssa")
+    kept = whole and drift.without_expected(whole, AUTOPILOT, standing.entries)
+    return [field.path for field in kept.fields] if kept else []
+
+
+def test_what_the_platform_writes_is_drift_only_without_its_patterns() -> None:
+    body = admitted()
+    standing = Standing("r", DAEMONSET, MANIFEST, body, body, entries([HELM_APPLY]))
+    whole = drift.of_object(standing, "ssa")
+    assert whole is not None
+    assert WARDEN in [field.path for field in whole.fields]
+    assert found(body) == []
+
+
+def test_books_that_a_new_version_of_the_platform_would_write_are_no_drift() -> None:
+    assert found(admitted("2.9.37"), forecast=admitted("2.10.1")) == []
+
+
+def test_what_a_person_wrote_over_the_platforms_stays_drift() -> None:
+    body = put(admitted(), (*RESOURCES, "limits", "cpu"), "7")
+    path = (*RESOURCES, "limits", "cpu")
+    assert found(dict(body), by("kubectl-set", path), forecast=admitted()) == [path]
+
+
+def test_an_object_that_is_gone_stays_drift() -> None:
+    missing = drift.ObjectDrift("r", DAEMONSET, missing=True)
+    assert drift.without_expected(missing, AUTOPILOT, ()) == missing
+
+
+@pytest.mark.parametrize(
+    ("path", "fits"),
+    [
+        (WARDEN, True),
+        ((*RESOURCES, "requests", "cpu"), True),
+        (("metadata", "annotations", "example.com/mine"), False),
+        (("metadata", "annotations"), False),
+        (("metadata", "labels", "autopilot.gke.io/x"), False),
+        ((*CONTAINER, "image"), False),
+    ],
+)
+def test_a_pattern_covers_what_lies_below_it_and_nothing_beside_it(path: Path, fits: bool) -> None:
+    assert expected(path, AUTOPILOT, ()) is fits
+    assert not expected(path, (), ())
+
+
+class Api:
+    """Answers the one question that a plan asks about objects."""
+
+    def __init__(self, standing: Tree, forecast: Tree) -> None:
+        self.standing, self.forecast = standing, forecast
+
+    def standing_and_forecast(self, trees: Sequence[Tree], *, manager: str, conflicts: bool) -> Any:
+        assert (len(trees), manager, conflicts) == (1, "helm", True)
+        result = type("Result", (), {"objects": [self.forecast], "conflicts": (), "refusals": ()})
+        return [self.standing], result
+
+
+@pytest.mark.parametrize(("patterns", "repaired"), [(AUTOPILOT, False), ((), True)], ids=["known", "unknown"])
+def test_a_plan_repairs_nothing_of_the_platforms(patterns: Any, repaired: bool) -> None:
+    import yaml
+
+    masker = Masker(b"k" * 32)
+    manifests = {"r": parse(yaml.safe_dump(MANIFEST), "datadog", masker)}
+    standing = admitted("2.9.37")
+    standing["metadata"] |= {"managedFields": [HELM_APPLY]}
+    api: Any = Api(standing, admitted("2.10.1"))
+    read = live.read(api, manifests, "datadog", masker, namespaced=True, patterns=patterns)
+    assert bool(read.live.changes) is repaired
+
+
+def test_a_field_of_admission_is_a_list_of_steps() -> None:
+    with pytest.raises(ConfigError, match="a field of admission must be a list"):
+        distribution.parse("mine", {"title": "X", "admission": ["metadata/annotations"]})
+    with pytest.raises(ConfigError, match="a field is a list of steps"):
+        distribution.parse("mine", {"title": "X", "admission": [["metadata", 1]]})
