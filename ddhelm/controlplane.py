@@ -39,6 +39,9 @@ class LeftOut:
     reason: str
     fix: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.reason}; what helps: {self.fix}" if self.fix else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class HostFile:

@@ -31,7 +31,7 @@ def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -
         screen,
         "Checks on each control-plane node",
         [(i.component, str(i.instance.get("prometheus_url", "")), _source(i)) for i in found.instances]
-        + [(left.component, "left out", left.reason) for left in found.left_out],
+        + [(left.component, "left out", str(left)) for left in found.left_out],
     )
     _rows(screen, "Host files (not verified)", [(f.component or "", f.path, f.purpose) for f in found.host_files])
     _rows(screen, "Not read", [(u.what, "", u.why) for u in read.unread])

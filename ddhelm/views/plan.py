@@ -45,7 +45,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
     _results(prepared, screen)
     for left in prepared.profile.left_out:
-        screen.print(f"• check `{left.component}` is left out: {left.reason}", markup=False)
+        screen.print(f"• check `{left.component}` is left out: {left}", markup=False)
     if prepared.profile.managed:
         screen.print(f"• one release: {prepared.profile.why_managed}", markup=False)
     for note in (prepared.profile.claimed, *prepared.profile.notes, *plan.notices):
@@ -115,7 +115,9 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
         "problems": [
             {"text": p.text, "hint": p.hint, "anchor": p.anchor, "details": list(p.details)} for p in plan.problems
         ],
-        "leftOut": [{"check": left.component, "reason": left.reason} for left in prepared.profile.left_out],
+        "leftOut": [
+            {"check": left.component, "reason": left.reason, "fix": left.fix} for left in prepared.profile.left_out
+        ],
         "lostCrds": [str(ref) for ref in plan.lost_crds],
         "notices": [*plan.notices, *prepared.profile.notes],
     }

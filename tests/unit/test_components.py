@@ -278,7 +278,7 @@ def test_rke2_with_split_roles_loses_only_etcd() -> None:
     assert reasons(made) == {
         "etcd": f"1 of 1 control-plane nodes lack the label `{ETCD}` (`cp-3`), where the check would fail"
     }
-    assert "own-check.md" in made.left_out[0].fix
+    assert "; what helps: set `etcd-expose-metrics` on those servers" in str(made.left_out[0])
     elsewhere = f"etcd: 2 nodes of the worker release carry the label `{ETCD}` (`cp-1`, `cp-2`); it is not collected"
     assert any(note.startswith(elsewhere) for note in made.notes)
 
