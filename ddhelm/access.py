@@ -134,6 +134,12 @@ def resolve(
     )
 
 
+def contexts(kubeconfig: str | None = None, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The names of all contexts that ``resolve`` could choose from; ClusterError for a broken kubeconfig."""
+    files = _files(kubeconfig, os.environ if environ is None else environ)
+    return tuple(_merge([_read(path) for path in files.value.split(os.pathsep)], files).contexts) if files else ()
+
+
 def refuse_foreign_variables(environ: Mapping[str, str]) -> None:
     """Raise ConfigError for variables that send helm to another cluster, identity or store than the one shown.
 

@@ -5,26 +5,29 @@ Imports happen inside the commands: ``ddhelm --version`` must cost what a bare T
 """
 
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from ddhelm import __version__, flags
+from ddhelm import __version__, completing, flags
 from ddhelm.errors import DdhelmError, Interrupted
 from ddhelm.flags import Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
+from ddhelm.helppage import App
 from ddhelm.release import Role
 
 if TYPE_CHECKING:
     from ddhelm.actions.session import Session
 
-app = typer.Typer(
+app = App(
     name="ddhelm",
     help="Put a Kubernetes cluster under Datadog with Helm, the control plane included.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+Shell = StrEnum("Shell", ["bash", "zsh", "fish"])
 
 USAGE = 64
 BUG = 70
@@ -55,14 +58,19 @@ def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Outpu
     raise typer.Exit(command.onboard(_session(options), options, flags.output(output), dry_run=dry_run))
 
 
-plan_app = typer.Typer(invoke_without_command=True)
+plan_app = App(invoke_without_command=True)
 app.add_typer(plan_app, name="plan")
 
 _Detailed = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 where anything would change.")]
 _DiffOutput = Annotated[
     str,
     typer.Option(
-        "--output", "-o", metavar="FORMAT", help="table, json, yaml, markdown or unified.", rich_help_panel=flags.OUTPUT
+        "--output",
+        "-o",
+        metavar="FORMAT",
+        help="table, json, yaml, markdown or unified.",
+        autocompletion=completing.diff_formats,
+        rich_help_panel=flags.OUTPUT,
     ),
 ]
 
@@ -107,7 +115,7 @@ def plan_show(
     command.show_file(file, flags.output(output, ("table", "json", "yaml", "markdown")))
 
 
-diff_app = typer.Typer(invoke_without_command=True)
+diff_app = App(invoke_without_command=True)
 app.add_typer(diff_app, name="diff")
 
 
@@ -312,7 +320,7 @@ def verify(
 @takes(Cluster, Inputs)
 def values(
     options: Options,
-    role: Annotated[Role, typer.Argument(help="Which release.")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="worker or control-plane.")],
     explain: Annotated[bool, typer.Option("--explain", help="Say for each key which layer set it and why.")] = False,
 ) -> None:
     """Print the values that helm would be sent, as YAML."""
@@ -360,6 +368,26 @@ def uninstall(
     raise typer.Exit(code)
 
 
+@app.command("version", hidden=True)
+def version_() -> None:
+    """The same as --version, for hands that know helm."""
+    _version(True)
+
+
+@app.command("help", hidden=True)
+def help_(words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND]")] = None) -> None:
+    """The same as --help behind the command, for hands that know helm."""
+    raise typer.Exit(run([*(words or ()), "--help"]))
+
+
+@app.command()
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> None:
+    """Print the completion script of a shell."""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    typer.echo(get_completion_script(prog_name="ddhelm", complete_var="_DDHELM_COMPLETE", shell=shell))
+
+
 def _session(options: Options) -> "Session":
     from ddhelm.actions.session import Session
     from ddhelm.views import logs, pasted
@@ -382,7 +410,7 @@ def run(arguments: list[str]) -> int:
 
     pasted.at(pasted.NOWHERE)
     try:
-        code = app(arguments, prog_name="ddhelm", standalone_mode=False)
+        code = app(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:
         return _tell(error)
     except TyperException as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ddhelm import completing
 from ddhelm.errors import ConfigError, UsageError
 from ddhelm.release import Role
 
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from ddhelm.actions.request import Request, UserSources
     from ddhelm.uservalues import Source
 
-CLUSTER, VALUES, RELEASES, KEYS, OUTPUT = "Cluster", "Values", "Releases", "Keys", "Output"
+CLUSTER, KEYS, DATADOG, NODES = "Cluster", "Keys", "Datadog", "Nodes"
+VALUES, CHART, RUN, OUTPUT = "Values", "Chart", "Run", "Output"
+"""The groups that the help shows flags in."""
 
 Kubeconfig = Annotated[str | None, typer.Option(metavar="FILE", help="Kubeconfig file.", rich_help_panel=CLUSTER)]
 Context = Annotated[
     str | None,
-    typer.Option("--context", "--kube-context", metavar="NAME", help="Kubeconfig context.", rich_help_panel=CLUSTER),
+    typer.Option(
+        "--context",
+        "--kube-context",
+        metavar="NAME",
+        help="Kubeconfig context.",
+        autocompletion=completing.contexts,
+        rich_help_panel=CLUSTER,
+    ),
 ]
 Namespace = Annotated[
     str | None,
@@ -35,7 +45,10 @@ Namespace = Annotated[
 Distribution = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Say which distribution this is instead of detecting it.", rich_help_panel=CLUSTER
+        metavar="NAME",
+        help="Say which distribution this is instead of detecting it.",
+        autocompletion=completing.distributions,
+        rich_help_panel=CLUSTER,
     ),
 ]
 Chart = Annotated[
@@ -43,21 +56,27 @@ Chart = Annotated[
     typer.Option(
         metavar="CHART",
         help="Repository URL, oci://…, folder or .tgz. Default: the installed one, else https://helm.datadoghq.com.",
-        rich_help_panel=RELEASES,
+        rich_help_panel=CHART,
     ),
 ]
 Version = Annotated[
     str | None,
     typer.Option(
-        "--version", metavar="VERSION", help="Chart version. Default: the installed one.", rich_help_panel=RELEASES
+        "--version", metavar="VERSION", help="Chart version. Default: the installed one.", rich_help_panel=CHART
     ),
 ]
-Only = Annotated[Role | None, typer.Option("--only", help="Work on one of the two releases.", rich_help_panel=RELEASES)]
+Only = Annotated[Role | None, typer.Option("--only", help="Work on one of the two releases.", rich_help_panel=CHART)]
 Site = Annotated[
-    str | None, typer.Option(metavar="SITE", help="Datadog site, such as datadoghq.eu.", rich_help_panel=VALUES)
+    str | None,
+    typer.Option(
+        metavar="SITE",
+        help="Datadog site, such as datadoghq.eu.",
+        autocompletion=completing.sites,
+        rich_help_panel=DATADOG,
+    ),
 ]
 ClusterName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Name of this cluster in Datadog.", rich_help_panel=VALUES)
+    str | None, typer.Option(metavar="NAME", help="Name of this cluster in Datadog.", rich_help_panel=DATADOG)
 ]
 ValuesFile = Annotated[
     list[str] | None,
@@ -112,21 +131,21 @@ AllowUnknownValues = Annotated[
     typer.Option("--allow-unknown-values", help="Accept keys that this chart does not know.", rich_help_panel=VALUES),
 ]
 Logs = Annotated[
-    bool | None, typer.Option("--logs/--no-logs", help="Collect container logs. Default: yes.", rich_help_panel=VALUES)
+    bool | None, typer.Option("--logs/--no-logs", help="Collect container logs. Default: yes.", rich_help_panel=DATADOG)
 ]
 Processes = Annotated[
     bool | None,
-    typer.Option("--processes/--no-processes", help="Collect processes. Default: yes.", rich_help_panel=VALUES),
+    typer.Option("--processes/--no-processes", help="Collect processes. Default: yes.", rich_help_panel=DATADOG),
 ]
 Apm = Annotated[
-    bool | None, typer.Option("--apm/--no-apm", help="APM on workers. Default: yes.", rich_help_panel=VALUES)
+    bool | None, typer.Option("--apm/--no-apm", help="APM on workers. Default: yes.", rich_help_panel=DATADOG)
 ]
 ApmControlPlane = Annotated[
     bool | None,
     typer.Option(
         "--apm-control-plane/--no-apm-control-plane",
         help="APM on control-plane nodes too; its container sees the etcd key. Default: no.",
-        rich_help_panel=VALUES,
+        rich_help_panel=DATADOG,
     ),
 ]
 Tolerate = Annotated[
@@ -134,7 +153,7 @@ Tolerate = Annotated[
     typer.Option(
         metavar="KEY[=VALUE][:EFFECT]",
         help="Taint that worker agents tolerate (repeatable; replaces the stored ones).",
-        rich_help_panel=VALUES,
+        rich_help_panel=NODES,
     ),
 ]
 AcceptUncovered = Annotated[
@@ -142,7 +161,7 @@ AcceptUncovered = Annotated[
     typer.Option(
         metavar="SELECTOR",
         help="Nodes that may go without an agent, as a label selector (repeatable).",
-        rich_help_panel=VALUES,
+        rich_help_panel=NODES,
     ),
 ]
 RequireCoverage = Annotated[
@@ -150,7 +169,7 @@ RequireCoverage = Annotated[
     typer.Option(
         "--require-coverage/--no-require-coverage",
         help="Stop where a node would go without an agent.",
-        rich_help_panel=VALUES,
+        rich_help_panel=NODES,
     ),
 ]
 AllowSecondAgent = Annotated[
@@ -158,7 +177,7 @@ AllowSecondAgent = Annotated[
     typer.Option(
         "--allow-second-agent/--no-allow-second-agent",
         help="Go on although another Datadog agent runs in the cluster.",
-        rich_help_panel=VALUES,
+        rich_help_panel=NODES,
     ),
 ]
 DropChecks = Annotated[
@@ -167,7 +186,8 @@ DropChecks = Annotated[
         "--drop-check",
         metavar="CHECK",
         help="Leave out a control-plane check: etcd, kube_apiserver_metrics, … (repeatable).",
-        rich_help_panel=VALUES,
+        autocompletion=completing.checks,
+        rich_help_panel=DATADOG,
     ),
 ]
 ResetSettings = Annotated[
@@ -181,40 +201,42 @@ LabelNamespace = Annotated[
     typer.Option(
         "--label-namespace",
         help="Let the namespace admit the agents (pod-security level privileged).",
-        rich_help_panel=RELEASES,
+        rich_help_panel=RUN,
     ),
 ]
 DeleteCrds = Annotated[
     bool,
     typer.Option(
-        "--delete-crds", help="Let an upgrade delete CRDs together with all their objects.", rich_help_panel=RELEASES
+        "--delete-crds", help="Let an upgrade delete CRDs together with all their objects.", rich_help_panel=RUN
     ),
 ]
 AllowDowngrade = Annotated[
-    bool, typer.Option("--allow-downgrade", help="Let a release get an older chart.", rich_help_panel=RELEASES)
+    bool, typer.Option("--allow-downgrade", help="Let a release get an older chart.", rich_help_panel=RUN)
 ]
 ForceConflicts = Annotated[
     bool,
-    typer.Option(
-        "--force-conflicts", help="Overwrite fields that another manager owns (Helm 4).", rich_help_panel=RELEASES
-    ),
+    typer.Option("--force-conflicts", help="Overwrite fields that another manager owns (Helm 4).", rich_help_panel=RUN),
 ]
 NoRollback = Annotated[
-    bool, typer.Option("--no-rollback", help="Keep a release that failed or stalled.", rich_help_panel=RELEASES)
+    bool, typer.Option("--no-rollback", help="Keep a release that failed or stalled.", rich_help_panel=RUN)
 ]
 Timeout = Annotated[
     str | None,
-    typer.Option(
-        metavar="DURATION", help="For the roll-out, such as 10m. Default: by nodes.", rich_help_panel=RELEASES
-    ),
+    typer.Option(metavar="DURATION", help="For the roll-out, such as 10m. Default: by nodes.", rich_help_panel=RUN),
 ]
 LockTimeout = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="Wait for another run. Default: do not wait.", rich_help_panel=RELEASES),
+    typer.Option(metavar="DURATION", help="Wait for another run. Default: do not wait.", rich_help_panel=RUN),
 ]
 SkipCheck = Annotated[
     list[str] | None,
-    typer.Option("--skip", metavar="CHECK", help="Skip one of `ddhelm check --list`.", rich_help_panel=RELEASES),
+    typer.Option(
+        "--skip",
+        metavar="CHECK",
+        help="Skip one of `ddhelm check --list`.",
+        autocompletion=completing.claims,
+        rich_help_panel=RUN,
+    ),
 ]
 ApiKeyFile = Annotated[
     str | None,
@@ -235,20 +257,45 @@ AppKeySecret = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
 DiffForm = Annotated[
-    str, typer.Option("--diff", metavar="FORM", help="structural, unified or summary.", rich_help_panel=OUTPUT)
+    str,
+    typer.Option(
+        "--diff",
+        metavar="FORM",
+        help="structural, unified or summary.",
+        autocompletion=completing.forms,
+        rich_help_panel=OUTPUT,
+    ),
 ]
 ContextLines = Annotated[
-    int, typer.Option("-C", "--context-lines", min=0, help="Unchanged lines around a change.", rich_help_panel=OUTPUT)
+    int,
+    typer.Option(
+        "-C", "--context-lines", metavar="N", min=0, help="Unchanged lines around a change.", rich_help_panel=OUTPUT
+    ),
 ]
 ShowNoise = Annotated[
     bool,
     typer.Option("--show-noise", help="Show version labels, checksums and random ids too.", rich_help_panel=OUTPUT),
 ]
 Crds = Annotated[
-    str, typer.Option("--crds", metavar="summary|full", help="How much of CRDs is shown.", rich_help_panel=OUTPUT)
+    str,
+    typer.Option(
+        "--crds",
+        metavar="summary|full",
+        help="How much of CRDs is shown.",
+        autocompletion=completing.crds,
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Output = Annotated[
-    str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json or yaml.", rich_help_panel=OUTPUT)
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FORMAT",
+        help="table, json or yaml.",
+        autocompletion=completing.formats,
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show every helm and kubectl call.", rich_help_panel=OUTPUT)

@@ -60,6 +60,10 @@ class Library:
             parse(file.stem, self._document(f"distributions/{file.stem}")) for file in self._distribution_files()
         )
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all distributions; reads no file."""
+        return tuple(file.stem for file in self._distribution_files())
+
     def node_kinds(self) -> tuple[NodeKind, ...]:
         """The kinds of nodes that need care whatever the distribution (Windows, Fargate …)."""
         return parse_node_kinds(self._document(NODE_KINDS))

@@ -58,6 +58,8 @@ def _walk(command: Any, name: str, found: dict[str, Verb]) -> None:
     below = getattr(command, "commands", {})
     arguments = tuple(param.name for param in command.params if param.param_type_name == "argument")
     runs_alone = getattr(command, "invoke_without_command", False)
-    found[name] = Verb(name, command.help or "", flags, arguments, tuple(below), runs_alone)
+    found[name] = Verb(
+        name, command.help or "", flags, arguments, tuple(word for word in below if not below[word].hidden), runs_alone
+    )
     for verb, child in below.items():
         _walk(child, f"{name} {verb}".strip(), found)

@@ -1,0 +1,72 @@
+"""What a shell offers behind a flag: names from files of this machine, never from a cluster.
+
+A completion that waits for an API server is worse than none. Whatever goes wrong offers nothing: a shell shows errors
+in the middle of the line that is being typed.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+
+def contexts(ctx: object, incomplete: str) -> list[str]:
+    """Contexts of the kubeconfig that `--kubeconfig`, KUBECONFIG or the usual place names."""
+    from ddhelm import access
+
+    given = getattr(ctx, "params", {}).get("kubeconfig")
+    with suppress(Exception):
+        return _starting(access.contexts(given), incomplete)
+    return []
+
+
+def distributions(incomplete: str) -> list[str]:
+    """Every distribution that has a file."""
+    from ddhelm import library
+
+    with suppress(Exception):
+        return _starting(library.load().names(), incomplete)
+    return []
+
+
+def sites(incomplete: str) -> list[str]:
+    """Datadog's sites."""
+    from ddhelm.settings import SITES
+
+    return _starting(SITES, incomplete)
+
+
+def checks(incomplete: str) -> list[str]:
+    """The control-plane checks."""
+    from ddhelm.settings import CHECKS
+
+    return _starting(CHECKS, incomplete)
+
+
+def claims(incomplete: str) -> list[str]:
+    """What `ddhelm check --list` lists."""
+    from ddhelm.proof import CLAIMS
+
+    return _starting((claim.name for claim in CLAIMS), incomplete)
+
+
+def formats(incomplete: str) -> list[str]:
+    """Output formats of most commands."""
+    return _starting(("table", "json", "yaml"), incomplete)
+
+
+def diff_formats(incomplete: str) -> list[str]:
+    """Output formats of plan and diff."""
+    return _starting(("table", "json", "yaml", "markdown", "unified"), incomplete)
+
+
+def forms(incomplete: str) -> list[str]:
+    """Forms of a diff."""
+    return _starting(("structural", "unified", "summary"), incomplete)
+
+
+def crds(incomplete: str) -> list[str]:
+    """How much of CRDs a diff shows."""
+    return _starting(("summary", "full"), incomplete)
+
+
+def _starting(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
