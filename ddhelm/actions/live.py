@@ -34,6 +34,8 @@ class Read:
     refusals: tuple[Refusal, ...] = ()
     workloads: tuple[Workload, ...] = ()
     standing: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
+    forecast: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
+    """Every object of the manifests as a forced apply would leave it; those that the server would not forecast lack."""
 
 
 def applied(obj: Object, release: str, namespace: str) -> tree.Tree:
@@ -98,6 +100,7 @@ def read(
         tuple(result.refusals),
         tuple(workload(obj.body) for obj in standing.values() if obj.ref.kind in {"DaemonSet", "Deployment"}),
         standing,
+        forecast,
     )
 
 

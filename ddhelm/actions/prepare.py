@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddhelm import coverage, plan, profile, proof, tree, values
-from ddhelm.actions import live
+from ddhelm.actions import live, outcomes
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import context, denied, downgrades, lost_crds, refused, secrets_of, server_side
 from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, read
@@ -181,7 +181,8 @@ def _planned(
             *(denied(session, manifests) if cluster.namespace is None else ()),
         ),
     )
-    return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing)
+    changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
+    return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
 
 
 _NOT_FORECAST = (

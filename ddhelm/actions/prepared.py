@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ddhelm.actions.reading import Cluster
 from ddhelm.chart import Chart
+from ddhelm.drift import ObjectDrift
 from ddhelm.manifest import Identity, Object
 from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.profile import Profile
@@ -32,5 +33,7 @@ class Prepared:
     workloads: tuple[Workload, ...] = ()
     standing: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
     """Every live object of the desired manifests, masked."""
+    outcomes: tuple[ObjectDrift, ...] = ()
+    """What others changed in the cluster, and what the steps make of it."""
     carried_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Keys that stood in the values of a hand-made release, on their way into the Secret."""

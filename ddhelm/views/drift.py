@@ -31,7 +31,7 @@ def table(found: Drift, console: "Console") -> None:
         drifted = [each for each in found.objects if each.release == release]
         console.print(words(f"`{release}`: " + (f"{len(drifted)} objects drifted" if drifted else "as deployed")))
         for each in drifted:
-            for style, text in _object(each):
+            for style, text in lines(each):
                 console.print(f"  {text}", style=_STYLES[style] or None, markup=False, highlight=False)
         if drifted:
             console.print(f"  (the next upgrade applies {_METHODS[method]})", style="dim")
@@ -57,7 +57,8 @@ def _hint(found: Drift) -> str:
     return "what was added stays until it is removed: see the commands above"
 
 
-def _object(each: ObjectDrift) -> Iterator[diff.Line]:
+def lines(each: ObjectDrift) -> Iterator[diff.Line]:
+    """One object that somebody changed: each field, by whom, and what becomes of it."""
     if each.missing:
         yield "remove", f"- {each.ref} is gone (who deleted it is in the API server's audit log only); made again"
         return
@@ -93,22 +94,24 @@ def json(found: Drift) -> Tree:
         {
             "drift": found.any,
             "releases": [{"name": name, "nextUpgrade": _METHODS[method]} for name, method in found.methods.items()],
-            "objects": [
-                {
-                    "release": each.release,
-                    "apiVersion": each.ref.api_version,
-                    "kind": each.ref.kind,
-                    "namespace": each.ref.namespace,
-                    "name": each.ref.name,
-                    "missing": each.missing,
-                    "fields": [_field(field) for field in each.fields],
-                }
-                for each in found.objects
-            ],
+            "objects": [object_json(each) for each in found.objects],
             "unread": list(found.unread),
             "notes": list(found.notes),
         },
     )
+
+
+def object_json(each: ObjectDrift) -> Tree:
+    """One object of a document."""
+    return {
+        "release": each.release,
+        "apiVersion": each.ref.api_version,
+        "kind": each.ref.kind,
+        "namespace": each.ref.namespace,
+        "name": each.ref.name,
+        "missing": each.missing,
+        "fields": [_field(field) for field in each.fields],
+    }
 
 
 def _field(field: FieldDrift) -> Tree:

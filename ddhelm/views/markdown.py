@@ -9,7 +9,7 @@ from typing import Any
 
 from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
-from ddhelm.views import diff
+from ddhelm.views import diff, outcomes
 
 LIMIT = 65_000
 """Characters; below GitHub's 65,536 by room for what a bot adds around it."""
@@ -19,7 +19,7 @@ def plan(document: tree.Tree, steps: Sequence[Step], how: diff.How) -> str:
     """The markdown of a plan: ``document`` is its JSON envelope, ``steps`` give the changes in full."""
     head = document_text(document["data"])
     blocks = [block for step in steps if step.kind is not StepKind.NOTHING for block in _blocks(step, how)]
-    return _fit(head, blocks)
+    return _fit(head, [*_outcomes(document["data"]), *blocks])
 
 
 def document(shown: tree.Tree) -> str:
@@ -30,7 +30,7 @@ def document(shown: tree.Tree) -> str:
         for each in step["objects"]
         if each["fields"]
     ]
-    return _fit(document_text(shown), blocks)
+    return _fit(document_text(shown), [*_outcomes(shown), *blocks])
 
 
 def document_text(data: tree.Tree) -> str:
@@ -52,6 +52,13 @@ def document_text(data: tree.Tree) -> str:
     for problem in data["problems"]:
         lines += ["", f"**Stops it:** {_escaped(problem['text'])}", *(f"- {_escaped(d)}" for d in problem["details"])]
     return "\n".join(lines) + "\n"
+
+
+def _outcomes(data: tree.Tree) -> Iterator[str]:
+    changed = data.get("changedInCluster") or ()
+    if changed:
+        found = [text.removeprefix("  ") for style, text in outcomes.stored_lines(changed) if style != "head"]
+        yield _folded(f"{outcomes.HEADING}: {len(changed)} objects", found)
 
 
 def _blocks(step: Step, how: diff.How) -> Iterator[str]:

@@ -17,7 +17,8 @@ from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
 from ddhelm.release import Role
 from ddhelm.views import coverage as coverage_view
-from ddhelm.views import diff, envelope, pasted
+from ddhelm.views import diff, envelope, outcomes, pasted
+from ddhelm.views import drift as drift_view
 from ddhelm.views import status as status_view
 
 _LINES = 12
@@ -40,6 +41,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
             if one.release == step.release and step.kind is not StepKind.INSTALL:
                 lines(diff.of_values(step, one.values), screen)
     lines(diff.of_steps(plan.steps, how), screen)
+    lines(outcomes.lines(prepared.outcomes), screen)
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
     coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
@@ -100,6 +102,7 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
         "changes": plan.changes,
         "secretKeys": list(plan.writes),
         "steps": [_step_json(step) for step in plan.steps],
+        "changedInCluster": [drift_view.object_json(each) for each in prepared.outcomes],
         "coverage": coverage_view.json(plan.coverage, pools(plan.coverage, prepared.cluster.facts.nodes)),
         "checks": [
             {
@@ -144,6 +147,7 @@ def document(file: PlanFile, screen: Console) -> None:
             changes = [tree.Change((f["path"],), f["op"], f["old"], f["new"]) for f in each["fields"]]
             for style, text in diff.fields(changes):
                 screen.print(f"      {text}", style=_RICH[style], markup=False, highlight=False)
+    lines(outcomes.stored_lines(shown.get("changedInCluster") or ()), screen)
     covered = shown["coverage"]
     screen.print(f"\n{covered['exactlyOne']} of {covered['nodes']} nodes get exactly one agent")
     screen.print(f"digest {planfile.of_shown(shown)[:12]}, as `ddhelm history` will name it", markup=False)

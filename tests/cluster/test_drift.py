@@ -113,6 +113,40 @@ def test_each_change_is_found_with_its_author_and_its_fate(cluster: Clusters, he
     assert all(len(agents) == 1 for agents in agents_by_node(sandbox).values())
 
 
+@each_helm("3.22", "4.3")
+def test_a_plan_says_what_becomes_of_each_field_and_that_is_what_happens(cluster: Clusters, helm_version: str) -> None:
+    """A field kept, one overwritten or in conflict, one that the upgrade sets to what already stands there."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    for environment in ("STRAY=1", "DD_LOG_LEVEL=debug", 'DD_TAGS=["a:b"]'):
+        sandbox.kubectl("-n", "datadog", "set", "env", f"daemonset/{AGENT}", "-c", "agent", environment)
+    upgrade = ("--chart", ddhelm.chart()[1], "--worker-set", "datadog.tags={a:b}")
+    conflict = helm_version == "4.3"
+    planned = ddhelm("plan", *upgrade, "-o", "json", code=3 if conflict else 0).json["data"]["changedInCluster"]
+    fates = {field["path"].rpartition("name=")[2]: field for each in planned for field in each["fields"]}
+    assert {name: (field["nextUpgrade"], managers(field)) for name, field in fates.items()} == {
+        "STRAY]": ("kept", ["kubectl-set"]),
+        "DD_LOG_LEVEL].value": ("conflict" if conflict else "overwritten", ["kubectl-set"]),
+        "DD_TAGS]": ("kept", ["kubectl-set"]),
+    }
+    told = ddhelm("plan", *upgrade, "--force-conflicts").out
+    assert "by kubectl-set" in told
+    assert "overwritten" in told
+    assert "conflict" not in told
+    ddhelm.onboard(*upgrade[2:], "--force-conflicts", key=None)
+    (agent,) = (
+        each
+        for each in sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/daemonsets/{AGENT}")["spec"]["template"]["spec"][
+            "containers"
+        ]
+        if each["name"] == "agent"
+    )
+    found_now = {each["name"]: each.get("value") for each in agent["env"]}
+    assert (found_now["STRAY"], found_now["DD_TAGS"]) == ("1", '["a:b"]')
+    assert found_now["DD_LOG_LEVEL"] != "debug"
+
+
 def test_what_was_added_survives_a_revert_and_is_said_to(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
