@@ -56,6 +56,12 @@ _ROWS = (
         "another program may listen on that port; ddhelm detect shows the ports that the static pods name",
     ),
     _row(
+        "key-mismatch",
+        r"key values mismatch|private key does not match|KEY_VALUES_MISMATCH",
+        "the client certificate and its key do not belong together",
+        "mount certificate and key from the same place",
+    ),
+    _row(
         "client-expired",
         r"alert certificate[ _]expired|expired certificate|SSLV3_ALERT_CERTIFICATE_EXPIRED",
         "{where} refuses the client certificate: it has expired",
@@ -72,7 +78,8 @@ _ROWS = (
         r"alert (?:bad certificate|certificate required|unknown ca|handshake failure)|bad[ _]certificate"
         r"|CERTIFICATE_REQUIRED|ALERT_UNKNOWN_CA|HANDSHAKE_FAILURE|remote error: tls",
         "{where} refuses the client certificate, or got none",
-        "etcd takes only client certificates that its own CA signed, for clients: openssl x509 -in FILE -noout -text",
+        "is the file in the container (kubectl exec POD -c agent -- ls -l PATH)? a missing one is passed over "
+        "in silence; etcd takes only client certificates that its own CA signed",
     ),
     _row(
         "server-name",
@@ -83,13 +90,14 @@ _ROWS = (
     ),
     _row(
         "unknown-authority",
-        r"certificate verify failed|unknown authority|CERTIFICATE_VERIFY_FAILED|x509",
+        r"certificate verify failed|unknown authority|CERTIFICATE_VERIFY_FAILED|x509: ",
         "the certificate of {where} is not signed by the CA that the check was given",
-        "name the CA that signed it (tls_ca_cert), and mount that file",
+        "name the CA that signed it (tls_ca_cert), and mount that file: a missing one is passed over in silence",
     ),
     _row(
         "wrong-protocol",
-        r"wrong[ _]version[ _]number|HTTP response to HTTPS client|UNEXPECTED_EOF|BadStatusLine|record[ _]layer",
+        r"wrong[ _]version[ _]number|400 Client Error: Bad Request for url: http:|HTTP response to HTTPS client"
+        r"|UNEXPECTED_EOF|BadStatusLine|record[ _]layer",
         "{where} does not speak the protocol of the URL (http against https)",
         "ddhelm detect shows the URL that the static pods name; ddhelm onboard writes it",
     ),
@@ -135,12 +143,6 @@ _ROWS = (
         r"\b5\d\d server error|\b50[0-4]\b",
         "{where} answers with an error of its own",
         "kubectl logs of the component; ddhelm verify again",
-    ),
-    _row(
-        "key-mismatch",
-        r"key values mismatch|private key does not match|KEY_VALUES_MISMATCH",
-        "the client certificate and its key do not belong together",
-        "mount certificate and key from the same place",
     ),
 )
 

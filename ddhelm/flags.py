@@ -254,6 +254,10 @@ AppKeySecret = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Existing Secret with key `app-key`, left as it is.", rich_help_panel=KEYS),
 ]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="At the end, ask the agents whether their checks report.", rich_help_panel=RUN),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
 DiffForm = Annotated[
@@ -363,6 +367,7 @@ class Doing:
     no_rollback: NoRollback = False
     timeout: Timeout = None
     lock_timeout: LockTimeout = None
+    verify: Verify = False
     yes: Yes = False
 
 

@@ -19,6 +19,7 @@ ALLOWED = frozenset(
         "lock_timeout",
         "timeout",
         "no_rollback",
+        "verify",
         "yes",
     }
 )

@@ -14,6 +14,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed, UsageError
 from ddhelm.flags import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
+from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
 from ddhelm.views import plan as view
 from ddhelm.views import rollout as rollout_view
@@ -71,7 +72,9 @@ def carry_on(
     if dry_run:
         return 0
     if not prepared.plan.changes:
-        return _nothing(prepared, output, screen)
+        if output == "table":
+            _nothing(prepared, screen)
+        return _close(session, options, view.nothing_json(prepared), output)
     wanted = _obtain(session, prepared, given, ask=_asker(options))
     if not options["yes"]:
         _confirm(session, prepared)
@@ -96,9 +99,19 @@ def carry_on(
     if output == "table":
         view.outcome(outcome, screen)
         status_view.table(found, screen)
-    else:
-        print(envelope.text(view.outcome_json(prepared, outcome, found), output), end="")  # noqa: T201
-    return 0
+    return _close(session, options, view.outcome_json(prepared, outcome, found), output)
+
+
+def _close(session: Session, options: Options, document: Tree, output: str) -> int:
+    """Verify where that was asked for, and print the document for programs; gives the exit code."""
+    code = 0
+    if options.get("verify"):
+        from ddhelm.commands import verify
+
+        code = verify.close(session, document, output)
+    if output != "table":
+        print(envelope.text(document, output), end="")  # noqa: T201
+    return code
 
 
 def stop_if_broken(prepared: Prepared) -> None:
@@ -124,12 +137,9 @@ def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str,
         print(envelope.text(view.json(session.access, prepared), output), end="")  # noqa: T201
 
 
-def _nothing(prepared: Prepared, output: str, screen: "Console") -> int:
+def _nothing(prepared: Prepared, screen: "Console") -> None:
     """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
     behind = [each for each in prepared.workloads if not each.settled]
-    if output != "table":
-        print(envelope.text(view.nothing_json(prepared), output), end="")  # noqa: T201
-        return 0
     screen.print("\nNothing to do: both releases are as wanted, and so is every object of theirs.")
     look = pasted.hint("ddhelm status")
     for each in behind:
@@ -138,7 +148,6 @@ def _nothing(prepared: Prepared, output: str, screen: "Console") -> int:
             style="yellow",
             markup=False,
         )
-    return 0
 
 
 def given_keys(session: Session, options: Options) -> Mapping[str, Key]:

@@ -69,7 +69,7 @@ def sentence(found: Verification, good: int) -> str:
     failing = sum(check.state is State.FAILING and check.fatal for pod in found.pods for check in pod.checks)
     told = f"{good} of {len(found.pods)} agents report"
     if failing:
-        told += f", {failing} checks fail"
+        told += f", {failing} checks fail" if failing > 1 else ", one check fails"
     leader = next((e.status.leadership.leader for e in found.pods if e.status and e.status.leadership), "")
     return f"{told}; Cluster Agent `{leader}` leads" if leader else told
 

@@ -144,12 +144,33 @@ def covered(nodes: Sequence[Node], placements: Sequence[Placement]) -> Work:
     return work
 
 
+NODES, AT_ONCE = 500, 10
+
+
+def many_agents(stage: Stage) -> Iterator[Row]:
+    """Asking 500 agents, which answer from a file, beside the same execs out of a shell loop."""
+    stage.five_hundred(NODES)
+    loop = f'xargs -P "$2" -I POD kubectl exec -n {NAMESPACE} POD -c agent -- agent status --json <"$1" >/dev/null'
+    pods = stage.agents()
+    if len(pods) != NODES:
+        raise RuntimeError(f"{len(pods)} of {NODES} agents are there")
+    listed = stage.folder / "agents"
+    listed.write_text("".join(f"{pod}\n" for pod in pods))
+    works: dict[str, Work] = {
+        "ours": stage.ddhelm("verify", "--concurrency", str(AT_ONCE)),
+        "theirs": Program(["sh", "-c", loop, "sh", str(listed), str(AT_ONCE)], stage.environ),
+    }
+    taken = in_turns(works, stage.rounds(3), warm_up=0)
+    yield Row(f"verify, {NODES} nodes", f"xargs -P {AT_ONCE} kubectl exec", taken["ours"], taken["theirs"], 1.5, 200)
+
+
 PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "start-up": start_up,
     "nothing-to-do": nothing_to_do,
     "full-namespace": a_full_namespace,
     "without-a-cluster": without_a_cluster,
     "many-nodes": many_nodes,
+    "many-agents": many_agents,
 }
 
 

@@ -8,17 +8,22 @@ import json
 import os
 import platform
 import random
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
+
 from ddhelm import facts, manifest
 from ddhelm.coverage import Placement, agent_placements
 from ddhelm.facts import Node
 from ddhelm.masking import Masker
+from tests.agent import install, shape
 from tests.bench.measure import Program
 from tests.demo.chart import STAND_IN
+from tests.sandbox import topology
 from tests.sandbox.api import at_once
 from tests.sandbox.sandbox import Sandbox
 
@@ -85,6 +90,31 @@ class Stage:
             program = self.ddhelm("onboard", "--yes", "--chart", str(self.chart))
             Program(program.argv, environ)()
             self._onboarded = True
+
+    def five_hundred(self, nodes: int) -> None:
+        """An onboarded cluster of that many nodes; its agents answer at once, with a status of the usual size."""
+        kubeadm = yaml.safe_load((Path(topology.__file__).parent / "topologies" / "kubeadm.yaml").read_text())
+        masters, workers = kubeadm["nodes"]
+        wide = {**kubeadm, "nodes": [masters, {**workers, "count": nodes - masters["count"]}]}
+        file = self.folder / f"agents-{nodes}.yaml"
+        file.write_text(yaml.safe_dump(wide))
+        self.sandbox.use(file)
+        environ = {**self.environ, "DD_API_KEY": KEY}
+        Program(self.ddhelm("onboard", "--yes", "--chart", str(self.chart)).argv, environ)()
+        self._onboarded = False
+        checks = ("etcd", "kube_apiserver_metrics", "kube_controller_manager", "kube_scheduler")
+        instances = [shape.instance(f"check_{n}", n, source="built-in", metrics=5) for n in range(40)]
+        instances += [shape.instance(check, 0, source=f"file:{check}.yaml", metrics=5) for check in checks]
+        status = shape.document("agent", "node", instances, loading={}, config_errors={})
+        answer = self.folder / "status.json"
+        answer.write_text(json.dumps({**status, "clusterAgentStatus": {"Endpoint": "x", "Version": "7"}}, indent=2))
+        for program in install.PROGRAMS:
+            install.put(self.sandbox, program, f"exec cat {shlex.quote(str(answer))}\n")
+
+    def agents(self) -> list[str]:
+        """The names of the node agents' pods."""
+        found = self.sandbox.api_get(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
+        return [each["metadata"]["name"] for each in found if each["spec"]["containers"][0]["name"] == "agent"]
 
     def render(self, release: str, *flags: str) -> Program:
         """The bare `helm template` of a release with the values that are installed."""

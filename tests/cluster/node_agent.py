@@ -5,6 +5,7 @@ together here from the pod that the real DaemonSet controller made; nothing is t
 """
 
 import logging
+from base64 import b64decode
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -100,10 +101,20 @@ class NodeAgent:
         place = next((place for place in (path, *path.parents) if place in mounts), None)
         assert place is not None, f"`{path}` is not mounted"
         (volume,) = (v for v in self.pod["spec"]["volumes"] if v["name"] == mounts[place]["name"])
+        if "secret" in volume:
+            return self._of_secret(volume["secret"]["secretName"], path.name)
+        assert "hostPath" in volume, f"`{path}` lies in `{volume['name']}`, where nothing of the node stands"
         on_host = PurePosixPath(volume["hostPath"]["path"]) / path.relative_to(place)
         found = self.sandbox.host / on_host.relative_to("/")
         assert found.is_file(), f"there is no file `{on_host}` on the node"
         return found
+
+    def _of_secret(self, name: str, key: str) -> Path:
+        found = self.sandbox.loader.get(f"/api/v1/namespaces/{self.namespace}/secrets/{name}")["data"]
+        assert key in found, f"Secret `{name}` has no key `{key}`"
+        file = self.files / f"{name}-{key}"
+        file.write_bytes(b64decode(found[key]))
+        return file
 
     def collect(self, check: str, instance: dict[str, Any]) -> set[str]:
         """Run one instance once: which metrics of ``NAMES`` arrived. Raises what the check raises."""

@@ -2,7 +2,7 @@
 
 Everything stands in one folder (`.demo`), so that `make demo-down` has one thing to remove. The user's own kubeconfig,
 Helm folders and keys are neither read nor written, and nothing is sent to Datadog: no container runs on
-the simulated nodes.
+the simulated nodes; behind `kubectl exec` a program of ours plays the agent, collects once and says how it went.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.agent.install import install
 from tests.demo.chart import choose
 from tests.sandbox import build, control
 from tests.sandbox.layout import Layout
@@ -93,7 +94,7 @@ def up(demo: Demo, chart: str | None) -> int:
     print(f"  {chosen.sentence}")
 
     say("ddhelm, with a made-up key; nothing is sent to Datadog")
-    onboard = ("onboard", "--yes", "--chart", demo.shown(chosen.path), "--cluster-name", "demo")
+    onboard = ("onboard", "--yes", "--verify", "--chart", demo.shown(chosen.path), "--cluster-name", "demo")
     code = run(f"DD_API_KEY={KEY} {demo.command('ddhelm', *onboard)}", environ)
     if code == 0 and demo.onboarded.exists():  # nothing was to be done, so onboard had no outcome to show
         code = run(demo.command("ddhelm", "status"), environ)
@@ -112,6 +113,7 @@ def start(demo: Demo) -> Sandbox:
     if sandbox.topology != TOPOLOGY:  # it is new, or an earlier demo was interrupted
         demo.onboarded.unlink(missing_ok=True)
         sandbox.use(TOPOLOGY)
+    install(sandbox)
     shutil.copy(sandbox.kubeconfig, demo.kubeconfig)
     demo.programs.mkdir(exist_ok=True)
     for program, target in (("helm", build.helm(HELM)), ("kubectl", build.tool("kubectl"))):
@@ -139,6 +141,10 @@ def farewell(demo: Demo) -> str:
     """How to look around: every line with a `$` works as it stands."""
     ways = (
         ("is all as promised?", demo.command("ddhelm", "status")),
+        (
+            "do the checks report? An agent of ours plays in the pods, and really collects",
+            demo.command("ddhelm", "verify"),
+        ),
         ("what was found, and by which evidence", demo.command("ddhelm", "detect")),
         (
             "what helm was sent, with the reason of each key",

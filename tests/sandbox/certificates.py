@@ -90,8 +90,12 @@ def issue(
     organizations: Sequence[str] = (),
     names: Sequence[str] = (),
     addresses: Sequence[str] = (),
+    expired: bool = False,
 ) -> tuple[bytes, bytes]:
-    """A certificate and its key as PEM. With names or addresses it may serve, without it is for clients only."""
+    """A certificate and its key as PEM. With names or addresses it may serve, without it is for clients only.
+
+    An ``expired`` one ran out a minute ago.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     signer = serialization.load_pem_private_key(authority.key.read_bytes(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
@@ -99,7 +103,7 @@ def issue(
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
     subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    builder = _template(subject, issuer, key.public_key())
+    builder = _template(subject, issuer, key.public_key(), datetime.timedelta(minutes=59) if expired else _LIFETIME)
     if names or addresses:
         usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
@@ -144,7 +148,9 @@ def make_authority(authority: Authority, name: str) -> None:
     _write_private(authority.key, _pem(key))
 
 
-def _template(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _template(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: datetime.timedelta = _LIFETIME
+) -> x509.CertificateBuilder:
     # An hour back: a virtual machine's clock may step while the sandbox runs.
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
     return (
@@ -154,7 +160,7 @@ def _template(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublic
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + _LIFETIME)
+        .not_valid_after(start + lifetime)
     )
 
 
