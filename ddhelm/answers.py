@@ -8,11 +8,20 @@ from ddhelm.errors import DdhelmError
 from ddhelm.run import Completed
 from ddhelm.tree import Tree
 
+CERTIFICATE_ENDS = "ddhelm.dev/certificate-ends"
+"""Annotation of a Secret that ddhelm wrote a certificate into: when it ends, in RFC 3339."""
+
 KEY_NAMES = (
     "go-template={{.metadata.uid}} {{.metadata.resourceVersion}}{{range $key, $value := .data}}\n"
     "{{$key}} {{len $value}}{{end}}{{range $key, $value := .metadata.labels}}\n{{$key}}={{$value}}{{end}}"
+    '{{range $key, $value := .metadata.annotations}}{{if eq $key "'
+    + CERTIFICATE_ENDS
+    + '"}}\n@{{$value}}{{end}}{{end}}'
 )
-"""Prints uid and resourceVersion of a Secret, each key with the *length* of its value, and the labels."""
+"""Prints uid and resourceVersion of a Secret, each key with the *length* of its value, labels, and one annotation.
+
+No other annotation: kubectl's own may hold the whole Secret.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SecretKeys:
-    """What may be known of a Secret: the names of its keys, and which of them are empty; never a value."""
+    """What may be known of a Secret: the names of its keys, and which of them are empty; never a value.
+
+    ``certificate_ends`` is RFC 3339 text, empty where ddhelm wrote no certificate into it.
+    """
 
     name: str
     keys: frozenset[str]
@@ -44,6 +56,7 @@ class SecretKeys:
     uid: str
     resource_version: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    certificate_ends: str = ""
 
     @classmethod
     def read(cls, name: str, text: str) -> "SecretKeys | None":
@@ -52,10 +65,12 @@ class SecretKeys:
             return None
         first, *rest = text.splitlines()
         uid, version = first.split()
+        ends = next((line[1:] for line in rest if line.startswith("@")), "")
+        rest = [line for line in rest if not line.startswith("@")]
         keys = dict(line.split(" ") for line in rest if "=" not in line and line)
         labels = dict(line.split("=", 1) for line in rest if "=" in line)
         empty = frozenset(key for key, size in keys.items() if size == "0")
-        return cls(name, frozenset(keys), empty, uid, version, labels)
+        return cls(name, frozenset(keys), empty, uid, version, labels, ends)
 
 
 @dataclass(frozen=True, slots=True)

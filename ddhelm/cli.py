@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from ddhelm import __version__, completing, flags
+from ddhelm import __version__, cli_certs, completing, flags
 from ddhelm.errors import DdhelmError, Interrupted
 from ddhelm.flags import Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
 from ddhelm.helppage import App
@@ -388,15 +388,13 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
     typer.echo(get_completion_script(prog_name="ddhelm", complete_var="_DDHELM_COMPLETE", shell=shell))
 
 
-def _session(options: Options) -> "Session":
-    from ddhelm.actions.session import Session
-    from ddhelm.views import logs, pasted
+app.add_typer(cli_certs.app, name="certs")
 
-    session = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=options["namespace"])
-    pasted.at(session.access.place)
-    if options["verbose"]:
-        logs.to_stderr(session.secrets.hide)
-    return session
+
+def _session(options: Options) -> "Session":
+    from ddhelm.commands import opened
+
+    return opened.session(options)
 
 
 def main() -> None:

@@ -25,10 +25,18 @@ class Derived:
 
 
 def derive(
-    distribution: Distribution, look: Look, nodes: Sequence[Node], remembered: Mapping[str, Any] | None = None
+    distribution: Distribution,
+    look: Look,
+    nodes: Sequence[Node],
+    remembered: Mapping[str, Any] | None = None,
+    *,
+    own_certificate: bool = False,
 ) -> Derived:
-    """The checks for the control-plane ``nodes``; ``remembered`` is what an earlier run wrote down, or None."""
-    plane = ControlPlane(distribution, look.facts, nodes, remembered or {})
+    """The checks for the control-plane ``nodes``; ``remembered`` is what an earlier run wrote down, or None.
+
+    ``own_certificate``: see ``ControlPlane``.
+    """
+    plane = ControlPlane(distribution, look.facts, nodes, remembered or {}, own_certificate)
     found = [
         (component, _component(plane, component, distribution.components.get(component, ()), look))
         for component in COMPONENTS
@@ -46,7 +54,7 @@ def host_files(instances: Sequence[CheckInstance], *, untyped: bool) -> tuple[Ho
         path: HostFile(path, kind, purpose, one.component)
         for one in instances
         for key, purpose in etcd.FILES.items()
-        if (path := one.instance.get(key)) and path != servers.SERVICE_ACCOUNT_CA
+        if (path := one.instance.get(key)) and path != servers.SERVICE_ACCOUNT_CA and path not in etcd.OWN.values()
     }
     return tuple(files[path] for path in sorted(files))
 

@@ -58,12 +58,16 @@ Found = list[CheckInstance] | LeftOut
 
 @dataclass(slots=True)
 class ControlPlane:
-    """The static pods of the control-plane ``nodes`` and what else is known; ``notes`` collects what to say."""
+    """The static pods of the control-plane ``nodes`` and what else is known; ``notes`` collects what to say.
+
+    ``own_certificate``: etcd is shown the client certificate of a Secret that is mounted into the agents.
+    """
 
     distribution: Distribution
     facts: ClusterFacts
     nodes: Sequence[Node]
     remembered: Mapping[str, Any]
+    own_certificate: bool = False
     notes: list[str] = field(default_factory=list)
     _pods: dict[str, dict[str, StaticPod]] = field(default_factory=dict)
 

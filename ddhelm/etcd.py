@@ -5,7 +5,7 @@ whole state of the cluster, so it is the second choice, and only its three files
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ddhelm.address import is_local, reachable, split
 from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut
@@ -19,8 +19,19 @@ FILES: Mapping[str, str] = {
     "tls_cert": "a client certificate for etcd",
     "tls_private_key": "the key of that client certificate",
 }
+CERTS = "/etc/datadog-agent/certs"
+OWN: Mapping[str, str] = {
+    "tls_ca_cert": f"{CERTS}/etcd-ca.crt",
+    "tls_cert": f"{CERTS}/etcd-client.crt",
+    "tls_private_key": f"{CERTS}/etcd-client.key",
+}
+"""Where the agents find the files of `--etcd-secret`; ``charts-values/etcd-secret.yaml`` mounts them there."""
 _CLIENT_PORT, _METRICS_PORT = 2379, 2381
 _DIALLED = "`--etcd-servers` of kube-apiserver"
+_OWN_CERTIFICATE = (
+    "etcd is asked with the client certificate of your Secret, which can read and write everything in the cluster: "
+    "who may read that Secret or enter the control-plane agents is as strong as an administrator"
+)
 _CERTIFIED = (
     "etcd is asked with a client certificate, and any client certificate of etcd can read and write everything in the "
     "cluster; a plaintext metrics listener on 127.0.0.1 would spare the agents that key"
@@ -43,7 +54,7 @@ def checks(plane: ControlPlane, endpoint: Endpoint) -> Found:
     """The instances for every etcd cluster, tagged by cluster where there are several, or why there are none."""
     if plane.unreadable and not any(plane.pods(cluster.pod) for cluster in endpoint.clusters if cluster.pod):
         if (recalled := plane.recall("etcd")) is not None:
-            return recalled
+            return _recalled(plane, recalled)
         if configured := _configured_external(plane):
             return configured
     stores = _stores(plane)
@@ -87,6 +98,8 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
         return LeftOut(
             "etcd", f"no control-plane node shows a static pod of {cluster.pod} or an API server that dials it"
         )
+    if plane.own_certificate:
+        return _with_own_certificate(plane, cluster, pods, urls)
     return _listener(plane, cluster, pods) or _with_certificate(plane, cluster, stores, urls)
 
 
@@ -207,6 +220,50 @@ def _keys(client: Client) -> Tree:
     return {"tls_verify": True, "tls_ca_cert": client.ca, "tls_cert": client.cert, "tls_private_key": client.key}
 
 
+# --- a certificate of our own ----------------------------------------------------------------------------------------
+
+
+def _with_own_certificate(
+    plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, StaticPod], urls: Sequence[str]
+) -> Found:
+    """The client port with the Secret's files: as the API server dials it, as etcd listens, or as documented."""
+    listening = {
+        node: _client_port(pod.flags.get("listen-client-urls", ""), plane.address(pod)) for node, pod in pods.items()
+    }
+    own = next((url for url in urls if _is_own(url) and url.startswith("https:")), None)
+    if own:
+        url, source = own, _DIALLED
+    elif listening and (url := plane.agreed(f"the client port of {cluster.pod}", listening)):
+        source = f"`--listen-client-urls` of {cluster.pod}"
+    elif cluster.client:
+        url, source = cluster.client.url, plane.documented
+    else:
+        return LeftOut(
+            "etcd", "nothing is known about its client port, at which the Secret's certificate would be shown"
+        )
+    claimed = plane.claimed and source == plane.documented
+    plane.notes += [note for note in (_OWN_CERTIFICATE,) if note not in plane.notes]
+    return [CheckInstance("etcd", {"prometheus_url": f"{url}/metrics", "tls_verify": True, **OWN}, source, claimed)]
+
+
+def _client_port(text: str, node_address: str) -> str:
+    """Of a list of listen URLs the encrypted one that is nearest, empty where there is none."""
+    urls = []
+    for listed in filter(None, text.split(",")):
+        parts = split(listed, _CLIENT_PORT)
+        host = reachable(parts[1], node_address) if parts and parts[0] == "https" else None
+        if parts and host:
+            urls.append(f"https://{host}:{parts[2]}")
+    return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default="")
+
+
+def _recalled(plane: ControlPlane, recalled: Found) -> Found:
+    """What an earlier run found, with the files that are mounted now."""
+    if isinstance(recalled, LeftOut) or not plane.own_certificate:
+        return recalled
+    return [replace(one, instance={**one.instance, **OWN}) if "tls_cert" in one.instance else one for one in recalled]
+
+
 # --- etcd outside the cluster ----------------------------------------------------------------------------------------
 
 
@@ -225,6 +282,8 @@ def _configured_external(plane: ControlPlane) -> Found | None:
 
 
 def _external_checks(plane: ControlPlane, urls: Sequence[str], client: Client | None, source: str) -> Found:
+    if plane.own_certificate:
+        client = Client("", OWN["tls_ca_cert"], OWN["tls_cert"], OWN["tls_private_key"])
     found = []
     for url in urls:
         parts = split(url, _CLIENT_PORT)

@@ -42,6 +42,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ddhelm drift --revert",
     ),
     "unlock": ("ddhelm unlock",),
+    "certs": ("ddhelm certs issue --csr-only --out etcd-certs",),
+    "certs issue": (
+        "ddhelm certs issue --csr-only --out etcd-certs   # the CA signs it elsewhere",
+        "ddhelm certs issue --ca-cert ca.crt --ca-key ca.key --out etcd-certs",
+    ),
+    "certs import": ("ddhelm certs import --dir etcd-certs --ca ca.crt --secret ddhelm-etcd-client",),
     "check": ("ddhelm check", "ddhelm check --list"),
     "status": ("ddhelm status", "ddhelm status --context prod -n datadog -o json"),
     "values": ("ddhelm values worker --explain", "ddhelm values control-plane -f values.yaml"),

@@ -254,6 +254,14 @@ AppKeySecret = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Existing Secret with key `app-key`, left as it is.", rich_help_panel=KEYS),
 ]
+EtcdSecret = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Secret with a client certificate for etcd (ddhelm certs); '' for none.",
+        rich_help_panel=KEYS,
+    ),
+]
 Verify = Annotated[
     bool,
     typer.Option("--verify", help="At the end, ask the agents whether their checks report.", rich_help_panel=RUN),
@@ -345,6 +353,7 @@ class Inputs:
     allow_second_agent: AllowSecondAgent = None
     api_key_secret: ApiKeySecret = None
     app_key_secret: AppKeySecret = None
+    etcd_secret: EtcdSecret = None
     config: Config = None
     reset_settings: ResetSettings = False
 
@@ -493,6 +502,7 @@ SETTING_FLAGS = (
     "require_coverage",
     "allow_second_agent",
     "drop_checks",
+    "etcd_secret",
 )
 
 

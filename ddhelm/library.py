@@ -13,7 +13,7 @@ from ddhelm.distribution import Distribution, NodeKind, parse, parse_node_kinds
 from ddhelm.errors import ConfigError
 from ddhelm.tree import Path, Tree
 
-LAYERS = ("common", "worker", "pair", "control-plane")
+LAYERS = ("common", "worker", "pair", "control-plane", "etcd-secret")
 NODE_KINDS = "node-kinds"
 CHART_VERSIONS = "chart-versions"
 

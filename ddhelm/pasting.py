@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 VERBS = (
     "apply",
+    "certs import",
+    "certs issue",
     "check",
     "detect",
     "diff",

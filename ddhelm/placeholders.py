@@ -20,6 +20,7 @@ def placeholders(releases: Sequence[Release], settings: Settings) -> dict[str, A
         "api_key_secret": settings.api_key_secret.name,
         "app_key_secret": settings.app_key_secret.name if settings.app_key_secret else None,
         "token_secret": SECRET,
+        "etcd_secret": settings.etcd_secret,
         "worker_release": worker.name,
         "worker_fullname": worker.fullname,
         "control_plane_release": control_plane.name if control_plane else None,

@@ -80,10 +80,12 @@ def of(
     node_kinds: Sequence[NodeKind] = (),
     override: str | None = None,
     remembered: Mapping[str, Any] | None = None,
+    own_certificate: bool = False,
 ) -> Profile:
     """The profile of a cluster.
 
-    ``override`` is what ``--distribution`` named, ``remembered`` the ``to_record`` of an earlier run. Raises
+    ``override`` is what ``--distribution`` named, ``remembered`` the ``to_record`` of an earlier run;
+    ``own_certificate``: etcd is shown the client certificate of a Secret. Raises
     ClusterError (anchor ``unknown-distribution``) with the evidence where nothing or more than one thing was
     recognised, and ConfigError for a name that ``--distribution`` does not know.
     """
@@ -97,7 +99,7 @@ def of(
     why_managed = _why_one_release(chosen, facts, nodes, remembered)
     derived = components.Derived()
     if not why_managed:
-        derived = components.derive(chosen, look, nodes, remembered)
+        derived = components.derive(chosen, look, nodes, remembered, own_certificate=own_certificate)
     evidence = evidence_for(chosen, known, look)
     if override and (against := [e for e in evidence if not e.supports]):
         notes.append(f"`--distribution {override}` was given although {against[0].signal} speaks against it")

@@ -30,6 +30,7 @@ SITES = (
 )
 CLUSTER_NAME = re.compile(r"([a-z0-9]([a-z0-9\-_]*[a-z0-9])?\.)*([a-z0-9]([a-z0-9\-_]*[a-z0-9])?)")
 CLUSTER_NAME_LIMIT = 80
+_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Settings:
     api_url: str | None = None
     api_key_secret: SecretKey = SecretKey(SECRET, API_KEY)
     app_key_secret: SecretKey | None = None
+    etcd_secret: str | None = None
     chart: str = DEFAULT_REPOSITORY
     user: UserLayers = field(default_factory=UserLayers)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -132,6 +134,8 @@ def changed(base: Settings, given: Mapping[str, Any], origin: str) -> Settings:
     A list given replaces the stored list: the command line says what shall be, not what is added.
     """
     new = {name: value for name, value in given.items() if value is not None}
+    if new.get("etcd_secret") == "":
+        new["etcd_secret"] = None
     settings = replace(base, **new, origins={**base.origins, **dict.fromkeys(new, origin)})
     problems = list(_problems(settings))
     if problems:
@@ -183,6 +187,8 @@ def _problems(settings: Settings) -> Sequence[str]:
             )
     if settings.site is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", settings.site):
         problems.append(f"`{settings.site}` is no Datadog site; sites are {', '.join(SITES)}")
+    if settings.etcd_secret is not None and not re.fullmatch(_OBJECT_NAME, settings.etcd_secret):
+        problems.append(f"`{settings.etcd_secret}` cannot be the name of a Secret")
     problems += [
         f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
         for check in settings.drop_checks

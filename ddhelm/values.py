@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Protocol
 
+from ddhelm import etcd
 from ddhelm.checkfiles import check_file, file_name, mounted, volumes, without_templates
 from ddhelm.coverage import schedulable
 from ddhelm.facts import Node
@@ -113,15 +114,28 @@ def layers_for(
     files = ["common", role.value]
     if role is Role.WORKER and names["control_plane_fullname"]:
         files.append("pair")
+    if role is Role.CONTROL_PLANE and settings.etcd_secret and _shows_own_certificate(profile, settings):
+        files.append(_ETCD_SECRET)
     layers = [Layer(name, fill(library.layer(name), names), library.reasons(name)) for name in files]
     layers += [_distribution(part, library) for part in profile.values_of(role)]
-    layers.append(_facts(role, profile, settings, nodes, has_pair=len(releases) > 1))
+    below = next((layer.tree for layer in layers if layer.name == _ETCD_SECRET), {})
+    layers.append(_facts(role, profile, settings, nodes, below, has_pair=len(releases) > 1))
     layers.append(_from_settings(role, settings, build(layers).tree))
     layers += user_layers(role, settings.user) if user is None else user
     kept = [Layer(layer.name, _without_record(layer.tree), layer.reasons) for layer in layers if layer.tree]
     if record is not None:
         kept.append(Layer("ddhelm", {RECORD_KEY: record}, {(RECORD_KEY,): "what ddhelm starts from on the next run"}))
     return tuple(kept)
+
+
+_ETCD_SECRET = "etcd-secret"  # noqa: S105 - the name of a layer
+
+
+def _shows_own_certificate(profile: Profile, settings: Settings) -> bool:
+    """Whether a check reads the files of ``--etcd-secret``; where none does, nobody needs to see them."""
+    return "etcd" not in settings.drop_checks and any(
+        one.instance.get(key) == path for one in profile.instances for key, path in etcd.OWN.items()
+    )
 
 
 def user_layers(role: Role, user: UserLayers) -> list[Layer]:
@@ -162,7 +176,10 @@ def _distribution(part: ValuesPart, library: Library) -> Layer:
 _NODE_TERMS = ("agents", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
 
 
-def _facts(role: Role, profile: Profile, settings: Settings, nodes: Sequence[Node], *, has_pair: bool) -> Layer:
+def _facts(
+    role: Role, profile: Profile, settings: Settings, nodes: Sequence[Node], lower: Tree, *, has_pair: bool
+) -> Layer:
+    """``lower`` is a layer with volumes of its own: a list is replaced whole, so ours must hold them too."""
     tree: Tree = {}
     reasons: dict[Path, str] = {}
     if has_pair:
@@ -175,7 +192,7 @@ def _facts(role: Role, profile: Profile, settings: Settings, nodes: Sequence[Nod
             else "only nodes with a control-plane label: the toleration alone would not keep it off the workers"
         )
     if role is Role.CONTROL_PLANE:
-        below, why = _checks(profile, set(settings.drop_checks))
+        below, why = _checks(profile, set(settings.drop_checks), lower)
         return Layer("facts", merge(tree, below), reasons | why)
     tolerations = cluster_agent_tolerations(nodes, profile.control_plane_labels, settings.tolerate)
     if tolerations:
@@ -199,7 +216,7 @@ def node_affinity(role: Role, labels: Sequence[str]) -> Tree:
     return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
 
 
-def _checks(profile: Profile, dropped: set[str]) -> tuple[Tree, dict[Path, str]]:
+def _checks(profile: Profile, dropped: set[str], lower: Tree) -> tuple[Tree, dict[Path, str]]:
     """Check files, and the volumes of the host files that they name, with reasons."""
     tree: Tree = {}
     reasons: dict[Path, str] = {}
@@ -218,6 +235,8 @@ def _checks(profile: Profile, dropped: set[str]) -> tuple[Tree, dict[Path, str]]
         tree = {"datadog": {"confd": confd}}
     if files:
         named, mounts = volumes(files)
+        named = [*get(lower, ("agents", "volumes"), []), *named]
+        mounts = [*get(lower, ("agents", "volumeMounts"), []), *mounts]
         tree = merge(tree, {"agents": {"volumes": named, "volumeMounts": mounts}})
         why = "; ".join(dict.fromkeys(f"{file.path}: {file.purpose}" for file in _by_path(files)))
         reasons["agents", "volumes"] = f"single files of the node, read-only: {why}"

@@ -14,7 +14,7 @@ from ddhelm import settings
 from ddhelm.errors import ConfigError
 from ddhelm.goyaml import scalar
 
-TEXTS = ("site", "cluster-name", "distribution", "api-url", "chart", "api-key-secret", "app-key-secret")
+TEXTS = ("site", "cluster-name", "distribution", "api-url", "chart", "api-key-secret", "app-key-secret", "etcd-secret")
 SWITCHES = ("logs", "processes", "apm", "apm-control-plane", "require-coverage", "allow-second-agent")
 LISTS = ("tolerate", "accept-uncovered", "drop-checks")
 _LIMIT = 1024 * 1024
@@ -87,7 +87,7 @@ def _value(word: str, node: yaml.Node) -> tuple[Any, str]:
         return (), f"`{word}` must be a list of texts"
     if not isinstance(node, yaml.ScalarNode) or not node.value:
         return None, f"`{word}` must be a text"
-    if word.endswith("-secret"):
+    if word.endswith("-key-secret"):
         return settings.SecretKey(node.value, word.removesuffix("-secret")), ""
     return node.value, ""
 

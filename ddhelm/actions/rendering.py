@@ -50,6 +50,7 @@ def recognise(
         node_kinds=session.library.node_kinds(),
         override=wanted.distribution,
         remembered=remembered,
+        own_certificate=wanted.etcd_secret is not None,
     )
 
 

@@ -102,18 +102,26 @@ class NodeAgent:
         assert place is not None, f"`{path}` is not mounted"
         (volume,) = (v for v in self.pod["spec"]["volumes"] if v["name"] == mounts[place]["name"])
         if "secret" in volume:
-            return self._of_secret(volume["secret"]["secretName"], path.name)
+            return self._of_secret(
+                volume["secret"], PurePosixPath(mounts[place].get("subPath", "")) / path.relative_to(place)
+            )
         assert "hostPath" in volume, f"`{path}` lies in `{volume['name']}`, where nothing of the node stands"
         on_host = PurePosixPath(volume["hostPath"]["path"]) / path.relative_to(place)
         found = self.sandbox.host / on_host.relative_to("/")
         assert found.is_file(), f"there is no file `{on_host}` on the node"
         return found
 
-    def _of_secret(self, name: str, key: str) -> Path:
+    def _of_secret(self, source: dict[str, Any], inside: PurePosixPath) -> Path:
+        """A file of a Secret's volume, as the kubelet makes it when the pod starts."""
+        name = source["secretName"]
         found = self.sandbox.loader.get(f"/api/v1/namespaces/{self.namespace}/secrets/{name}")["data"]
-        assert key in found, f"Secret `{name}` has no key `{key}`"
-        file = self.files / f"{name}-{key}"
-        file.write_bytes(b64decode(found[key]))
+        keys = {
+            item["path"]: item["key"] for item in source.get("items") or [{"path": key, "key": key} for key in found]
+        }
+        assert str(inside) in keys, f"the volume of Secret `{name}` has no `{inside}`"
+        assert keys[str(inside)] in found, f"Secret `{name}` has no key `{keys[str(inside)]}`"
+        file = self.files / f"{name}-{keys[str(inside)]}"
+        file.write_bytes(b64decode(found[keys[str(inside)]]))
         return file
 
     def collect(self, check: str, instance: dict[str, Any]) -> set[str]:

@@ -750,3 +750,63 @@ def test_a_config_that_says_nothing_changes_nothing(config: dict[str, Any]) -> N
         found(cluster(kubeadm(), kubeadm=config, unread=UNREAD)).instances
         == found(cluster(kubeadm(), unread=UNREAD)).instances
     )
+
+
+# --- a certificate of our own ----------------------------------------------------------------------------------------
+
+OWN = {
+    "tls_ca_cert": "/etc/datadog-agent/certs/etcd-ca.crt",
+    "tls_cert": "/etc/datadog-agent/certs/etcd-client.crt",
+    "tls_private_key": "/etc/datadog-agent/certs/etcd-client.key",
+}
+
+
+def own_etcd(facts: ClusterFacts, **more: Any) -> list[dict[str, Any]]:
+    """The instances of etcd, each with the Secret's files; none of the node is mounted for them."""
+    made = found(facts, own_certificate=True, **more)
+    assert not [file for file in made.host_files if file.component == "etcd"]
+    instances = [one.instance for one in made.instances if one.component == "etcd"]
+    for each in instances:
+        assert OWN.items() <= each.items()
+        assert each["tls_verify"] is True
+        assert "leader_tag" not in each, "the client port answers for the leader"
+    return instances
+
+
+def test_an_own_certificate_is_shown_at_the_client_port_although_there_is_a_listener() -> None:
+    (instance,) = own_etcd(on_kubeadm(*stacked()))
+    assert instance["prometheus_url"] == "https://127.0.0.1:2379/metrics"
+    assert any(
+        "certificate of your Secret" in note for note in found(on_kubeadm(*stacked()), own_certificate=True).notes
+    )
+
+
+def test_an_own_certificate_replaces_the_files_of_the_hosts_in_every_etcd_cluster() -> None:
+    instances = own_etcd(kops(kops_apiserver(EVENTS), kops_manager("main"), kops_manager("events")))
+    assert [(i["prometheus_url"], i["tags"]) for i in instances] == [
+        ("https://127.0.0.1:4001/metrics", ["etcd_cluster:main"]),
+        ("https://127.0.0.1:4002/metrics", ["etcd_cluster:events"]),
+    ]
+
+
+def test_an_own_certificate_opens_etcd_outside_the_cluster_without_any_file_of_the_hosts() -> None:
+    members = "https://10.9.0.1:2379,https://10.9.0.2:2379"
+    plain = [StaticPod("kube-apiserver", h, args=("kube-apiserver", f"--etcd-servers={members}")) for h in HOSTS]
+    pods = [*plain, *[p for h in HOSTS for p in (scheduler(h), controller_manager(h))]]
+    assert "no client certificate for it is known" in reasons(found(on_kubeadm(*pods)))["etcd"]
+    assert [i["prometheus_url"] for i in own_etcd(on_kubeadm(*pods))] == [
+        "https://10.9.0.1:2379/metrics",
+        "https://10.9.0.2:2379/metrics",
+    ]
+
+
+def test_where_no_api_server_is_seen_etcds_own_flags_say_the_port() -> None:
+    pods = [pod("etcd", h, "--listen-client-urls=https://127.0.0.1:12379,https://10.0.0.1:12379") for h in HOSTS]
+    (instance,) = own_etcd(on_kubeadm(*pods))
+    assert instance["prometheus_url"] == "https://127.0.0.1:12379/metrics"
+
+
+def test_what_is_remembered_gets_the_files_that_are_mounted_now() -> None:
+    with_files = found(kops(kops_apiserver(EVENTS), kops_manager("main"), kops_manager("events")))
+    blind = kops(unread={"static-pods": FORBIDDEN})
+    assert len(own_etcd(blind, remembered=with_files.to_record())) == 2

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddhelm import library, tree
+from ddhelm import etcd, library, tree
 from ddhelm.errors import ConfigError
 from ddhelm.facts import Node, Taint
 from ddhelm.placeholders import fill, placeholders
@@ -324,6 +324,42 @@ def test_a_dropped_check_takes_its_files_along() -> None:
     assert sorted(at(found, "datadog.confd")) == ["kube_apiserver_metrics.yaml"]
     assert "volumes" not in at(found, "agents")
     assert "etcd" in at(found, "datadog.ignoreAutoConfig"), "autodiscovery must not bring a dropped check back"
+
+
+def with_secret(*more: CheckInstance, files: tuple[HostFile, ...] = (), **settings: Any) -> Values:
+    instance = CheckInstance("etcd", {"prometheus_url": "https://127.0.0.1:2379/metrics", **etcd.OWN}, "it")
+    of = profile(instances=(instance, *more), host_files=files)
+    return values(Role.CONTROL_PLANE, Settings(cluster_name="prod", etcd_secret="mine", **settings), of)
+
+
+def test_the_secret_of_an_own_certificate_is_mounted_file_by_file_where_the_check_looks() -> None:
+    found = with_secret()
+    (volume,) = at(found, "agents.volumes")
+    assert volume["secret"]["secretName"] == "mine"
+    mounts = at(found, "agents.volumeMounts")
+    assert {mount["mountPath"] for mount in mounts} == set(etcd.OWN.values())
+    assert all(mount["readOnly"] and mount["name"] == volume["name"] for mount in mounts)
+    assert {(m["subPath"], m["mountPath"].rpartition("/")[2]) for m in mounts} == {
+        (item["path"], item["key"]) for item in volume["secret"]["items"]
+    }
+
+
+def test_files_of_the_node_for_another_check_stay_beside_it() -> None:
+    other = CheckInstance("kube_scheduler", {"tls_cert": "/srv/x.crt"}, "it")
+    found = with_secret(other, files=(HostFile("/srv/x.crt", "file", "x", "kube_scheduler"),))
+    assert [volume["name"][:4] for volume in at(found, "agents.volumes")] == ["etcd", "host"]
+    assert len(at(found, "agents.volumeMounts")) == 4
+
+
+def test_a_secret_that_no_check_reads_is_not_mounted() -> None:
+    assert at(with_secret(drop_checks=("etcd",)), "agents.volumes") is None
+    left_out = values(Role.CONTROL_PLANE, Settings(etcd_secret="mine"), profile(instances=(), host_files=()))
+    assert at(left_out, "agents.volumes") is None
+    assert at(values(Role.WORKER, Settings(cluster_name="prod", etcd_secret="mine")), "agents.volumes") is None
+
+
+def test_control_plane_agents_restart_one_node_at_a_time() -> None:
+    assert at(values(Role.CONTROL_PLANE), "agents.updateStrategy.rollingUpdate.maxUnavailable") == 1
 
 
 def test_without_any_check_the_control_plane_release_has_no_check_files() -> None:

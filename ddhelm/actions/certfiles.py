@@ -1,0 +1,113 @@
+"""Reads and writes the files of certificates and keys.
+
+A key is written for its owner alone, never over something that stands there, and whole or not at all: a full disk or a
+read-only folder leaves nothing behind.
+"""
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ddhelm.errors import ConfigError
+
+LIMIT = 1024 * 1024
+"""No certificate or key comes near this many bytes."""
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+
+CERTIFICATE, KEY, CA, REQUEST = "etcd-client.crt", "etcd-client.key", "etcd-ca.crt", "etcd-client.csr"
+
+
+def read(name: str) -> bytes:
+    """A file's bytes; ConfigError for one that is missing, a folder, unreadable, or too large for a certificate."""
+    path = Path(name).expanduser()
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise ConfigError(f"`{name}` is a folder", hint=f"ls {name}", anchor="certificate-file")
+        with path.open("rb") as stream:
+            data = stream.read(LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"`{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="certificate-file"
+        ) from None
+    if len(data) > LIMIT:
+        raise ConfigError(
+            f"`{name}` is larger than 1 MiB: no certificate or key", hint=f"ls -l {name}", anchor="certificate-file"
+        )
+    return data
+
+
+def free(folder: str, files: Mapping[str, bytes]) -> None:
+    """ConfigError where one of the files could not be written; called before anything is made."""
+    _folder(folder)
+    taken = [name for name in files if not _may_stand(Path(folder).expanduser() / name, files[name])]
+    if taken:
+        raise ConfigError(
+            f"`{Path(folder) / taken[0]}` exists and is not overwritten",
+            hint="name another folder, or move it away",
+            anchor="certificate-file-exists",
+            details=[f"`{name}` exists" for name in taken] if len(taken) > 1 else (),
+        )
+
+
+def write(folder: str, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write all of the files (0600) or none; a file that already holds the same bytes is left as it is."""
+    free(folder, files)
+    place = _folder(folder)
+    made: list[Path] = []
+    try:
+        for name, data in files.items():
+            if not (place / name).exists():
+                _write(place / name, data)
+                made.append(place / name)
+    except OSError as error:
+        for path in made:
+            with suppress(OSError):
+                path.unlink()
+        hint = f"df -h {folder}; ls -ld {folder}"
+        raise ConfigError(
+            f"nothing was written to `{folder}`: {error.strerror}", hint=hint, anchor="certificate-folder"
+        ) from None
+    return tuple(place / name for name in files)
+
+
+def _folder(name: str) -> Path:
+    place = Path(name).expanduser()
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if place.exists() else error.strerror
+        raise ConfigError(
+            f"the folder `{name}` cannot be used: {why}", hint=f"ls -ld {place.parent}", anchor="certificate-folder"
+        ) from None
+    return place
+
+
+def _may_stand(path: Path, data: bytes) -> bool:
+    try:
+        return not os.path.lexists(path) or (path.suffix == ".crt" and path.read_bytes() == data)
+    except OSError:
+        return False
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Written beside, flushed, then linked to its name: a link, unlike a rename, never replaces."""
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(beside, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS or os.path.lexists(path):
+                raise
+            Path(beside).rename(path)  # a memory stick's file system knows no links
+    finally:
+        with suppress(OSError):
+            Path(beside).unlink()

@@ -1,0 +1,376 @@
+"""Certificates and their keys: reads, checks and makes them; the only module that knows the `cryptography` package.
+
+PEM in, PEM out. Nothing here knows a file, a clock or a cluster; times are handed in, in UTC. The package is loaded by
+the first call, because it takes longer to load than a `status` may take. No key ever stands in a message.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from ddhelm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+    Extension = TypeVar("Extension", bound=x509.ExtensionType)
+
+COMMON_NAME = "ddhelm-etcd-client"
+DAYS = 365
+LONGEST = 3650
+SET_BACK = timedelta(minutes=5)
+"""How long before now a new certificate begins: the clocks of the nodes are not this machine's."""
+WARN_DAYS = 30
+KEY_TYPES = ("ec", "rsa", "ed25519")
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a certificate says. ``names`` are its alternative names, ``client``: it may be shown by a client.
+
+    ``fingerprint`` is SHA-256 in hexadecimal digits.
+    """
+
+    subject: str
+    issuer: str
+    begins: datetime
+    ends: datetime
+    ca: bool
+    client: bool
+    names: tuple[str, ...]
+    fingerprint: str
+    pem: bytes = field(repr=False)
+
+    def days_left(self, now: datetime) -> int:
+        """Whole days until it ends; negative once it has ended."""
+        return (self.ends - now) // timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A client certificate, its key and the CA of etcd, as PEM. ``key`` leaves it by name only."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    ca: bytes = field(repr=False, default=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA that can sign: its certificate and its key, which fit together."""
+
+    certificate: Certificate
+    _key: "PrivateKey" = field(repr=False)
+
+    def issue(self, csr: bytes, *, now: datetime, days: int = DAYS) -> bytes:
+        """A client certificate for a CSR of ours, as PEM; it never outlives the CA."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+
+        request = x509.load_pem_x509_csr(csr)
+        issuer = x509.load_pem_x509_certificate(self.certificate.pem)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(request.subject)
+            .issuer_name(issuer.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - SET_BACK)
+            .not_valid_after(min(now + timedelta(days=days), self.certificate.ends))
+        )
+        for extension, critical in _of_a_client():
+            builder = builder.add_extension(extension, critical)
+        known = _extension(issuer, x509.SubjectKeyIdentifier)  # another digest than the CA's own would not match it
+        if known:
+            identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
+            builder = builder.add_extension(identifier, critical=False)
+        algorithm = None if isinstance(self._key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+        return builder.sign(self._key, algorithm).public_bytes(serialization.Encoding.PEM)
+
+
+# --- making ----------------------------------------------------------------------------------------------------------
+
+
+def new_key(kind: str = "ec") -> bytes:
+    """A new private key (one of ``KEY_TYPES``) as PEM without a password: P-256, RSA with 3072 bits, or Ed25519."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if kind == "rsa":
+        return _key_pem(rsa.generate_private_key(public_exponent=65537, key_size=3072))
+    return _key_pem(
+        ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(ec.SECP256R1())
+    )
+
+
+def request(key: bytes, common_name: str = COMMON_NAME) -> bytes:
+    """A CSR for a client certificate, as PEM; raises ConfigError for a name that no certificate can hold."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.x509.oid import NameOID
+
+    if not 1 <= len(common_name) <= 64 or not common_name.isprintable():
+        raise ConfigError(
+            f"`{common_name[:20]}` cannot be a common name: 1 to 64 printable characters",
+            hint=f"--common-name {COMMON_NAME}",
+            anchor="certificate-request",
+        )
+    signer = read_key(key, "the new key")
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    )
+    for extension, critical in _of_a_client():
+        builder = builder.add_extension(extension, critical)
+    algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(signer, algorithm).public_bytes(serialization.Encoding.PEM)
+
+
+def _of_a_client() -> "list[tuple[x509.ExtensionType, bool]]":
+    """The extensions of a client certificate: it signs handshakes, serves nothing and certifies nobody."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    return [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (x509.KeyUsage(True, False, False, False, False, False, False, False, False), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+    ]
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_certificates(data: bytes, where: str) -> tuple[Certificate, ...]:
+    """Every certificate of a PEM text, in its order; raises ConfigError where there is none or one is broken."""
+    from cryptography import x509
+
+    found = _CERTIFICATE.findall(data)
+    if not found:
+        raise _unreadable(f"{where} holds {_instead(data)}, not a certificate in PEM form")
+    certificates = []
+    for number, block in enumerate(found, 1):
+        try:
+            certificates.append(_described(x509.load_pem_x509_certificate(block)))
+        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            which = (
+                f"certificate {number} of {len(found)} in {where}" if len(found) > 1 else f"the certificate in {where}"
+            )
+            raise _unreadable(f"{which} is broken") from None
+    return tuple(certificates)
+
+
+def read_certificate(data: bytes, where: str) -> Certificate:
+    """The one certificate of a PEM text; raises ConfigError for none, a broken one, or several."""
+    found = read_certificates(data, where)
+    if len(found) > 1:
+        raise ConfigError(
+            f"{where} holds {len(found)} certificates; which one is meant cannot be told",
+            hint="put the one certificate alone into a file",
+            anchor="several-certificates",
+            details=[f"{at}: {one.subject}, issued by {one.issuer}" for at, one in enumerate(found, 1)],
+        )
+    return found[0]
+
+
+def read_key(data: bytes, where: str, password: bytes | None = None) -> "PrivateKey":
+    """A private key of a kind that TLS can use; raises ConfigError without a word of it.
+
+    Anchor ``key-encrypted`` where it needs a password and has none, ``key-password`` where that is the wrong one.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    if b"PRIVATE KEY-----" not in data:
+        raise _unreadable(f"{where} holds {_instead(data)}, not a private key in PEM form")
+    locked = encrypted(data)
+    if locked and password is None:
+        raise ConfigError(
+            f"the key in {where} is encrypted",
+            hint="--ca-key-password-file FILE; where there is no such flag: openssl pkey -in FILE -out PLAIN",
+            anchor="key-encrypted",
+        )
+    try:
+        key = load_pem_private_key(data, password if locked else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        if locked:
+            raise ConfigError(
+                f"the password does not open the key in {where}",
+                hint="openssl pkey -noout -in FILE asks for it too",
+                anchor="key-password",
+            ) from None
+        raise _unreadable(f"the key in {where} is broken") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+        raise ConfigError(
+            f"the key in {where} is neither EC, RSA nor Ed25519",
+            hint="openssl pkey -noout -text -in FILE",
+            anchor="key-kind",
+        )
+    return key
+
+
+def encrypted(data: bytes) -> bool:
+    """Whether a PEM key wants a password."""
+    return b"ENCRYPTED" in data
+
+
+def plain_key(data: bytes, where: str, password: bytes | None = None) -> bytes:
+    """The key alone, without a password and without what stands around it in the file."""
+    return _key_pem(read_key(data, where, password))
+
+
+def authority(
+    certificate: bytes, key: bytes, *, now: datetime, names: tuple[str, str], password: bytes | None = None
+) -> Authority:
+    """A CA from its files; ``names`` of both are for messages. Raises ConfigError where it cannot or must not sign."""
+    ca = read_certificate(certificate, names[0])
+    check_authority(ca, names[0], now)
+    signer = read_key(key, names[1], password)
+    if not _fits(ca.pem, signer):
+        raise ConfigError(
+            f"the key in {names[1]} is not the key of the CA certificate in {names[0]}",
+            hint="compare: openssl x509 -pubkey -noout -in CERT, openssl pkey -pubout -in KEY",
+            anchor="key-of-another",
+        )
+    return Authority(ca, signer)
+
+
+def check_authority(ca: Certificate, where: str, now: datetime) -> None:
+    """Raises ConfigError for a certificate that is no CA's, has ended or has not begun."""
+    if not ca.ca:
+        raise ConfigError(
+            f"the certificate in {where} (`{ca.subject}`) is not a CA: nothing that it signs is trusted",
+            hint="name the CA of etcd; on kubeadm it is /etc/kubernetes/pki/etcd/ca.crt",
+            anchor="not-a-ca",
+        )
+    if now >= ca.ends:
+        raise ConfigError(
+            f"the CA in {where} (`{ca.subject}`) expired on {ca.ends:%Y-%m-%d}",
+            hint="etcd needs a new CA first; nothing that an expired one signs is trusted",
+            anchor="ca-expired",
+        )
+    if now < ca.begins:
+        raise ConfigError(
+            f"the CA in {where} (`{ca.subject}`) begins on {ca.begins:%Y-%m-%d %H:%M} UTC, and here it is "
+            f"{now:%Y-%m-%d %H:%M}",
+            hint="compare the clock of this machine with `date -u` elsewhere",
+            anchor="ca-not-yet",
+        )
+
+
+def problems(pair: Pair, now: datetime) -> list[str]:
+    """What keeps a pair from being shown to etcd, a sentence each; empty where nothing does.
+
+    A certificate that the CA did not sign is said too: etcd may trust another CA than the one that signed it, so
+    that one alone decides nothing (see ``signed_by``). Raises ConfigError where something cannot be read.
+    """
+    shown = read_certificates(pair.certificate, "the client certificate")[0]
+    found = []
+    if not _fits(shown.pem, read_key(pair.key, "the client key")):
+        found.append(f"the key is not the key of the certificate `{shown.subject}`")
+    if now >= shown.ends:
+        found.append(f"the certificate `{shown.subject}` expired on {shown.ends:%Y-%m-%d}")
+    if now < shown.begins:
+        found.append(f"the certificate `{shown.subject}` is valid from {shown.begins:%Y-%m-%d %H:%M} UTC only")
+    if not shown.client:
+        found.append(f"the certificate `{shown.subject}` is not for clients: clientAuth is missing in its usage")
+    return found
+
+
+def signed_by(certificate: bytes, ca: bytes) -> bool:
+    """Whether one of the CAs signed the certificate itself (no chain in between)."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    leaf = x509.load_pem_x509_certificate(_CERTIFICATE.findall(certificate)[0])
+    for block in _CERTIFICATE.findall(ca):
+        try:
+            leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(block))
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return True
+    return False
+
+
+def secret_texts(key: bytes) -> list[str]:
+    """A PEM key in the pieces in which it could be quoted: whole and line by line."""
+    text = key.decode("ascii", "replace")
+    return [text, *(line for line in text.splitlines() if line and not line.startswith("-----"))]
+
+
+# --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _described(certificate: "x509.Certificate") -> Certificate:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    constraints = _extension(certificate, x509.BasicConstraints)
+    usage = _extension(certificate, x509.KeyUsage)
+    purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    alternatives = _extension(certificate, x509.SubjectAlternativeName)
+    any_purpose = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return Certificate(
+        certificate.subject.rfc4514_string(),
+        certificate.issuer.rfc4514_string(),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        ca=bool(constraints and constraints.ca and (usage is None or usage.key_cert_sign)),
+        client=purposes is None or bool(any_purpose & set(purposes)),
+        names=tuple(str(name.value) for name in alternatives or ()),
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        pem=certificate.public_bytes(serialization.Encoding.PEM),
+    )
+
+
+def _extension(certificate: "x509.Certificate", kind: "type[Extension]") -> "Extension | None":
+    from cryptography import x509
+
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _fits(certificate: bytes, key: "PrivateKey") -> bool:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        return x509.load_pem_x509_certificate(certificate).public_key() == key.public_key()
+    except (ValueError, UnsupportedAlgorithm):  # a kind of key that a read_key does not know is not this one
+        return False
+
+
+def _key_pem(key: "PrivateKey") -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _instead(data: bytes) -> str:
+    """What a text is where something else was awaited, without quoting it."""
+    label = _LABEL.search(data)
+    if label:
+        return f"a `{label.group(1).decode('ascii').lower()}`"
+    if not data.strip():
+        return "nothing"
+    return "a certificate or key in DER form" if data[:1] == b"\x30" else "something else"
+
+
+def _unreadable(text: str) -> ConfigError:
+    return ConfigError(
+        text,
+        hint="openssl x509 -noout -text -in FILE, or openssl pkey -noout -in FILE",
+        anchor="certificate-unreadable",
+    )

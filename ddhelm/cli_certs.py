@@ -1,0 +1,105 @@
+"""The commands below ``ddhelm certs``: client certificates for etcd."""
+
+from typing import Annotated
+
+import typer
+
+from ddhelm import flags
+from ddhelm.flags import Cluster, Options, takes
+from ddhelm.helppage import App
+
+app = App(
+    name="certs",
+    help="Client certificates for etcd: which way there is, make, import, try and renew one.",
+    no_args_is_help=True,
+)
+
+CaCert = Annotated[str | None, typer.Option("--ca-cert", metavar="FILE", help="Certificate of etcd's CA.")]
+CaKey = Annotated[str | None, typer.Option("--ca-key", metavar="FILE", help="Key of that CA.")]
+CaKeyPassword = Annotated[
+    str | None,
+    typer.Option(
+        "--ca-key-password-file",
+        metavar="FILE",
+        help="Password of an encrypted CA key, `-` for standard input. Default: ask.",
+    ),
+]
+CommonName = Annotated[
+    str | None,
+    typer.Option("--common-name", metavar="NAME", help="Whom it names. Default: ddhelm-etcd-client."),
+]
+Days = Annotated[
+    int | None,
+    typer.Option("--days", metavar="NUMBER", min=1, max=3650, help="How long it is valid. Default: 365."),
+]
+KeyType = Annotated[
+    str | None,
+    typer.Option("--key-type", metavar="TYPE", help="ec, rsa or ed25519. Default: ec (P-256)."),
+]
+CertFile = Annotated[str | None, typer.Option("--cert", metavar="FILE", help="The client certificate.")]
+KeyFile = Annotated[str | None, typer.Option("--key", metavar="FILE", help="Its private key.")]
+CaFile = Annotated[
+    str | None,
+    typer.Option("--ca", metavar="FILE", help="The CA that signed etcd's own certificate."),
+]
+Folder = Annotated[
+    str | None,
+    typer.Option(
+        "--dir",
+        metavar="DIR",
+        help="Folder with etcd-client.key, etcd-client.crt and etcd-ca.crt, where not named one by one.",
+    ),
+]
+ToFolder = Annotated[
+    str | None,
+    typer.Option("--out", metavar="DIR", help="Write etcd-client.key and etcd-client.crt there."),
+]
+ToSecret = Annotated[
+    str | None,
+    typer.Option("--secret", metavar="NAME", help="Write this new Secret, such as ddhelm-etcd-client."),
+]
+
+
+@app.command()
+@takes(Cluster)
+def issue(
+    options: Options,
+    csr_only: Annotated[
+        bool, typer.Option("--csr-only", help="Make a key and a request, for a CA that is elsewhere.")
+    ] = False,
+    ca_cert: CaCert = None,
+    ca_key: CaKey = None,
+    ca_key_password_file: CaKeyPassword = None,
+    out: ToFolder = None,
+    secret: ToSecret = None,
+    common_name: CommonName = None,
+    days: Days = None,
+    key_type: KeyType = None,
+    output: flags.Output = "table",
+) -> None:
+    """Make a client certificate for etcd, or with --csr-only a key and a request for its CA."""
+    from ddhelm.commands import certs as command
+
+    command.issue(
+        options,
+        command.Given(ca_cert, ca_key, ca_key_password_file, out, secret, common_name, days, key_type),
+        flags.output(output),
+        csr_only=csr_only,
+    )
+
+
+@app.command("import")
+@takes(Cluster)
+def import_(
+    options: Options,
+    dir_: Folder = None,
+    cert: CertFile = None,
+    key: KeyFile = None,
+    ca: CaFile = None,
+    secret: ToSecret = None,
+    output: flags.Output = "table",
+) -> None:
+    """Put a certificate that etcd's CA made into the Secret that the control-plane agents mount."""
+    from ddhelm.commands import certs as command
+
+    command.import_(options, command.Files(dir_, cert, key, ca), secret, flags.output(output))

@@ -1,0 +1,220 @@
+"""Certificates are made as etcd wants them, and what cannot be one is told apart, in words, without a key."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ddhelm import certificates
+from ddhelm.actions import certs
+from ddhelm.certificates import Pair
+from ddhelm.errors import ConfigError, DdhelmError
+from ddhelm.run import Secrets
+
+NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+DAY = datetime.timedelta(days=1)
+NAMES = ("`ca.crt`", "`ca.key`")
+KEYS: dict[str, Callable[[], Any]] = {
+    "ec": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "rsa": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+def pem(key: Any, password: bytes | None = None, form: Any = serialization.PrivateFormat.PKCS8) -> bytes:
+    lock = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return bytes(key.private_bytes(serialization.Encoding.PEM, form, lock))
+
+
+def made(
+    key: Any,
+    *,
+    ca: bool | None = True,
+    signs: bool = True,
+    begins: datetime.datetime = NOW - DAY,
+    ends: datetime.datetime = NOW + 1000 * DAY,
+) -> bytes:
+    """A self-signed certificate; ``ca`` None leaves the constraint out."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "etcd-ca")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.KeyUsage(True, False, False, False, False, signs, False, False, False), True)
+    )
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca, None), True)
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, algorithm).public_bytes(serialization.Encoding.PEM)
+
+
+CA_KEY = KEYS["ec"]()
+CA = made(CA_KEY)
+
+
+def authority(certificate: bytes = CA, key: bytes | None = None, **more: Any) -> certificates.Authority:
+    return certificates.authority(certificate, key or pem(CA_KEY), now=NOW, names=NAMES, **more)
+
+
+def issued(signer: certificates.Authority | None = None, kind: str = "ec", days: int = 90) -> Pair:
+    wanted = certs.Wanted("somebody", days, kind)
+    return certs.pair(signer or authority(), wanted, Secrets(), NOW)
+
+
+@pytest.mark.parametrize("kind", certificates.KEY_TYPES)
+@pytest.mark.parametrize("of_ca", KEYS)
+def test_a_certificate_is_for_clients_only_and_signed_by_the_ca(of_ca: str, kind: str) -> None:
+    key = KEYS[of_ca]()
+    pair = issued(authority(made(key), pem(key)), kind)
+    certificate = x509.load_pem_x509_certificate(pair.certificate)
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(made(key)))
+    assert certificate.subject.rfc4514_string() == "CN=somebody"
+    assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.digital_signature
+    assert not usage.value.key_cert_sign
+    assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    if of_ca != "ed25519":
+        assert isinstance(certificate.signature_hash_algorithm, hashes.SHA256)
+    assert certificates.problems(pair, NOW) == []
+    assert certificates.signed_by(pair.certificate, pair.ca)
+
+
+def test_it_begins_a_little_ago_and_never_outlives_its_ca() -> None:
+    shown = certificates.read_certificate(issued(days=90).certificate, "it")
+    assert (shown.begins, shown.ends) == (NOW - datetime.timedelta(minutes=5), NOW + 90 * DAY)
+    assert shown.days_left(NOW) == 90
+    assert shown.days_left(NOW + 91 * DAY) == -1
+    short = authority(made(CA_KEY, ends=NOW + 3 * DAY))
+    assert certificates.read_certificate(issued(short).certificate, "it").ends == NOW + 3 * DAY
+
+
+def test_it_names_its_ca_by_the_cas_own_identifier() -> None:
+    """A CA may have made its identifier otherwise than we would; OpenSSL then takes it for another one."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odd")])
+    identifier = x509.SubjectKeyIdentifier(b"0123456789")
+    odd = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(CA_KEY.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .add_extension(identifier, False)
+        .sign(CA_KEY, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    leaf = x509.load_pem_x509_certificate(issued(authority(odd)).certificate)
+    found = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert found.key_identifier == b"0123456789"
+
+
+OTHER_KEY = KEYS["ec"]()
+PUBLIC = CA_KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+DER = x509.load_pem_x509_certificate(CA).public_bytes(serialization.Encoding.DER)
+BROKEN = CA.replace(CA.splitlines()[2], b"A" * 64)
+HALF = CA[: len(CA) // 2]
+LOCKED = pem(CA_KEY, b"open sesame")
+BAD_CAS: list[tuple[str, bytes, bytes, str, str]] = [
+    ("the key of another certificate", CA, pem(OTHER_KEY), "key-of-another", "is not the key of the CA"),
+    ("expired", made(CA_KEY, ends=NOW - DAY / 2), pem(CA_KEY), "ca-expired", "expired on 2026-03-01"),
+    ("not yet valid", made(CA_KEY, begins=NOW + DAY), pem(CA_KEY), "ca-not-yet", "here it is 2026-03-01 12:00"),
+    ("no CA", made(CA_KEY, ca=False), pem(CA_KEY), "not-a-ca", "is not a CA"),
+    ("without constraints", made(CA_KEY, ca=None), pem(CA_KEY), "not-a-ca", "is not a CA"),
+    ("that may not sign", made(CA_KEY, signs=False), pem(CA_KEY), "not-a-ca", "is not a CA"),
+    ("several certificates", CA + made(OTHER_KEY), pem(CA_KEY), "several-certificates", "holds 2 certificates"),
+    ("an empty file", b"\n", pem(CA_KEY), "certificate-unreadable", "holds nothing"),
+    ("garbage", b"\x00\xff garbage", pem(CA_KEY), "certificate-unreadable", "holds something else"),
+    ("DER", DER, pem(CA_KEY), "certificate-unreadable", "in DER form"),
+    ("a key for the certificate", pem(CA_KEY), pem(CA_KEY), "certificate-unreadable", "a `private key`"),
+    ("a broken certificate", BROKEN, pem(CA_KEY), "certificate-unreadable", "is broken"),
+    ("half a certificate", HALF, pem(CA_KEY), "certificate-unreadable", "not a certificate"),
+    ("the certificate for the key", CA, CA, "certificate-unreadable", "a `certificate`, not a private key"),
+    ("the public key for the key", CA, PUBLIC, "certificate-unreadable", "a `public key`"),
+    ("a key cut off", CA, pem(CA_KEY)[:-60], "certificate-unreadable", "is broken"),
+    ("an encrypted key", CA, LOCKED, "key-encrypted", "is encrypted"),
+    ("an Ed448 key", CA, pem(ed448.Ed448PrivateKey.generate()), "key-kind", "neither EC, RSA nor Ed25519"),
+]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "anchor", "words"), [row[1:] for row in BAD_CAS], ids=[r[0] for r in BAD_CAS]
+)
+def test_a_ca_that_cannot_sign_is_told_apart(certificate: bytes, key: bytes, anchor: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        authority(certificate, key)
+    assert caught.value.anchor == anchor
+    shown = " ".join((str(caught.value), caught.value.hint, *caught.value.details))
+    assert not any(line in shown for line in key.decode("latin-1").splitlines() if len(line) > 20)
+
+
+def test_text_around_a_certificate_and_a_key_does_no_harm() -> None:
+    """`openssl x509 -text` prints the certificate in words above it; old EC key files begin with their parameters."""
+    old = b"-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n"
+    traditional = pem(CA_KEY, form=serialization.PrivateFormat.TraditionalOpenSSL)
+    assert authority(b"Certificate:\n    Data:\n" + CA + b"\n# end\n", old + traditional)
+
+
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+def test_a_locked_key_opens_with_its_password_and_no_other(form: Any) -> None:
+    locked = pem(CA_KEY, b"open sesame", form)
+    assert authority(key=locked, password=b"open sesame")
+    with pytest.raises(ConfigError, match="does not open the key") as caught:
+        authority(key=locked, password=b"open barley")
+    assert caught.value.anchor == "key-password"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "a\nb"])
+def test_a_name_that_no_certificate_can_hold_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="common name"):
+        certificates.request(certificates.new_key(), name)
+
+
+def test_every_problem_of_a_pair_is_named() -> None:
+    good = issued()
+    server = made(OTHER_KEY, ca=False)
+    assert certificates.problems(Pair(server, pem(OTHER_KEY)), NOW) == []  # no usage at all allows every use
+    assert certificates.problems(Pair(good.certificate, pem(OTHER_KEY)), NOW) == [
+        "the key is not the key of the certificate `CN=somebody`"
+    ]
+    assert certificates.problems(good, NOW + 91 * DAY) == ["the certificate `CN=somebody` expired on 2026-05-30"]
+    assert "is valid from 2026-03-01 11:55 UTC only" in certificates.problems(good, NOW - DAY)[0]
+    assert not certificates.signed_by(good.certificate, made(OTHER_KEY))
+
+
+def test_a_servers_certificate_is_not_for_clients(tmp_path: Path) -> None:
+    from tests.sandbox.certificates import make
+
+    pki = make(tmp_path)
+    certificate, key = pki.pair("etcd/server")
+    leaf = certificate.read_bytes()
+    now = datetime.datetime.now(datetime.UTC)
+    assert certificates.problems(Pair(leaf, key.read_bytes()), now) == []  # the sandbox's serve both ways, as etcd's do
+    text = certificates.read_certificate(leaf, "it")
+    assert text.names == ("localhost", "127.0.0.1")
+
+
+def test_an_unusable_pair_is_refused_with_every_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    good = issued()
+    with pytest.raises(DdhelmError, match="2 things are wrong") as caught:
+        certs.usable(Pair(good.certificate, pem(OTHER_KEY), made(CA_KEY, ends=NOW - DAY / 2)))
+    assert caught.value.details == (
+        "the key is not the key of the certificate `CN=somebody`",
+        "the CA `CN=etcd-ca` expired on 2026-03-01",
+    )
