@@ -6,6 +6,7 @@ what cannot be answered is an error before anything starts.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ from ddhelm.pasting import Place
 
 DEFAULT_NAMESPACE = "datadog"
 
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LONGEST_LABEL = 63
 _TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 
 
@@ -108,6 +111,7 @@ def resolve(
     space = _first((namespace, "--namespace"), (source.get("HELM_NAMESPACE"), "HELM_NAMESPACE")) or _Found(
         DEFAULT_NAMESPACE, "default"
     )
+    _refuse_bad_namespace(space)
     files = _files(kubeconfig, source)
     if files is None:
         return _in_cluster(source, space, context, token_file)
@@ -161,6 +165,19 @@ def refuse_foreign_variables(environ: Mapping[str, str]) -> None:
             anchor="unsupported-environment",
             details=bad if len(bad) > 1 or driver else (),
         )
+
+
+def _refuse_bad_namespace(space: _Found) -> None:
+    """ConfigError for a name that the API server would refuse (a DNS label, RFC 1123)."""
+    if len(space.value) <= _LONGEST_LABEL and _LABEL.fullmatch(space.value):
+        return
+    meant = re.sub(r"[^a-z0-9]+", "-", space.value.lower()).strip("-")[:_LONGEST_LABEL].strip("-")
+    raise ConfigError(
+        f"`{space.value}` ({space.origin}) cannot be the name of a namespace: up to {_LONGEST_LABEL} "
+        "lower-case letters, digits and `-`, with a letter or digit at both ends",
+        hint=f"-n {meant or DEFAULT_NAMESPACE}",
+        anchor="bad-namespace",
+    )
 
 
 @dataclass(frozen=True, slots=True)

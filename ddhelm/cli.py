@@ -399,7 +399,12 @@ def _session(options: Options) -> "Session":
 
 def main() -> None:
     """Entry point: run a command, show an error as one line with a hint, exit with the code of the table."""
-    sys.exit(run(sys.argv[1:]))
+    from ddhelm.views import streams
+
+    streams.prepare()
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -418,8 +423,6 @@ def run(arguments: list[str]) -> int:
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return _tell(Interrupted("interrupted before anything was changed"))
-    except BrokenPipeError:
-        return _broken_pipe()
     except Exception as error:  # the one place where a bug becomes a report instead of a traceback
         from ddhelm.views import errors as view
 
@@ -435,14 +438,6 @@ def _tell(error: DdhelmError) -> int:
 
     view.show(error)
     return error.exit_code
-
-
-def _broken_pipe() -> int:
-    """Whoever read our output has gone (`ddhelm … | head`); what is left in the buffer must not complain at exit."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 if __name__ == "__main__":

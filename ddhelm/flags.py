@@ -429,9 +429,12 @@ def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]
             for group in groups
             for name, annotation in group.__annotations__.items()
         ]
+        spelled = {p.name: _spelled(p.name, p.annotation) for p in (*own, *shared)}
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
 
         def wrapped(**given: Any) -> None:
+            _refuse_empty(given, spelled)
+            _refuse_two_on_stdin(given, spelled)
             command({name: given[name] for name in given}, **{p.name: given[p.name] for p in own})
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
@@ -440,6 +443,49 @@ def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]
         return wrapped
 
     return decorate
+
+
+def _spelled(name: str, annotation: Any) -> str:
+    """How a parameter is written on the command line, its long form where it has one."""
+    for found in getattr(annotation, "__metadata__", ()):
+        if isinstance(found, typer.models.ArgumentInfo):
+            return str(found.metavar or name.upper()).strip("[]")
+        # in Annotated, Typer takes the first spelling for the default until it looks closer
+        words = (getattr(found, "default", None), *(getattr(found, "param_decls", None) or ()))
+        if long := [word for word in words if isinstance(word, str) and word.startswith("--")]:
+            return long[0]
+    return f"--{name.replace('_', '-')}"
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+
+
+def _refuse_empty(given: Mapping[str, Any], spelled: Mapping[str, str]) -> None:
+    """UsageError for a flag with an empty value: a script's unset variable, which would quietly mean the default."""
+    for name, value in given.items():
+        if any(not text.strip() for text in _texts(value)):
+            raise UsageError(
+                f"`{spelled[name]}` is given an empty value",
+                hint=f"leave {spelled[name]} out, or check the variable that it comes from",
+                anchor="empty-value",
+            )
+
+
+def _refuse_two_on_stdin(given: Mapping[str, Any], spelled: Mapping[str, str]) -> None:
+    """UsageError where two flags would read standard input: the second one would find nothing."""
+    reading = [
+        spelled[name]
+        for name, value in given.items()
+        for text in _texts(value)
+        if text == "-" or (name == "set_file" and text.endswith("=-"))
+    ]
+    if len(reading) > 1:
+        raise UsageError(
+            f"`{reading[0]}` and `{reading[1]}` would both read standard input",
+            hint=f"put one of them into a file: {reading[0]} FILE",
+            anchor="standard-input-twice",
+        )
 
 
 def seconds(text: str | None, flag: str) -> float | None:

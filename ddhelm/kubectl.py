@@ -116,7 +116,7 @@ class Kubectl:
         if not rights:
             return ()
         reviews = listed([right.review() for right in rights])
-        done = self._done("create", "-f", "-", "-o", "json", "--validate=false", stdin=reviews)
+        done = self._done(*_REVIEW, "-o", "json", stdin=reviews)
         statuses = [document.get("status") or {} for document in documents(done.out)]
         return tuple(
             RightAnswer(right, bool(status.get("allowed")), str(status.get("reason") or ""))
@@ -307,7 +307,8 @@ class Kubectl:
         # kuberc: a user's own defaults (an interactive delete, a dry run) are not ours
         env = {**environment(), **self.access.environment(), "KUBERC": "off", "KUBECTL_KUBERC": "false"}
         limit = self._request_timeout + _LOGIN if timeout is None else timeout
-        return Command((self.path, *flags, *args), stdin=stdin, timeout=limit, env=env, grace=2)
+        reads = args[0] in _READING or "--dry-run=server" in args or args[:4] == _REVIEW
+        return Command((self.path, *flags, *args), stdin=stdin, timeout=limit, env=env, grace=2, reads=reads)
 
     def _done(self, *args: str, stdin: str | None = None) -> Completed:
         done = self._runner.run(self._command(*args, stdin=stdin))
@@ -413,6 +414,10 @@ class Kubectl:
             for obj, each in zip(alone, single, strict=True):
                 found.one(obj, each)
         return ApplyResult((), tuple(found.conflicts), tuple(found.refusals(self._error)))
+
+
+_READING = {"get", "version", "exec"}
+_REVIEW = ("create", "-f", "-", "--validate=false")  # a review is asked by creating it; nothing is stored
 
 
 def _how(force: bool, dry_run: bool) -> tuple[str, ...]:

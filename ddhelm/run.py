@@ -71,8 +71,8 @@ class Command:
 
     ``timeout`` and ``grace`` (the wait after each signal of the ladder) are seconds. ``env`` is the whole environment
     (None: ``environment()``). A ``shielded`` command is let finish at the first ^C, because it has no handler of its
-    own and would leave a half-done state (helm rollback and uninstall). ``on_stderr`` gets each line at once, scrubbed,
-    in another thread.
+    own and would leave a half-done state (helm rollback and uninstall). One that only ``reads`` is not named after an
+    interrupt: it cannot have left anything behind. ``on_stderr`` gets each line at once, scrubbed, in another thread.
     """
 
     argv: tuple[str, ...]
@@ -82,6 +82,7 @@ class Command:
     cwd: str | None = None
     grace: float = 10.0
     shielded: bool = False
+    reads: bool = False
     on_stderr: Callable[[str], None] | None = field(default=None, repr=False)
 
 
@@ -291,9 +292,13 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def _interrupted(commands: Sequence[Command], done: Sequence[Completed], secrets: Secrets) -> Interrupted:
-    started = [f"`{secrets.hide(shlex.join(each.argv))}` ended with {each.code}" for each in done]
-    unstarted = [f"`{secrets.hide(shlex.join(each.argv))}` was not started" for each in commands[len(done) :]]
-    return Interrupted("interrupted", details=(*started, *unstarted), anchor="interrupted")
+    ends = (*(f"ended with {each.code}" for each in done), *["was not started"] * (len(commands) - len(done)))
+    details = [
+        f"`{secrets.hide(shlex.join(each.argv))}` {end}"
+        for each, end in zip(commands, ends, strict=True)
+        if not each.reads
+    ]
+    return Interrupted("interrupted", details=details, anchor="interrupted")
 
 
 class _Child:

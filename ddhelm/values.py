@@ -24,20 +24,31 @@ from ddhelm.tree import Path, Tree, get, merge
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source of values. ``reasons`` holds a sentence for some of its keys; a key without one has its parent's."""
+    """One source of values. ``reasons`` holds a sentence for some of its keys; a key without one has its parent's.
+
+    ``decided`` names the setting, with its origin, of each leaf that the layer only passes on.
+    """
 
     name: str
     tree: Tree
     reasons: Mapping[Path, str] = field(default_factory=dict, compare=False)
+    decided: Mapping[Path, str] = field(default_factory=dict, compare=False)
 
     def reason(self, path: Path) -> str:
         """Why this layer sets ``path``: its own reason or that of the nearest key above."""
         return next((self.reasons[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.reasons), "")
 
+    def origin(self, path: Path) -> "Origin":
+        """Who decided about ``path``: the setting that was filled in, otherwise this layer; and why."""
+        setting, reason = self.decided.get(path), self.reason(path)
+        if setting is None:
+            return Origin(self.name, reason)
+        return Origin("settings", f"{setting}; {reason}" if reason else setting)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which layer set a value, and why ("" where it does not say)."""
+    """Which layer set a value (``settings`` where one filled it in), and why ("" where it does not say)."""
 
     layer: str
     reason: str
@@ -58,7 +69,7 @@ class Values:
         whole = path[: next((at for at, step in enumerate(path) if isinstance(step, int)), len(path))]
         for layer in reversed(self.layers):
             if get(layer.tree, whole, _ABSENT) is not _ABSENT:
-                return Origin(layer.name, layer.reason(whole))
+                return layer.origin(whole)
         raise KeyError(path)
 
     @property
@@ -68,6 +79,15 @@ class Values:
 
 
 _ABSENT = object()
+
+FILLING = {
+    "site": "--site",
+    "cluster_name": "--cluster-name",
+    "api_key_secret": "--api-key-secret",
+    "app_key_secret": "--app-key-secret",
+    "etcd_secret": "--etcd-secret",
+}
+"""The placeholders that are settings, with the flag that sets them."""
 
 
 def _leaves(tree: Any, path: Path = ()) -> Iterator[Path]:
@@ -116,13 +136,13 @@ def layers_for(
         files.append("pair")
     if role is Role.CONTROL_PLANE and settings.etcd_secret and _shows_own_certificate(profile, settings):
         files.append(_ETCD_SECRET)
-    layers = [Layer(name, fill(library.layer(name), names), library.reasons(name)) for name in files]
+    layers = [_filled(name, library, names, settings) for name in files]
     layers += [_distribution(part, library) for part in profile.values_of(role)]
     below = next((layer.tree for layer in layers if layer.name == _ETCD_SECRET), {})
     layers.append(_facts(role, profile, settings, nodes, below, has_pair=len(releases) > 1))
     layers.append(_from_settings(role, settings, build(layers).tree))
     layers += user_layers(role, settings.user) if user is None else user
-    kept = [Layer(layer.name, _without_record(layer.tree), layer.reasons) for layer in layers if layer.tree]
+    kept = [replace(layer, tree=_without_record(layer.tree)) for layer in layers if layer.tree]
     if record is not None:
         kept.append(Layer("ddhelm", {RECORD_KEY: record}, {(RECORD_KEY,): "what ddhelm starts from on the next run"}))
     return tuple(kept)
@@ -147,6 +167,18 @@ def user_layers(role: Role, user: UserLayers) -> list[Layer]:
 def _without_record(tree: Tree) -> Tree:
     """A dump of a release's values used as a file brings ddhelm's record of another run along."""
     return {key: value for key, value in tree.items() if key != RECORD_KEY}
+
+
+def _filled(name: str, library: Library, names: Mapping[str, Any], settings: Settings) -> Layer:
+    """A layer with its placeholders filled; what a setting filled says which one, and where that came from."""
+    raw = library.layer(name)
+    decided = {
+        path: f"{flag} ({settings.origins.get(field, 'default')})"
+        for path in _leaves(raw)
+        for field, flag in FILLING.items()
+        if f"${{{field}}}" in str(get(raw, path))
+    }
+    return Layer(name, fill(raw, names), library.reasons(name), decided)
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,3 +233,18 @@ class TestForeignVariables:
     def test_what_means_the_same_is_taken(self, home: Path, name: str, value: str) -> None:
         kubeconfig(home / ".kube", "config", "a")
         assert found(home, {name: value}).context == "a"
+
+
+@pytest.mark.parametrize("name", ["Datadog", "data_dog", "-x", "x-", "a.b", "x" * 64, "daten-hündchen", "a b", "../x"])
+def test_a_name_that_no_namespace_can_have_is_refused_with_its_origin(tmp_path: Path, name: str) -> None:
+    for flag, environ, origin in ((name, {}, "--namespace"), (None, {"HELM_NAMESPACE": name}, "HELM_NAMESPACE")):
+        with pytest.raises(ConfigError) as caught:
+            resolve(namespace=flag, environ={**environ, "HOME": str(tmp_path)})
+        assert f"`{name}` ({origin})" in caught.value.message
+        assert caught.value.hint.startswith("-n ")
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 63, "1-a", "kube-system"])
+def test_names_that_a_namespace_can_have_go_on_to_the_kubeconfig(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ClusterError, match="no kubeconfig"):
+        resolve(namespace=name, environ={"HOME": str(tmp_path)})

@@ -396,7 +396,7 @@ class TestQuestions:
             review(verb="list", resource="daemonsets", group="apps"),
         )
         out = '{"status": {"allowed": true}}\n{"status": {"allowed": false, "reason": "no"}}\n'
-        runner.on("create", "-f", "-", "-o", "json", "--validate=false", stdin=asked, out=out)
+        runner.on("create", "-f", "-", "--validate=false", "-o", "json", stdin=asked, out=out)
         rights = [Right("create", "secrets", namespace="datadog"), Right("list", "daemonsets", "apps")]
         yes, no = kubectl.can_i(rights)
         assert (yes.right, yes.allowed) == (rights[0], True)

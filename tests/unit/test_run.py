@@ -175,6 +175,14 @@ def test_an_interrupt_names_what_was_never_started() -> None:
     assert caught.value.details[1:] == ("`/bin/echo second` was not started",)
 
 
+def test_an_interrupt_names_nothing_that_only_read() -> None:
+    code = "import sys, time\nprint('ready', file=sys.stderr, flush=True); time.sleep(60)"
+    first = Command(python(code), reads=True, on_stderr=lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted) as caught:
+        Runner(limit=1).run_all([first, Command(("/bin/echo", "read"), reads=True), Command(("/bin/echo", "write"))])
+    assert caught.value.details == ("`/bin/echo write` was not started",)
+
+
 def test_a_shielded_program_is_let_finish_at_the_first_interrupt() -> None:
     ready = _interrupt_times(1)
     with pytest.raises(Interrupted) as caught:

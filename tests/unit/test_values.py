@@ -1,6 +1,7 @@
 """The layers of the two releases and the tree they make, with the origin of each leaf."""
 
 import json
+from dataclasses import replace
 from pathlib import Path as File
 from typing import Any
 
@@ -46,7 +47,7 @@ def profile(**changes: Any) -> Profile:
         "distribution": "kops", "title": "kOps", "confidence": "high", "claimed": "", "overridden": False,
         "managed": False, "why_managed": "", "control_plane_labels": LABELS, "instances": (APISERVER, ETCD),
         "left_out": (), "host_files": FILES, "evidence": (), "notes": (), "values": (), "requirements": (),
-        "pod_security": "", "docs": "", "unread": (),
+        "pod_security": "", "admission": (), "docs": "", "unread": (),
     }  # fmt: skip
     return Profile(**plain | changes)
 
@@ -259,6 +260,20 @@ def test_a_setting_that_is_the_default_does_not_appear_as_the_users_decision() -
 def test_a_setting_says_which_flag_and_where_it_came_from() -> None:
     found = values(Role.WORKER, Settings(logs=False, origins={"logs": "stored with revision 3"}))
     assert found.origin(("datadog", "logs", "enabled")) == Origin("settings", "--no-logs (stored with revision 3)")
+
+
+def test_what_a_setting_filled_in_names_the_setting_and_not_the_layer_that_passes_it_on() -> None:
+    given = Settings(
+        site="datadoghq.eu", cluster_name="prod", origins={"site": "the command line", "cluster_name": "stored with it"}
+    )
+    found = values(Role.WORKER, given)
+    assert found.origin(("datadog", "site")).layer == "settings"
+    assert found.origin(("datadog", "site")).reason.startswith("--site (the command line); ")
+    assert found.origin(("operator", "clusterName")).reason.startswith("--cluster-name (stored with it); ")
+    assert found.origin(("datadog", "apiKeyExistingSecret")).reason.startswith("--api-key-secret (default); ")
+    assert found.origin(("datadog", "logs", "enabled")).layer == "common"
+    over = values(Role.WORKER, replace(given, user=UserLayers(both={"datadog": {"site": "datadoghq.com"}})))
+    assert over.origin(("datadog", "site")).layer == "user values"
 
 
 def test_what_the_distribution_tolerates_outlives_a_toleration_of_the_user() -> None:

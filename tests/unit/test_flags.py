@@ -1,0 +1,46 @@
+"""What no flag may be given, whatever the command: told before any file is read or any cluster asked."""
+
+import pytest
+
+from ddhelm import cli
+
+USAGE = 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["status", "-n", ""], "--namespace"),
+        (["status", "--context", " "], "--context"),
+        (["onboard", "--chart="], "--chart"),
+        (["onboard", "-f", "values.yaml", "-f", ""], "--values"),
+        (["onboard", "--set", ""], "--set"),
+        (["onboard", "--drop-check", ""], "--drop-check"),
+        (["onboard", "--api-key-secret", ""], "--api-key-secret"),
+        (["plan", "--diff", ""], "--diff"),
+        (["plan", "--out", ""], "--out"),
+        (["apply", ""], "FILE"),
+        (["diff", "versions", "", "3.240.0"], "V1"),
+    ],
+)
+def test_an_empty_value_is_no_default(arguments: list[str], flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) == USAGE
+    told = capsys.readouterr()
+    assert told.err.startswith(f"error: `{flag}` is given an empty value\nhint: ")
+    assert not told.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "both"),
+    [
+        (["onboard", "-f", "-", "--api-key-file", "-"], "`--values` and `--api-key-file`"),
+        (["onboard", "--api-key-file", "-", "--app-key-file", "-"], "`--api-key-file` and `--app-key-file`"),
+        (["plan", "-f", "-", "-f", "-"], "`--values` and `--values`"),
+        (["values", "worker", "--worker-values", "-", "--set-file", "a.b=-"], "`--set-file` and `--worker-values`"),
+    ],
+)
+def test_standard_input_is_read_for_one_flag_only(
+    arguments: list[str], both: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == USAGE
+    assert capsys.readouterr().err.startswith(f"error: {both} would both read standard input\nhint: ")
