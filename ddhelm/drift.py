@@ -248,7 +248,10 @@ class _Comparer:
         for entry in self._entries:
             if entry.writer.subresource == STATUS:
                 continue
-            for path in sorted(entry.paths, key=len):
+            helms = entry.writer.manager == HELM
+            if helms and entry.writer.operation != "Update":
+                continue  # what helm applied is what the manifest sets, or the forecast takes it away
+            for path in sorted(filter(_an_element, entry.paths) if helms else entry.paths, key=len):
                 found, value = lookup(self._live, path)
                 if found and not self._set(path) and not self._known(path) and self._somebodys(entry, path, value):
                     self._put(path, Change.ADDED, None, value, self._writers(path, with_helm=True))
@@ -258,7 +261,7 @@ class _Comparer:
         if path[0] == "status" or _books(self._standing.ref.kind, path) or _a_default(path, value):
             return False
         if entry.writer.manager == HELM:  # it owns all defaults of what it created; whole elements it must have written
-            return entry.writer.operation == "Update" and _an_element(path)
+            return True
         return isinstance(path[-1], Named) or path in entry.leaves or not isinstance(value, dict)
 
     def _unowned(self) -> None:

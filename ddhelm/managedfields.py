@@ -120,6 +120,10 @@ def _step(tree: Any, step: str | int) -> tuple[bool, Any]:
         return (True, tree[step]) if 0 <= step < len(tree) else (False, None)
     if isinstance(step, Member):
         found = [item for item in tree if same(item, json.loads(step))]
+    elif "," not in step:  # nearly always; a plan asks this a hundred thousand times
+        key, _, text = step.partition("=")
+        default = _DEFAULTS.get(key)
+        found = [item for item in tree if isinstance(item, dict) and _text(item.get(key, default)) == text]
     else:
         found = [item for item in tree if isinstance(item, dict) and _called(item, step)]
     return (True, found[0]) if found else (False, None)
