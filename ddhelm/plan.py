@@ -5,7 +5,7 @@ before the upgrade, because Helm compares with that one only and never removes w
 (Helm 3.22 and 4.3 on Kubernetes 1.36). CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -147,7 +147,10 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of one release. ``target`` is the revision that is brought back; ``values`` what helm is sent."""
+    """One change of one release. ``target`` is the revision that is brought back; ``values`` what helm is sent.
+
+    ``unchanged`` counts the objects that stay as they are, ``gone`` names those that change and are no longer there.
+    """
 
     kind: StepKind
     release: Release
@@ -159,6 +162,8 @@ class Step:
     values: tree.Tree | None = None
     values_changes: tuple[tree.Change, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    unchanged: int = 0
+    gone: tuple[ObjectRef, ...] = ()
 
     @property
     def quiet(self) -> bool:
@@ -373,18 +378,21 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
     masker = desired.manifest.masker  # a hand-made release may hold keys in its values
     values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
-    repairs = tuple(_repairs(desired.manifest, live, {c.ref.identity for c in changes}))
+    changed = {c.ref.identity for c in changes}
+    repairs = tuple(_repairs(desired.manifest, live, changed))
     conflicts = tuple(c for c in live.conflicts if c.ref.identity in desired.manifest.objects)
     step = Step(
         StepKind.UPGRADE,
         desired.release,
         why=why,
         objects=changes + repairs,
-        restarts=restarts(before, desired.manifest) + tuple(_restored(repairs)),
+        restarts=_with_restored(restarts(before, desired.manifest), desired.manifest, live),
         revision=deployed.head.revision,
         values=desired.values.tree,
         values_changes=values_changes,
         conflicts=conflicts,
+        unchanged=sum(identity not in changed for identity in desired.manifest.objects) - len(repairs),
+        gone=tuple(c.ref for c in changes if c.action is Action.UPDATE and _missing(live, c.ref)),
     )
     if same and repairs:
         return replace(step, kind=StepKind.REPAIR, why=why or "objects were altered or deleted in the cluster")
@@ -401,11 +409,19 @@ def _repairs(after: Manifest, live: Live, changed: Iterable[Identity]) -> Iterab
             yield ObjectChange(drift.ref, action, drift.changes, (), drift.before, drift.after)
 
 
-def _restored(repairs: Sequence[ObjectChange]) -> Iterable[Restart]:
-    for repair in repairs:
-        if repair.ref.kind in WORKLOADS:
-            template = [c.path[2:] for c in repair.changes if c.path[:2] == ("spec", "template")]
-            if repair.action is Action.RECREATE:
-                yield Restart(repair.ref, ("deleted in the cluster",))
-            elif template:
-                yield Restart(repair.ref, tuple(dict.fromkeys(cause(path) for path in template)))
+def _missing(live: Live, ref: ObjectRef) -> bool:
+    found = live.changes.get(ref.identity)
+    return found is not None and found.missing
+
+
+def _with_restored(planned: tuple[Restart, ...], after: Manifest, live: Live) -> tuple[Restart, ...]:
+    """What restarts, with the pods that somebody's change to a pod template or a deleted workload costs besides."""
+    causes = {restart.ref: restart.because for restart in planned}
+    for identity, change in live.changes.items():
+        if identity not in after.objects or change.ref.kind not in WORKLOADS:
+            continue
+        template = [c.path[2:] for c in change.changes if c.path[:2] == ("spec", "template")]
+        because = ("deleted in the cluster",) if change.missing else tuple(cause(path) for path in template)
+        if because:
+            causes[change.ref] = tuple(dict.fromkeys((*causes.get(change.ref, ()), *because)))
+    return tuple(Restart(ref, because) for ref, because in causes.items())

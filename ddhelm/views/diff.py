@@ -72,6 +72,8 @@ def of_step(step: Step, how: How) -> Iterator[Line]:
     for change in changes:
         if change.action is not Action.CREATE:
             yield from _object(change, how)
+            if change.ref in step.gone:
+                yield "change", "      deleted in the cluster: made again"
 
 
 def of_values(step: Step, values: Values) -> Iterator[Line]:
@@ -114,7 +116,7 @@ def yaml_lines(body: Any) -> list[str]:
 
     plain = json.loads(json.dumps(body, default=str))
     text = yaml.dump(plain, Dumper=_dumper(), sort_keys=True, allow_unicode=True, width=4096, default_flow_style=False)
-    return str(text).splitlines()
+    return str(text).rstrip("\n").split("\n")
 
 
 def fields(changes: Iterable[tree.Change], context: int = 1) -> Iterator[Line]:

@@ -74,6 +74,8 @@ def counts(step: Step) -> str:
     noise = sum(not matters(change) for change in step.objects)
     if noise:
         words.append(f"{noise} with noise only")
+    if step.unchanged and words:
+        words.append(f"{step.unchanged} unchanged")
     return ", ".join(words) or ("values only" if step.kind is StepKind.UPGRADE else "none")
 
 
@@ -293,5 +295,7 @@ def _step_json(step: Step) -> tree.Tree:
             for change in step.objects
         ],
         "restarts": [{"kind": r.ref.kind, "name": r.ref.name, "because": list(r.because)} for r in step.restarts],
+        "unchanged": step.unchanged,
+        "gone": [str(ref) for ref in step.gone],
         "valuesChanged": [tree.show(change.path) for change in step.values_changes],
     }

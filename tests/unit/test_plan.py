@@ -217,3 +217,23 @@ def test_replicas_that_somebody_scaled_are_said_where_a_step_sets_them_back() ->
     same = desired(scaled(1))
     assert plan.rescaled(plan.steps_for(same, deployed(scaled(1)), QUIET), [same], standing) == ()
     assert plan.rescaled(steps, [wanted], manifest(scaled(1)).objects) == ()
+
+
+def test_an_edited_pod_template_restarts_pods_also_where_the_object_changes_anyway() -> None:
+    target = desired({**daemonset(), "metadata": {"name": "w", "labels": {"team": "x"}}}, configmap())
+    (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
+    path = ("spec", "template", "spec", "containers", "name=agent", "image")
+    live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(path, "replace", "evil", "agent:7"),))})
+    (step,) = plan.steps_for(target, deployed(daemonset(), configmap()), live)
+    assert step.kind is StepKind.UPGRADE
+    assert [restart.because for restart in step.restarts] == [("image",)]
+    assert step.unchanged == 1
+
+
+def test_an_object_that_would_change_and_is_gone_is_said_to_be() -> None:
+    target = desired(daemonset("agent:8"))
+    (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
+    live = Live({ref.identity: LiveChange(ref, missing=True)})
+    (step,) = plan.steps_for(target, deployed(daemonset("agent:7")), live)
+    assert (step.kind, step.gone) == (StepKind.UPGRADE, (ref,))
+    assert step.restarts[0].because == ("image", "deleted in the cluster")
