@@ -1,10 +1,11 @@
-"""A plan as markdown for a pull request: a summary that always fits, details folded, whole objects left out last.
+"""A plan as markdown for a pull request: a summary that always fits, then each object, folded.
 
-GitHub cuts a comment at 65,536 characters and shows nothing of what does not fit; so the text is kept below that and
-says what it left out.
+GitHub refuses a comment of more than 65,536 characters. Where a plan would be longer, every object is still named and
+the longest are cut, each with the number of lines that are missing; the last line says how to see them.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ddhelm import tree
@@ -24,12 +25,12 @@ def plan(document: tree.Tree, steps: Sequence[Step], how: diff.How) -> str:
 
 def document(shown: tree.Tree) -> str:
     """The markdown of a plan that was read from a file: its summary and its fields."""
-    blocks = [
-        _folded(f"{step['release']}: {each['kind']} {each['name']} ({each['action']})", list(_stored_fields(each)))
-        for step in shown["steps"]
-        for each in step["objects"]
-        if each["fields"]
-    ]
+    blocks = []
+    for step in shown["steps"]:
+        for each in step["objects"]:
+            if each["fields"]:
+                title = f"{step['release']}: {each['kind']} {each['name']} ({each['action']})"
+                blocks.append(Block(title, tuple(_stored_fields(each))))
     return _fit(document_text(shown), [*_outcomes(shown), *blocks])
 
 
@@ -54,21 +55,21 @@ def document_text(data: tree.Tree) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _outcomes(data: tree.Tree) -> Iterator[str]:
+def _outcomes(data: tree.Tree) -> "Iterator[Block]":
     changed = data.get("changedInCluster") or ()
     if changed:
-        found = [text.removeprefix("  ") for style, text in outcomes.stored_lines(changed) if style != "head"]
-        yield _folded(f"{outcomes.HEADING}: {len(changed)} objects", found)
+        found = (text.removeprefix("  ") for style, text in outcomes.stored_lines(changed) if style != "head")
+        yield Block(f"{outcomes.HEADING}: {len(changed)} objects", tuple(found))
 
 
-def _blocks(step: Step, how: diff.How) -> Iterator[str]:
+def _blocks(step: Step, how: diff.How) -> "Iterator[Block]":
     created = [change for change in step.objects if change.action is Action.CREATE]
     if created:
-        names = [f"+ {change.ref}" for change in created]
-        yield _folded(f"{step.release.name}: {len(created)} objects to create", names)
+        names = tuple(f"+ {change.ref}" for change in created)
+        yield Block(f"{step.release.name}: {len(created)} objects to create", names)
     for change in step.objects:
         if change.action is not Action.CREATE and (matters(change) or (how.noise and change.noise)):
-            yield _folded(f"{step.release.name}: {change.ref} ({change.action})", list(_lines(change, how)))
+            yield Block(f"{step.release.name}: {change.ref} ({change.action})", tuple(_lines(change, how)))
 
 
 def _lines(change: ObjectChange, how: diff.How) -> Iterator[str]:
@@ -94,6 +95,32 @@ def _stored_fields(each: tree.Tree) -> Iterator[str]:
             yield f"! {field['path']}: {old} → {new}"
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One object: a title that is always seen, and lines that unfold."""
+
+    title: str
+    lines: tuple[str, ...]
+
+    def text(self, limit: int | None = None) -> str:
+        """The markdown in at most ``limit`` characters, lines left out at the end; its title whatever the limit."""
+        whole = _folded(self.title, self.lines)
+        if limit is None or len(whole) <= limit:
+            return whole
+        room = limit - len(_folded(self.title, [_missing(len(self.lines))]))
+        kept: list[str] = []
+        for line in self.lines:
+            room -= len(line) + 1
+            if room < 0:
+                break
+            kept.append(line)
+        return _folded(self.title, [*kept, _missing(len(self.lines) - len(kept))])
+
+
+def _missing(count: int) -> str:
+    return f"… {count} more lines"
+
+
 def _folded(title: str, lines: Sequence[str]) -> str:
     fence = "```"
     while any(fence in line for line in lines):
@@ -102,19 +129,35 @@ def _folded(title: str, lines: Sequence[str]) -> str:
     return f"<details><summary>{_escaped(title)}</summary>\n\n{fence}diff\n{body}\n{fence}\n\n</details>\n"
 
 
-def _fit(head: str, blocks: Sequence[str]) -> str:
+def _fit(head: str, blocks: Sequence[Block]) -> str:
+    """All of it, or the longest blocks cut to one length, the greatest at which everything fits."""
     text = head if len(head) <= LIMIT // 2 else head[: LIMIT // 2] + "\n… (cut)\n"
-    left = 0
+    whole = [block.text() for block in blocks]
+    if len(text) + sum(1 + len(each) for each in whole) <= LIMIT:
+        return text + "".join(f"\n{each}" for each in whole)
+    sizes = [(len(each), len(block.text(0))) for each, block in zip(whole, blocks, strict=True)]
+    room = LIMIT - _ROOM - len(text) - len(blocks)
+    low, high = 0, LIMIT
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = sum(min(size, max(middle, least)) for size, least in sizes) <= room
+        low, high = (middle, high) if fits else (low, middle - 1)
+    unnamed = 0
     for block in blocks:
-        if len(text) + len(block) + 200 > LIMIT:
-            left += 1
+        piece = "\n" + block.text(low)
+        if len(text) + len(piece) + _ROOM <= LIMIT:
+            text += piece
         else:
-            text += "\n" + block
-    if left:
-        text += (
-            f"\n{left} objects are left out here, because a comment holds 65,536 characters: `ddhelm diff` has all.\n"
-        )
-    return text
+            unnamed += 1
+    left = f", {unnamed} objects are not even named" if unnamed else ""
+    return (
+        f"{text}\nA comment holds 65,536 characters, so long objects are cut here{left}: "
+        "`ddhelm diff` shows everything.\n"
+    )
+
+
+_ROOM = 200
+"""Characters kept free for the sentence that says what was cut."""
 
 
 def _counts(step: tree.Tree) -> str:
@@ -131,4 +174,4 @@ def _restarts(step: tree.Tree) -> str:
 
 
 def _escaped(text: Any) -> str:
-    return str(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return str(text).replace("&", "&amp;").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,148 @@
+"""Plans as text: a patch that `patch` takes, and markdown that a pull request takes."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddhelm.manifest import ObjectRef
+from ddhelm.plan import Action, ObjectChange, Step, StepKind
+from ddhelm.release import Release, Role
+from ddhelm.tree import diff as difference
+from ddhelm.views import diff, markdown
+
+RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
+CONFIGMAP = ObjectRef("v1", "ConfigMap", "datadog", "confd")
+COMMENT = 65_536
+"""Characters that GitHub takes."""
+
+texts = st.text(max_size=30)
+bodies = st.dictionaries(
+    texts,
+    st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda of: st.lists(of, max_size=3)),
+    max_size=4,
+)
+
+
+def updated(before: dict[str, Any], after: dict[str, Any], name: str = "confd") -> ObjectChange:
+    ref = ObjectRef("v1", "ConfigMap", "datadog", name)
+    return ObjectChange(ref, Action.UPDATE, difference(before, after), (), before, after)
+
+
+def step(*changes: ObjectChange) -> Step:
+    return Step(StepKind.UPGRADE, RELEASE, objects=changes)
+
+
+def written(folder: Path, body: dict[str, Any] | None, name: str) -> str:
+    if body is None:
+        return ""
+    file = folder / "datadog" / "ConfigMap" / f"{name}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes("".join(f"{line}\n" for line in diff.yaml_lines(body)).encode())
+    return file.read_text()
+
+
+@settings(deadline=None, max_examples=30)  # each starts a process
+@given(before=st.none() | bodies, after=st.none() | bodies, context=st.integers(0, 4))
+def test_patch_makes_the_new_object_of_the_old_one(
+    before: dict[str, Any] | None, after: dict[str, Any] | None, context: int
+) -> None:
+    action = Action.CREATE if before is None else Action.DELETE if after is None else Action.UPDATE
+    changes = difference(before, after) if before is not None and after is not None else ()
+    if before == after and not changes:
+        return
+    text = "".join(
+        f"{line}\n" for line in diff.patch([step(ObjectChange(CONFIGMAP, action, changes, (), before, after))], context)
+    )
+    if not text:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        written(folder, before, "confd")
+        command = ["patch", "--strip=1", "--remove-empty-files", "--binary", "--silent"]
+        done = subprocess.run(command, cwd=folder, input=text.encode(), capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        file = folder / "datadog" / "ConfigMap" / "confd.yaml"
+        if after is None:
+            assert not file.exists()
+        else:
+            assert file.read_bytes().decode() == "".join(f"{line}\n" for line in diff.yaml_lines(after))
+
+
+def plan_of(*steps: Step, problems: int = 0) -> str:
+    data = {
+        "changes": True,
+        "cluster": {"distribution": "kubeadm", "version": "v1.36.3", "server": "https://127.0.0.1"},
+        "chart": {"name": "datadog", "version": "3.240.0", "digest": "0" * 64},
+        "namespace": {"name": "datadog"},
+        "coverage": {"nodes": 8, "exactlyOne": 8},
+        "steps": [],
+        "problems": [{"text": "a | <b>", "details": ["x" * 200]}] * problems,
+    }
+    return markdown.plan({"data": data}, steps, diff.How())
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Title and unfolded lines of each block; fails where one is not closed."""
+    assert text.count("<details>") == text.count("</details>")
+    for found in re.finditer(r"<summary>(.*?)</summary>\n\n(`{3,})diff\n(.*?)\n\2\n\n</details>", text, re.DOTALL):
+        yield found[1], found[3]
+
+
+def lines_of(count: int, width: int = 60) -> dict[str, Any]:
+    return {"data": {f"key-{number:05}": "x" * width for number in range(count)}}
+
+
+def test_a_plan_that_fits_is_whole() -> None:
+    text = plan_of(step(updated({}, lines_of(700))))
+    ((title, body),) = blocks(text)
+    assert title == "worker-node-ddagent: ConfigMap datadog/confd (update)"
+    assert body.count("\n") + 1 >= 700
+    assert "cut" not in text
+
+
+def test_the_longest_objects_are_cut_and_every_object_is_named() -> None:
+    small = updated({"data": {"a": "1"}}, {"data": {"a": "2"}}, "small")
+    text = plan_of(step(updated({}, lines_of(3000), "big"), small, updated({}, lines_of(2500), "bigger")))
+    assert markdown.LIMIT - 500 < len(text) <= markdown.LIMIT
+    found = dict(blocks(text))
+    assert [title.rpartition("/")[2] for title in found] == ["big (update)", "small (update)", "bigger (update)"]
+    (kept,) = (body for title, body in found.items() if "small" in title)
+    assert "! data.a: 1 → 2" in kept
+    for name, total in (("big ", 3000), ("bigger", 2500)):
+        (body,) = (body for title, body in found.items() if f"/{name}" in title)
+        *shown, last = body.splitlines()
+        more = re.fullmatch(r"… (\d+) more lines", last)
+        assert more is not None
+        assert len(shown) + int(more[1]) >= total
+    assert "long objects are cut here: `ddhelm diff`" in text
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 1500), min_size=1, max_size=20), st.integers(1, 120), st.integers(0, 400))
+def test_no_comment_is_ever_too_long_or_left_open(sizes: list[int], width: int, problems: int) -> None:
+    changes = [updated({}, lines_of(size, width), f"c{number}") for number, size in enumerate(sizes)]
+    text = plan_of(step(*changes), problems=problems)
+    assert len(text) <= markdown.LIMIT < COMMENT
+    assert len(list(blocks(text))) == len(sizes)
+
+
+def test_where_not_even_the_names_fit_their_number_is_said() -> None:
+    changes = [updated({}, {"a": "b"}, f"{'n' * 150}{number}") for number in range(600)]
+    text = plan_of(step(*changes))
+    assert len(text) <= markdown.LIMIT
+    named = len(list(blocks(text)))
+    assert f"{600 - named} objects are not even named" in text
+
+
+def test_a_fence_or_a_tag_in_a_value_stays_inside() -> None:
+    ref = ObjectRef("v1", "ConfigMap", "datadog", "<b>|&amp;")
+    change = ObjectChange(ref, Action.UPDATE, difference({"a": "x"}, {"a": "```\n</details>\n````\n"}), (), {}, {})
+    text = plan_of(step(change))
+    assert "<summary>worker-node-ddagent: ConfigMap datadog/&lt;b>\\|&amp;amp; (update)</summary>" in text
+    assert "\n`````diff\n" in text
