@@ -19,6 +19,7 @@ from ddhelm.release import Role
 
 if TYPE_CHECKING:
     from ddhelm.actions.session import Session
+    from ddhelm.calls import Calls
 
 app = App(
     name="ddhelm",
@@ -388,6 +389,24 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
     typer.echo(get_completion_script(prog_name="ddhelm", complete_var="_DDHELM_COMPLETE", shell=shell))
 
 
+@app.command("support-dump")
+@takes(Cluster)
+def support_dump(
+    options: Options,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-f", metavar="FILE", help="Where to write it. Default: ddhelm-support-TIME.tar.gz here."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Gather what helps somebody else to help, secrets masked, in one file to read before it is sent."""
+    from ddhelm.commands import support_dump as command
+
+    raise typer.Exit(command.support_dump(lambda: _session(options), out, force=force))
+
+
 app.add_typer(cli_certs.app, name="certs")
 
 
@@ -412,6 +431,19 @@ def run(arguments: list[str]) -> int:
     from ddhelm.views import pasted
 
     pasted.at(pasted.NOWHERE)
+    code = _run(arguments)
+    for log in _calls():
+        log.end(next((word for word in arguments if not word.startswith("-")), ""), code)
+    return code
+
+
+def _calls() -> "list[Calls]":
+    """The logs of the sessions that were opened; a run without one has not even loaded what opens them."""
+    opened = sys.modules.get("ddhelm.commands.opened")
+    return opened.calls if opened is not None else []
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:
@@ -437,6 +469,8 @@ def _tell(error: DdhelmError) -> int:
     from ddhelm.views import errors as view
 
     view.show(error)
+    for log in _calls():
+        log.error = error.message
     return error.exit_code
 
 

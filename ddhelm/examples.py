@@ -61,4 +61,5 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "source <(ddhelm completion bash)           # in ~/.bashrc",
         "ddhelm completion fish > ~/.config/fish/completions/ddhelm.fish",
     ),
+    "support-dump": ("ddhelm support-dump", "ddhelm support-dump --out prod.tar.gz --context prod"),
 }

@@ -25,6 +25,7 @@ VERBS = (
     "plan",
     "rollback",
     "status",
+    "support-dump",
     "uninstall",
     "unlock",
     "upgrade",

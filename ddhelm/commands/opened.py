@@ -1,14 +1,19 @@
 """Opens the session that a command line asks for."""
 
 from ddhelm.actions.session import Session
+from ddhelm.calls import Calls
 from ddhelm.flags import Options
 from ddhelm.views import logs, pasted
+
+calls: list[Calls] = []
+"""The log of each session of this process, to be written when its run ends."""
 
 
 def session(options: Options) -> Session:
     """The session of a command's cluster flags; ``--verbose`` shows what its programs are asked."""
     opened = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=options["namespace"])
     pasted.at(opened.access.place)
+    calls.append(Calls(opened.secrets, opened.access.server, opened.access.namespace).start())
     if options["verbose"]:
         logs.to_stderr(opened.secrets.hide)
     return opened

@@ -14,6 +14,6 @@ def to_stderr(hide: Callable[[str], str]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Hidden("%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("ddhelm")
-    logger.handlers = [handler]
+    logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
