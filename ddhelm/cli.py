@@ -431,6 +431,7 @@ def run(arguments: list[str]) -> int:
     from ddhelm.views import pasted
 
     pasted.at(pasted.NOWHERE)
+    arguments = flags.behind(arguments)
     code = _run(arguments)
     for log in _calls():
         log.end(next((word for word in arguments if not word.startswith("-")), ""), code)
@@ -451,7 +452,7 @@ def _run(arguments: list[str]) -> int:
     except TyperException as error:
         from ddhelm.views import errors as view
 
-        view.usage(error.format_message(), arguments)
+        view.usage(error.format_message(), getattr(getattr(error, "ctx", None), "command_path", "ddhelm"))
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return _tell(Interrupted("interrupted before anything was changed"))

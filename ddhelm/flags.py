@@ -488,6 +488,21 @@ def _refuse_two_on_stdin(given: Mapping[str, Any], spelled: Mapping[str, str]) -
         )
 
 
+_ANYWHERE = ("--context", "--kube-context", "--kubeconfig", "--namespace", "-n")
+
+
+def behind(arguments: list[str]) -> list[str]:
+    """The command line with what names the cluster behind the command, where helm and kubectl take it before too."""
+    rest, moved = list(arguments), []
+    while rest and rest[0].partition("=")[0] in _ANYWHERE:
+        moved += [rest.pop(0)]
+        if "=" not in moved[-1] and rest:
+            moved.append(rest.pop(0))
+    if not rest or rest[0].startswith("-"):
+        return arguments
+    return [*rest, *moved]
+
+
 def seconds(text: str | None, flag: str) -> float | None:
     """Seconds from helm's spelling of a duration (`90s`, `10m`, `1h30m`); UsageError for anything else."""
     if text is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ddhelm.causes import Cause, listed
 from ddhelm.pools import Pool
-from ddhelm.release import Release, Role
+from ddhelm.release import NAMES, Release, Role
 from ddhelm.workloads import Workload
 
 if TYPE_CHECKING:
@@ -132,11 +132,17 @@ def of_others(others: "Sequence[ForeignAgent]", *, allowed: bool) -> list[Proble
         Problem(
             f"another Datadog agent: {other.what} `{other.namespace}/{other.name}` on {other.nodes} nodes, owner: "
             f"{other.owner}",
-            "remove it, or accept it: ddhelm onboard --allow-second-agent",
+            _way_out(other),
             fatal=not allowed,
         )
         for other in others
     ]
+
+
+def _way_out(other: "ForeignAgent") -> str:
+    if any(f"release `{name}`" in other.owner for name in NAMES.values()):
+        return f"ddhelm status -n {other.namespace} shows the pair that is there"
+    return "remove it, or accept it: ddhelm onboard --allow-second-agent"
 
 
 def nodes_of(pool: Pool) -> str:

@@ -1,6 +1,7 @@
 """Errors in words: one line, the details, a hint, where to read on; and the report of a bug."""
 
 import platform
+import re
 import shlex
 import sys
 import traceback
@@ -29,12 +30,31 @@ def show(error: DdhelmError) -> None:
         screen.print(f"[dim]see: {PAGE}#{error.anchor}[/]")
 
 
-def usage(message: str, arguments: Sequence[str]) -> None:
-    """Print a mistake on the command line, with the command whose help explains it."""
+_MEANT = {
+    "install": "onboard",
+    "list": "status",
+    "ls": "status",
+    "get": "values",
+    "template": "values",
+    "show": "values",
+    "delete": "uninstall",
+    "remove": "uninstall",
+    "lint": "check",
+    "test": "verify",
+}
+"""What hands that know helm and kubectl type, and what it is called here."""
+
+
+def usage(message: str, command: str) -> None:
+    """Print a mistake on the command line, with the command (`ddhelm diff revision`) whose help explains it."""
     if not message.strip():  # the help has just been printed
         return
-    command = next((word for word in arguments if not word.startswith("-")), "")
-    show(DdhelmError(message.rstrip("."), hint=" ".join(["ddhelm", *([command] if command else []), "--help"])))
+    message = " ".join(message.split()).rstrip(".,")
+    unknown = re.match(r"No such command '([^']*)'", message)
+    if unknown and unknown[1] in _MEANT:
+        show(DdhelmError(unknown[0], hint=f"ddhelm {_MEANT[unknown[1]]}"))
+    else:
+        show(DdhelmError(message, hint=f"{command} --help"))
 
 
 def bug(error: Exception, arguments: Sequence[str]) -> None:

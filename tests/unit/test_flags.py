@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddhelm import cli
+from ddhelm import cli, flags
 
 USAGE = 64
 
@@ -44,3 +44,44 @@ def test_standard_input_is_read_for_one_flag_only(
 ) -> None:
     assert cli.run(arguments) == USAGE
     assert capsys.readouterr().err.startswith(f"error: {both} would both read standard input\nhint: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["--context", "prod", "status"], ["status", "--context", "prod"]),
+        (
+            ["-n", "x", "--kubeconfig=k", "diff", "revision", "1", "2"],
+            ["diff", "revision", "1", "2", "-n", "x", "--kubeconfig=k"],
+        ),
+        (
+            ["--kube-context=prod", "-n", "x", "values", "worker"],
+            ["values", "worker", "--kube-context=prod", "-n", "x"],
+        ),
+        (["status", "--context", "prod"], ["status", "--context", "prod"]),
+        (["--version"], ["--version"]),
+        (["-n", "x", "--help"], ["-n", "x", "--help"]),
+        (["-n"], ["-n"]),
+        ([], []),
+    ],
+)
+def test_what_names_the_cluster_may_stand_before_the_command(typed: list[str], meant: list[str]) -> None:
+    assert flags.behind(typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "hint"),
+    [
+        (["staus"], "No such command 'staus'. Did you mean 'status'?", "ddhelm --help"),
+        (["install", "--wait"], "No such command 'install'", "ddhelm onboard"),
+        (["list"], "No such command 'list'", "ddhelm status"),
+        (["status", "-w"], "No such option: -w", "ddhelm status --help"),
+        (["diff", "revision", "1"], "Missing argument 'B'", "ddhelm diff revision --help"),
+        (["values"], "Missing argument 'ROLE'. Choose from: worker, control-plane", "ddhelm values --help"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_command_whose_help_explains_it(
+    arguments: list[str], says: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == USAGE
+    assert capsys.readouterr().err.splitlines() == [f"error: {says}", f"hint: {hint}"]

@@ -407,3 +407,10 @@ def test_a_release_without_a_node_is_a_failure_only_where_some_node_goes_without
 
     assert (alone.fatal, beside.fatal) == (True, False)
     assert "every node belongs to the other release" in beside.text
+
+
+def test_the_pair_in_another_namespace_is_shown_and_not_to_be_removed() -> None:
+    owner = "Helm release `worker-node-ddagent` in namespace `elsewhere`"
+    (problem,) = of_others([ForeignAgent("DaemonSet", "agent", "elsewhere", owner, 5)], allowed=False)
+    assert problem.fatal
+    assert problem.hint.startswith("ddhelm status -n elsewhere ")
