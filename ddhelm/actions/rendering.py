@@ -12,7 +12,7 @@ from ddhelm.actions.reading import all_deployed, earlier, read
 from ddhelm.actions.request import Request, settings_of
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
-from ddhelm.errors import ConfigError
+from ddhelm.errors import ConfigError, PreflightFailed
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Render
 from ddhelm.manifest import Manifest, parse
@@ -184,7 +184,13 @@ def desired_of(
         Render(release.name, chart.path, built[release.name].tree, is_upgrade=release.name in deployed)
         for release in releases
     ]
-    texts = session.helm.templates(renders)
+    try:
+        texts = session.helm.templates(renders)
+    except PreflightFailed as error:
+        if error.anchor != "owned-elsewhere":
+            raise
+        # helm names one object and its release at most; the claim about it names all of them and who has them
+        texts = session.helm.templates([replace(each, is_upgrade=True) for each in renders])
     return tuple(
         Desired(
             release,

@@ -108,6 +108,40 @@ def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) ->
     refused(kubeadm, code=3, says=["dd-agent", "monitoring", "`old`", "--allow-second-agent"])
 
 
+def test_what_others_own_is_named_whole_with_each_owner(kubeadm: Sandbox) -> None:
+    worker, cluster_agent = "worker-node-ddagent-datadog", "worker-node-ddagent-datadog-cluster-agent"
+    operator = {"apiVersion": "datadoghq.com/v2alpha1", "kind": "DatadogAgent", "name": "dd", "uid": "1"}
+    helm = {"meta.helm.sh/release-name": "old", "meta.helm.sh/release-namespace": "monitoring"}
+    metadata: dict[str, dict[str, object]] = {
+        f"v1/namespaces/datadog/serviceaccounts/{worker}": {"annotations": helm},
+        f"v1/namespaces/datadog/serviceaccounts/{cluster_agent}": {"ownerReferences": [operator]},
+        f"v1/namespaces/datadog/configmaps/{worker}-installinfo": {"labels": {"argocd.argoproj.io/instance": "shop"}},
+        f"v1/namespaces/datadog/services/{cluster_agent}": {
+            "labels": {"helm.toolkit.fluxcd.io/name": "agents", "helm.toolkit.fluxcd.io/namespace": "flux"}
+        },
+        f"v1/namespaces/datadog/services/{worker}": {},
+    }
+    kubeadm.kubectl("create", "namespace", "datadog")
+    for path, more in metadata.items():
+        *_, plural, name = path.split("/")
+        kind = {"serviceaccounts": "ServiceAccount", "configmaps": "ConfigMap", "services": "Service"}[plural]
+        body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, **more}}
+        kubeadm.loader.apply(f"/api/{path}", {**body, "spec": {"ports": [{"port": 1}]}} if kind == "Service" else body)
+
+    refused(
+        kubeadm,
+        code=3,
+        says=[
+            f"ServiceAccount datadog/{worker} belongs to Helm release `old` in namespace `monitoring`",
+            "helm uninstall old -n monitoring",
+            f"ServiceAccount datadog/{cluster_agent} belongs to DatadogAgent dd, which made it",
+            f"ConfigMap datadog/{worker}-installinfo belongs to Argo CD application `shop`",
+            f"Service datadog/{cluster_agent} belongs to Flux HelmRelease `agents`",
+            f"Service datadog/{worker} stands in the cluster and belongs to nobody",
+        ],
+    )
+
+
 def test_an_unknown_cluster_stops_with_what_was_seen(kubeadm: Sandbox) -> None:
     for node in kubeadm.api_get("/api/v1/nodes")["items"]:
         name = node["metadata"]["name"]
