@@ -53,9 +53,9 @@ def survive_restart(context: ProofContext) -> Iterator[Finding]:
     for blame, verdicts in _groups(running, lambda v: v.blame):
         found = [verdict.node for verdict in verdicts]
         why = f": {blame.text}" if blame else ""
-        yield Finding(
-            f"{_nodes(found)} keep an agent only until its next restart ({names(found)}){why}", verdicts[0].fix
-        )
+        keep = "keeps" if len(found) == 1 else "keep"
+        text = f"{_nodes(found)} {keep} an agent only until its next restart ({names(found)}){why}"
+        yield Finding(text, verdicts[0].fix)
 
 
 def host_ports_free(context: ProofContext) -> Iterator[Finding]:

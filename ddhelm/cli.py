@@ -446,6 +446,7 @@ def _calls() -> "list[Calls]":
 
 def _run(arguments: list[str]) -> int:
     try:
+        flags.no_contradiction(arguments)
         code = app(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:
         return _tell(error)

@@ -155,8 +155,8 @@ class ControlPlane:
         others = [node.name for node in self.facts.nodes if label in node.labels and node.name not in own]
         if others:
             self.notes.append(
-                f"{component}: {len(others)} nodes of the worker release carry the label `{label}` ({listed(others)}); "
-                "it is not collected from there"
+                f"{component}: not collected from {listed(others)} of the worker release, "
+                f"which carry the label `{label}`"
             )
 
     def recall(self, component: str) -> Found | None:

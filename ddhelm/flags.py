@@ -647,3 +647,15 @@ def _read(name: str) -> bytes:
         raise ConfigError(
             f"values file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="values-file"
         ) from None
+
+
+def no_contradiction(arguments: Sequence[str]) -> None:
+    """UsageError where a switch is given both ways: which of them was meant must not depend on their order."""
+    given = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for word in given:
+        if word.startswith("--no-") and (opposite := f"--{word.removeprefix('--no-')}") in given:
+            raise UsageError(
+                f"`{opposite}` and `{word}` cannot be meant together",
+                hint="give one of them",
+                anchor="contradicting-flags",
+            )

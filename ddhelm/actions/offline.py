@@ -88,7 +88,11 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         tuple(steps),
         covered,
         results,
-        notices=(f"offline: from `{facts_file}`, without asking a cluster", *value_notes(request)),
+        notices=(
+            f"offline: from `{facts_file}`, without asking a cluster",
+            *value_notes(request),
+            *proving.without_effect(found, wanted),
+        ),
         problems=plan.broken_claims(results),
     )
     cluster = Cluster(read, None, {}, None, None, None)

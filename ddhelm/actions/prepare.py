@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 from ddhelm import coverage, plan, profile, proof, tree, values
 from ddhelm.actions import live, outcomes
 from ddhelm.actions.prepared import Prepared
-from ddhelm.actions.proving import context, denied, downgrades, lost_crds, refused, secrets_of, server_side
+from ddhelm.actions.proving import (
+    context,
+    denied,
+    downgrades,
+    lost_crds,
+    refused,
+    secrets_of,
+    server_side,
+    without_effect,
+)
 from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, read
 from ddhelm.actions.rendering import build, chart_of, recognise, refuse_unknown_keys, render
 from ddhelm.actions.request import Request, settings_of, value_notes
@@ -152,6 +161,7 @@ def _planned(
     ]
     if made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None:
         notices = [*notices, _stray_control_plane()]
+    notices = [*notices, *without_effect(made.profile, wanted)]
     secrets, writes = secrets_of(session, wanted, made)
     unforced = [
         step

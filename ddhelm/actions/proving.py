@@ -175,3 +175,16 @@ def untyped_files(found: Profile) -> frozenset[str]:
 def requirements(found: Profile) -> list[tree.Tree]:
     """What the distribution's values need, as the claim about it reads them."""
     return [{"kind": n.kind, "spec": n.spec, "why": n.why, "hint": n.hint} for n in found.requirements]
+
+
+def without_effect(found: Profile, wanted: Settings) -> list[str]:
+    """A line about settings of the control-plane release where there is none."""
+    if not found.managed:
+        return []
+    given = {
+        "--control-plane-values or --control-plane-set": wanted.user.control_plane,
+        "--drop-check": wanted.drop_checks,
+        "--apm-control-plane": wanted.apm_control_plane,
+    }
+    flags = [flag for flag, value in given.items() if value]
+    return [f"{', '.join(flags)}: kept, but without effect while there is no control-plane release"] if flags else []

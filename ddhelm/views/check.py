@@ -10,8 +10,8 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.pools import pools
 from ddhelm.proof import Claim, Result
 from ddhelm.tree import Tree
+from ddhelm.views import console, envelope, pasted
 from ddhelm.views import coverage as coverage_view
-from ddhelm.views import envelope, pasted
 
 
 def claims(every: Sequence[Claim], screen: Console) -> None:
@@ -94,5 +94,5 @@ def _verdict(result: Result) -> str:
 def _mark(result: Result) -> tuple[str, str]:
     verdict = _verdict(result)
     if verdict == "broken":
-        return ("×", "bold red") if result.claim.severity == "fatal" else ("!", "yellow")
-    return {"holds": ("✓", "green"), "skipped": ("-", "dim"), "unknown": ("?", "dim")}[verdict]
+        return (console.BAD, "bold red") if result.claim.severity == "fatal" else (console.WARN, "yellow")
+    return {"holds": (console.GOOD, "green"), "skipped": ("-", "dim"), "unknown": ("?", "dim")}[verdict]

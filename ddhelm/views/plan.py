@@ -16,8 +16,8 @@ from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
 from ddhelm.release import Role
+from ddhelm.views import console, diff, envelope, outcomes, pasted
 from ddhelm.views import coverage as coverage_view
-from ddhelm.views import diff, envelope, outcomes, pasted
 from ddhelm.views import drift as drift_view
 from ddhelm.views import status as status_view
 
@@ -271,7 +271,8 @@ def _results(prepared: Prepared, screen: Console) -> None:
                 screen.print(f"  ? {result.claim.name}: {result.unknown}", markup=False, style="dim")
         elif not result.ok:
             style = {"fatal": "bold red", "warning": "yellow"}.get(result.claim.severity, "dim")
-            screen.print(f"  ! {result.claim.name}: not so: {result.claim.claim}", markup=False, style=style)
+            mark = console.BAD if result.claim.severity == "fatal" else console.WARN
+            screen.print(f"  {mark} {result.claim.name}: not so: {result.claim.claim}", markup=False, style=style)
             for detail in result.details[:_LINES]:
                 screen.print(f"      {detail}", markup=False)
 

@@ -49,6 +49,7 @@ def test_input_that_is_wrong_changes_nothing(kubeadm: Sandbox, tmp_path: Path) -
     refused(kubeadm, "--chart", str(tmp_path / "chart.tgz"), code=3, says=["chart.tgz"])
     refused(kubeadm, "--context", "production", code=1, says=["`production`"])
     refused(kubeadm, "--timeout", "soon", code=64, says=["soon"])
+    refused(kubeadm, "--logs", "--no-logs", code=64, says=["`--logs` and `--no-logs` cannot be meant together"])
     refused(kubeadm, "--no-such-flag", code=64, says=["--no-such-flag"])
     refused(kubeadm, "-o", "xml", code=64, says=["xml"])
     refused(kubeadm, "--drop-check", "etdc", code=3, says=["`etdc`"])

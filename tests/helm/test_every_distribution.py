@@ -81,6 +81,15 @@ def test_a_topology_is_proven_or_refused_with_the_version_that_will_do(name: str
     assert made.plan.coverage.counts()["uncovered"] == UNCOVERED.get(name, 0)
 
 
+def test_what_is_meant_for_a_release_that_is_not_there_is_said(helm: str, tmp_path: Path) -> None:
+    request = Request(chart=str(chart()), given={"drop_checks": ("etcd",)})
+    (said,) = [
+        notice for notice in planned("eks-fargate", tmp_path, request).plan.notices if "no control-plane rel" in notice
+    ]
+    assert said == "--drop-check: kept, but without effect while there is no control-plane release"
+    assert not any("without effect" in notice for notice in planned("kubeadm", tmp_path, request).plan.notices)
+
+
 def test_a_plan_without_a_cluster_refuses_keys_that_the_chart_does_not_know(helm: str, tmp_path: Path) -> None:
     misspelt = UserSources(both=(Source("set", "clusterAgnt.enabled=true"),))
     with pytest.raises(ConfigError, match="does not know 1 of your keys"):
