@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from ddhelm.views import pasted
@@ -30,6 +30,8 @@ STYLES = {
 }
 GOOD, WARN, BAD = "✓", "!", "✗"
 _UNWRAPPED = 10_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys (but the end of a line), and those that turn the direction of writing."""
 _THING = re.compile(r"`[^`]*`")
 
 
@@ -99,11 +101,26 @@ def grid(*heads: str, right: tuple[str, ...] = ()) -> "Table":
     return table
 
 
+def _visible(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 def _console(stream: TextIO, *, terminal: bool, colour: bool, width: int | None) -> "Console":
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
     from rich.theme import Theme
 
-    return Console(
+    class Harmless(Console):
+        """Shows control characters instead of obeying them: names and texts of a cluster are written by anybody."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                if not segment.control and _CONTROL.search(segment.text):
+                    yield Segment(_CONTROL.sub(_visible, segment.text), segment.style)
+                else:
+                    yield segment
+
+    return Harmless(
         file=stream,
         theme=Theme(STYLES),
         width=width,

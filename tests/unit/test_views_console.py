@@ -37,6 +37,15 @@ def test_a_pipe_gets_one_unwrapped_line_without_colours(environ: dict[str, str])
     assert shown.count("\n") == 1
 
 
+@pytest.mark.parametrize("style", ["", "good"])
+def test_control_characters_of_a_cluster_are_shown_not_obeyed(style: str) -> None:
+    stream = Terminal()
+    console.on(stream, environ={"NO_COLOR": "1", "TERM": "xterm"}, width=80).print(
+        console.words("osImage `Odd\x1b[2J\x07 \u202ec`", style)
+    )
+    assert stream.getvalue().strip("\n") == r"osImage `Odd\x1b[2J \u202ec`"
+
+
 def test_columns_sets_the_width_of_a_pipe() -> None:
     shown = printed(io.StringIO(), {"COLUMNS": "60"})
     assert max(len(line) for line in shown.splitlines()) <= 60
