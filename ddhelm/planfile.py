@@ -22,6 +22,22 @@ VALID = 24 * 3600
 """Seconds for which a plan may be applied."""
 
 _LIVE_NOISE = ("managedFields", "resourceVersion", "generation", "selfLink")
+_PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
+    *(((key,), str) for key in ("created", "expires")),
+    (("expiresAt",), (int, float)),
+    (("bound", "namespace"), str),
+    *((("bound", key), dict) for key in ("settings", "releases", "objects", "tools")),
+    *((("bound", "chart", key), str) for key in ("name", "version", "digest")),
+    *((("bound", "request", key), bool) for key in ("labelNamespace", "deleteCrds", "forceConflicts")),
+    *(
+        (("bound", "request", key), kind)
+        for key, kind in (("allowUnknownValues", bool), ("chart", str), ("skip", list))
+    ),
+    (("bound", "steps"), list),
+    *((("plan", key), dict) for key in ("cluster", "namespace", "chart", "coverage")),
+    (("plan", "steps"), list),
+)
+"""What a plan file is read for, and of which type each part is."""
 _BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "tools", "steps")
 
 
@@ -54,10 +70,10 @@ def text(file: PlanFile) -> str:
 
 
 def parse(name: str, data: str) -> PlanFile:
-    """The plan in a file's text; ConfigError where it is damaged, of another kind, or of a newer version."""
+    """The plan in a file's text; ConfigError where it is damaged, of another kind or version, or lacks a part."""
     try:
         content = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(name, f"is no JSON: {error}") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise _bad(name, "is no plan of ddhelm's")
@@ -66,6 +82,10 @@ def parse(name: str, data: str) -> PlanFile:
     checksum = content.pop("checksum", None)
     if checksum != digest(content):
         raise _bad(name, "is damaged: its checksum is not that of its content")
+    lacking = [tree.show(path) for path, kind in _PARTS if not isinstance(tree.get(content, path), kind)]
+    if lacking:
+        more = f" and {len(lacking) - 1} parts more" if len(lacking) > 1 else ""
+        raise _bad(name, f"was not written by this version of ddhelm: it has no `{lacking[0]}`{more}")
     return PlanFile(
         str(content["created"]),
         str(content["expires"]),

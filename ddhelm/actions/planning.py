@@ -67,7 +67,7 @@ def request_of(file: PlanFile) -> Request:
     return Request(
         chart=kept["chart"],
         version=file.bound["chart"]["version"],
-        only=Role(kept["only"]) if kept["only"] else None,
+        only=Role(kept["only"]) if kept.get("only") else None,
         label_namespace=kept["labelNamespace"],
         delete_crds=kept["deleteCrds"],
         force_conflicts=kept["forceConflicts"],
@@ -88,8 +88,9 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
     prepared = prepare(session, request, now=now)
     moved = planfile.moved(file.bound, bound(session, prepared, request))
     if moved:
+        things = "1 thing" if len(moved) == 1 else f"{len(moved)} things"
         raise PlanStale(
-            f"{len(moved)} things moved since the plan of {file.created} was made; nothing was changed",
+            f"{things} moved since the plan of {file.created} was made; nothing was changed",
             hint="ddhelm plan --out FILE, and review it again",
             anchor="plan-stale",
             details=moved,

@@ -10,8 +10,22 @@ from ddhelm.errors import ConfigError
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
 from ddhelm.planfile import PlanFile
+from ddhelm.tree import Path, Tree, drop, show
 
-FILE = PlanFile("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1.0, {"cluster": "u", "settings": {}}, {"steps": []})
+REQUEST = {"labelNamespace": False, "deleteCrds": False, "forceConflicts": False, "allowUnknownValues": False}
+BOUND: Tree = {
+    "cluster": "u",
+    "namespace": "datadog",
+    "chart": {"name": "datadog", "version": "3.240.0", "digest": "0"},
+    "settings": {},
+    "request": {**REQUEST, "chart": "https://helm.datadoghq.com", "only": None, "skip": []},
+    "releases": {},
+    "objects": {},
+    "tools": {},
+    "steps": [],
+}
+SHOWN: Tree = {"cluster": {}, "namespace": {}, "chart": {}, "coverage": {}, "steps": []}
+FILE = PlanFile("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1.0, BOUND, SHOWN)
 
 
 def objects(masker: Masker, **data: str) -> Any:
@@ -30,7 +44,22 @@ def test_any_damage_shows() -> None:
         planfile.parse("p", text.replace('"u"', '"v"'))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "Plan"}', '{"kind": "PlanFile", "apiVersion": "ddhelm/v2"}'])
+@pytest.mark.parametrize(
+    "path", [("bound",), ("bound", "request"), ("bound", "request", "skip"), ("bound", "objects"), ("plan", "steps")]
+)
+def test_a_file_of_another_version_is_refused_with_what_it_lacks(path: Path) -> None:
+    content = json.loads(planfile.text(FILE))
+    content = {**drop(content, path)}
+    del content["checksum"]
+    whole = json.dumps({**content, "checksum": planfile.digest(content)})
+    with pytest.raises(ConfigError, match="not written by this version") as caught:
+        planfile.parse("p", whole)
+    assert f"`{show(path)}" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "", "{", "[]", '{"kind": "Plan"}', '{"kind": "PlanFile", "apiVersion": "ddhelm/v2"}']
+)
 def test_what_is_no_plan_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         planfile.parse("p.json", text)
