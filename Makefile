@@ -10,6 +10,9 @@ SHELL := /bin/bash
 ARGS ?=
 BIN := .venv/bin
 
+# A worker a core, each with a control plane of its own (1 GB); ARGS='-n0' runs all in one process, as a debugger wants.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup
+
 help:  # Say what each target does
 	@grep -hE '^[a-z-]+:.*  # ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  # /  \1\t/' | expand -t 15
 
@@ -21,11 +24,11 @@ demo-down:  # Stop what `make demo` started and remove it
 
 test: venv  # Run the tests, each property of the cluster once
 	@$(BIN)/python -m tests.sandbox build
-	@$(BIN)/python -m pytest -m 'not matrix' $(ARGS)
+	@$(BIN)/python -m pytest -m 'not matrix' $(WORKERS) $(ARGS)
 
 test-all: venv  # Run the full matrix (no limit of time)
 	@$(BIN)/python -m tests.sandbox build
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 lint: venv  # Check style, types and the import contracts
 	@$(BIN)/ruff check

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.datadog_api.fixtures", "tests.sandbox.fixtures"]
+
+# readline, loaded by whoever started this process, exports its screen of 80 columns, and ours would wrap at them.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 # A busy machine draws slowly; that says nothing about the code.
 settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)

@@ -16,6 +16,7 @@ from tests.sandbox import build, control, supervisor
 from tests.sandbox.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("demo")  # one demo, taken down by the last test
 
 
 def bare_environment(home: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 import ddhelm
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("wheel")  # built and installed once
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
