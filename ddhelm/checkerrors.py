@@ -35,19 +35,19 @@ def _row(kind: str, pattern: str, line: str, hint: str) -> _Row:
     return _Row(kind, re.compile(pattern, re.IGNORECASE), line, hint)
 
 
-_ROWS = (
+ROWS = (
     _row(
         "forbidden",
         r"\b403\b",
         "{where} answers 403 Forbidden: the token is good, its account may not read that",
         "kubectl auth can-i get /metrics --as=system:serviceaccount:{namespace}:{account}; if no: ddhelm drift shows a "
-        "changed ClusterRole, ddhelm onboard repairs it; if yes: the component lacks --authorization-kubeconfig",
+        "changed ClusterRole, ddhelm onboard repairs it; if yes: the component runs without authorization-kubeconfig",
     ),
     _row(
         "unauthorized",
         r"\b401\b",
         "{where} answers 401 Unauthorized: it does not take the token",
-        "the check needs bearer_token_auth, and the component --authentication-kubeconfig",
+        "the check needs bearer_token_auth, and the component authentication-kubeconfig",
     ),
     _row(
         "not-served",
@@ -65,7 +65,8 @@ _ROWS = (
         "client-expired",
         r"alert certificate[ _]expired|expired certificate|SSLV3_ALERT_CERTIFICATE_EXPIRED",
         "{where} refuses the client certificate: it has expired",
-        "renew it on the node (kubeadm certs renew), then restart the agent: a mounted file keeps its old content",
+        "renew it on the node (kubeadm certs renew) or make a new one (ddhelm certs issue), then restart the agent: a "
+        "mounted file keeps its old content",
     ),
     _row(
         "server-expired",
@@ -157,7 +158,7 @@ def meaning(error: str, *, check: str, namespace: str = "datadog", account: str 
         "namespace": namespace,
         "account": account,
     }
-    for row in _ROWS:
+    for row in ROWS:
         if row.pattern.search(text):
             return Meaning(row.kind, row.line.format_map(fields), row.hint.format_map(fields))
     short = text if len(text) <= _LIMIT else text[: _LIMIT - 1].rstrip() + "…"

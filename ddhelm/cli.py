@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from ddhelm import __version__, cli_certs, completing, flags
 from ddhelm.errors import DdhelmError, Interrupted
-from ddhelm.flags import Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
+from ddhelm.flags import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
 from ddhelm.helppage import App
 from ddhelm.release import Role
 
@@ -288,7 +288,7 @@ def status(options: Options, output: flags.Output = "table") -> None:
 
 
 @app.command()
-@takes(Cluster)
+@takes(Cluster, Asking)
 def verify(
     options: Options,
     only: flags.Only = None,
@@ -303,11 +303,12 @@ def verify(
     ] = 10,
     output: flags.Output = "table",
 ) -> None:
-    """Ask every agent whether its checks report; exit 6 where pods are ready and checks are not."""
+    """Ask every agent whether its checks report, and Datadog whether the data came; exit 6 where not."""
     from ddhelm.commands import verify as command
 
     code = command.verify(
         _session(options),
+        options,
         flags.output(output),
         only=only,
         wait=flags.seconds(wait, "--wait") or 0,

@@ -23,7 +23,7 @@ STARTING = "starting"
 FORBIDDEN = re.compile(r'pods/exec"? is forbidden|cannot (?:create|get) resource "pods/exec"', re.IGNORECASE)
 """The user may not exec; true of every pod, so that nobody asks the next one."""
 
-_ROWS = (
+ROWS = (
     _row(
         STARTING,
         r"make sure the agent is running|could not reach agent|auth_token|ipc.*not (?:found|exist)",
@@ -63,7 +63,7 @@ def why(err: str, *, pod: str, container: str, program: str, namespace: str) -> 
     """What a failed exec says; what no row knows is quoted by its last line."""
     last = last_line(without_noise(err)) or "no word of kubectl or of the agent"
     fields = {"pod": pod, "container": container, "program": program, "namespace": namespace, "last": last}
-    for row in _ROWS:
+    for row in ROWS:
         if row.pattern.search(err):
             return Meaning(row.kind, row.line.format_map(fields), row.hint.format_map(fields))
     return Meaning(

@@ -262,6 +262,12 @@ EtcdSecret = Annotated[
         rich_help_panel=KEYS,
     ),
 ]
+KeysFromSecret = Annotated[
+    bool,
+    typer.Option(
+        "--keys-from-secret", help="Ask Datadog with the keys of the Secrets in the cluster.", rich_help_panel=KEYS
+    ),
+]
 Verify = Annotated[
     bool,
     typer.Option("--verify", help="At the end, ask the agents whether their checks report.", rich_help_panel=RUN),
@@ -378,6 +384,14 @@ class Doing:
     lock_timeout: LockTimeout = None
     verify: Verify = False
     yes: Yes = False
+
+
+class Asking:
+    """With which keys Datadog is asked."""
+
+    api_key_file: ApiKeyFile = None
+    app_key_file: AppKeyFile = None
+    keys_from_secret: KeysFromSecret = False
 
 
 class Running:

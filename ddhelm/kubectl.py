@@ -270,6 +270,16 @@ class Kubectl:
         stored = ((tree or {}).get("data") or {}).get(key)
         return None if stored is None else hmac.compare_digest(b64decode(stored), value.encode())
 
+    def secret_value(self, name: str, key: str, namespace: str | None = None) -> str | None:
+        """The text of a Secret's key, for a header or a comparison; hidden from every output from now on."""
+        tree = self.tree(f"/api/v1/namespaces/{quote(self._space(namespace))}/secrets/{quote(name)}")
+        stored = ((tree or {}).get("data") or {}).get(key)
+        if stored is None:
+            return None
+        text = b64decode(stored).decode("utf-8", "replace").strip()
+        self._runner.secrets.add(text)
+        return text
+
     def write_secret(
         self,
         name: str,

@@ -79,6 +79,12 @@ class PodVerdict:
         """Whether asking again later may bring something: nothing has failed, something has not begun."""
         return self.state in {State.WAITING, State.NOT_READY} or any(c.state is State.WAITING for c in self.checks)
 
+    @property
+    def unlinked(self) -> Link | None:
+        """How it stands with the Cluster Agent, where it knows of one and does not reach it."""
+        link = self.status.link if self.status is not None and self.pod.kind is Kind.NODE else None
+        return link if link is not None and not link.version else None
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -182,8 +188,8 @@ def findings(pods: Sequence[PodVerdict], namespace: str) -> tuple[Finding, ...]:
         for check in each.checks:
             if check.why is not None:
                 add(check.check, check.state, check.why, node, check.fatal)
-        if each.pod.kind is Kind.NODE and each.status.link is not None and not each.status.link.version:
-            add("cluster agent", State.FAILING, _unlinked(each.status.link, namespace), node, True)
+        if each.unlinked is not None:
+            add("cluster agent", State.FAILING, _unlinked(each.unlinked, namespace), node, True)
     found = [
         Finding(subject, state, group[0][1], tuple(dict.fromkeys(node for node, _, _ in group)), group[0][2])
         for (subject, state, _), group in groups.items()

@@ -4,7 +4,7 @@ Pods are listed a page at a time and only what is needed of each is kept: a pod 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ddhelm.access import Access
     from ddhelm.kubectl import Answer
     from ddhelm.run import Completed
+    from ddhelm.settings import SecretKey
 
 PAGE = 100
 _PROGRAM = {Kind.NODE: "agent", Kind.RUNNER: "agent", Kind.CLUSTER: "datadog-cluster-agent"}
@@ -49,7 +50,8 @@ class Execs(Protocol):
 class Group:
     """A workload whose pods run agents: how they are selected, how many there should be, which files it installs.
 
-    ``promised`` maps a check to its number of instances; None where the ConfigMap could not be read.
+    ``promised`` maps a check to its number of instances. ``site`` and ``cluster`` are what the agents send to and call
+    themselves, ``keys`` the Secrets that they get their keys from (by the variable's name).
     """
 
     release: str
@@ -58,6 +60,9 @@ class Group:
     selector: str
     desired: int
     promised: Mapping[str, int]
+    site: str = ""
+    cluster: str = ""
+    keys: "Mapping[str, SecretKey]" = field(default_factory=dict)
 
 
 def groups(kubectl: Execs, releases: Sequence[str]) -> tuple[Group, ...]:
@@ -92,7 +97,25 @@ def _group(release: str, kind: Kind, item: Tree, promised: Mapping[str, Mapping[
     desired = status.get("desiredNumberScheduled") if kind is Kind.NODE else item["spec"].get("replicas")
     checks = {check: count for name in _config_maps(item) for check, count in promised[name].items()}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return Group(release, kind, str(item["metadata"]["name"]), selector, int(desired or 0), checks)
+    name, texts, keys = str(item["metadata"]["name"]), *_environment(item, _CONTAINER[kind])
+    site, cluster = texts.get("DD_SITE", ""), texts.get("DD_CLUSTER_NAME", "")
+    return Group(release, kind, name, selector, int(desired or 0), checks, site, cluster, keys)
+
+
+def _environment(item: Tree, container: str) -> "tuple[dict[str, str], dict[str, SecretKey]]":
+    """The variables of a container that are plain text, and those that come out of Secrets."""
+    from ddhelm.settings import SecretKey
+
+    texts: dict[str, str] = {}
+    keys: dict[str, SecretKey] = {}
+    for each in item["spec"]["template"]["spec"]["containers"]:
+        for variable in each.get("env") or () if each["name"] == container else ():
+            reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+            if reference:
+                keys[variable["name"]] = SecretKey(str(reference["name"]), str(reference["key"]))
+            else:
+                texts[variable["name"]] = str(variable.get("value") or "")
+    return texts, keys
 
 
 def _config_maps(item: Tree) -> Iterator[str]:
@@ -117,8 +140,9 @@ def _promises(answer: "Answer") -> dict[str, int]:
     for file, text in (answer.tree().get("data") or {}).items() if answer.found else ():
         try:
             tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-            # a template for autodiscovery runs where its container is, not everywhere
-            instances = [] if "ad_identifiers" in tree else tree.get("instances") or []
+            # a template for autodiscovery runs where its container is, a cluster check on any one agent
+            elsewhere = "ad_identifiers" in tree or tree.get("cluster_check")
+            instances = [] if elsewhere else tree.get("instances") or []
             count = len(instances) if isinstance(instances, list) else 0
         except (yaml.YAMLError, TypeError, AttributeError):
             count = 1

@@ -11,7 +11,8 @@ from ddhelm.actions.watch import SYSTEM, Clock
 from ddhelm.checkerrors import Meaning
 from ddhelm.errors import ClusterError, VerifyFailed
 from ddhelm.release import NAMES, Role
-from ddhelm.verdicts import AgentPod, Finding, PodVerdict, State
+from ddhelm.settings import SITES
+from ddhelm.verdicts import AgentPod, Finding, Kind, PodVerdict, State
 
 CONCURRENCY = 10
 """Execs at the same time: the API server holds a stream for each, kubectl costs 50 ms of CPU here."""
@@ -39,6 +40,22 @@ class Verification:
     pods: tuple[PodVerdict, ...]
     findings: tuple[Finding, ...]
     promised: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def site(self) -> str:
+        """Where the agents send to; Datadog's first site where they name none."""
+        return next((each.site for each in self.groups if each.site), SITES[0])
+
+    @property
+    def cluster(self) -> str:
+        """What the agents call the cluster; empty where they name none."""
+        return next((each.cluster for each in self.groups if each.cluster), "")
+
+    @property
+    def agents(self) -> int:
+        """How many node agents are ready: so many hosts Datadog should know."""
+        return sum(each.pod.kind is Kind.NODE and each.state is not State.NOT_READY for each in self.pods)
 
     @property
     def exit_code(self) -> int:
@@ -134,7 +151,7 @@ def _done(kubectl: Execs, found: Sequence[Group], listed: dict[str, list[AgentPo
     missing = [_missing(each, len(listed[each.name])) for each in found if len(listed[each.name]) < each.desired]
     promised = dict.fromkeys(check for each in found for check in each.promised)
     every = (*verdicts.findings(pods, namespace), *missing)
-    return Verification(kubectl.access.context, namespace, tuple(pods), every, tuple(sorted(promised)))
+    return Verification(kubectl.access.context, namespace, tuple(pods), every, tuple(sorted(promised)), tuple(found))
 
 
 def _missing(group: Group, there: int) -> Finding:

@@ -1,19 +1,51 @@
-"""verify: ask the agents how their checks go, show it."""
+"""verify: ask the agents how their checks go, and Datadog whether their data arrived; show it."""
 
+import os
+import time
+from dataclasses import dataclass
+
+from ddhelm import arrivals
 from ddhelm.actions import verify as action
-from ddhelm.actions.session import Session
-from ddhelm.release import Role
+from ddhelm.actions.keys import Key
+from ddhelm.actions.session import Observer, Session
+from ddhelm.actions.verify import Verification
+from ddhelm.arrivals import Arrivals
+from ddhelm.flags import Options
+from ddhelm.release import API_KEY, APP_KEY, SECRET, Role
+from ddhelm.settings import SecretKey
 from ddhelm.tree import Tree
+from ddhelm.views import arrival as arrival_view
 from ddhelm.views import console, envelope
 from ddhelm.views import verify as view
 
 FIRST_COLLECTION = 120.0
 
+_VARIABLES = {API_KEY: "DD_API_KEY", APP_KEY: "DD_APP_KEY"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Skipped:
+    """Why Datadog was not asked."""
+
+    reason: str
+
 
 def verify(
-    session: Session, output: str, *, only: Role | None, wait: float, timeout: float | None, concurrency: int
+    session: Session,
+    options: Options,
+    output: str,
+    *,
+    only: Role | None,
+    wait: float,
+    timeout: float | None,
+    concurrency: int,
 ) -> int:
-    """Print what the agents report; 0 all do, 6 a check does not, 4 pods are not ready, 1 not all could be asked."""
+    """Print what the agents and Datadog say.
+
+    0 all is well, 6 a check does not report or its data did not arrive, 4 pods are not ready, 1 not all could be asked.
+    """
+    began = time.monotonic()
+    keys = _given(session, options)  # a wrong file is said before anything is asked
     with view.observer(console.err()) as observer:
         found = action.verify(
             session.kubectl,
@@ -23,23 +55,88 @@ def verify(
             concurrency=concurrency,
             observer=observer,
         )
+        if options["keys_from_secret"]:
+            keys = {**_stored(session, found), **keys}
+        arrived = _arrived(found, keys, max(wait - (time.monotonic() - began), 0), observer)
+    pages = arrivals.links(found.site, found.promised, found.cluster)
     if output == "table":
-        view.table(found, console.out())
+        _show(found, arrived, pages)
     else:
-        print(envelope.text(view.json(found), output), end="")  # noqa: T201
-    return found.exit_code
+        document = view.json(found)
+        skipped = {"skipped": arrived.reason} if isinstance(arrived, _Skipped) else arrival_view.data(arrived)
+        document["data"] |= {"datadog": skipped, "links": arrival_view.links_data(pages)}
+        document["data"]["exitCode"] = _code(found, arrived)
+        print(envelope.text(document, output), end="")  # noqa: T201
+    return _code(found, arrived)
+
+
+def _code(found: Verification, arrived: Arrivals | _Skipped) -> int:
+    """The agents' verdict first: data of a check that fails cannot arrive."""
+    return found.exit_code or (0 if isinstance(arrived, _Skipped) else arrived.exit_code)
+
+
+def _show(found: Verification, arrived: Arrivals | _Skipped, pages: tuple[arrivals.Link, ...]) -> None:
+    screen = console.out()
+    view.table(found, screen)
+    if isinstance(arrived, Arrivals):
+        arrival_view.table(arrived, screen)
+    arrival_view.links(pages, screen)
+    if isinstance(arrived, _Skipped):
+        arrival_view.skipped(arrived.reason, screen)
+
+
+def _given(session: Session, options: Options) -> dict[str, Key]:
+    from ddhelm.commands.onboard import given_keys
+
+    return dict(given_keys(session, options))
+
+
+def _stored(session: Session, found: Verification) -> dict[str, Key]:
+    """The keys out of the Secrets that the agents get them from, because the user asked for that."""
+    named = {name: secret for group in found.groups for name, secret in group.keys.items()}
+    stored = {}
+    for name, variable in _VARIABLES.items():
+        secret = named.get(variable, SecretKey(SECRET, name))
+        text = session.kubectl.secret_value(secret.name, secret.key)
+        if text:
+            stored[name] = Key(f"Secret `{secret.name}`", text)
+    return stored
+
+
+def _arrived(found: Verification, keys: dict[str, Key], wait: float, observer: Observer) -> Arrivals | _Skipped:
+    if APP_KEY not in keys:
+        return _Skipped("there is no application key")
+    if API_KEY not in keys:
+        return _Skipped("there is no API key to go with the application key")
+    from ddhelm.actions import arrival
+    from ddhelm.datadog import Datadog
+
+    url = os.environ.get("DDHELM_API_URL") or f"https://api.{found.site}"
+    api = Datadog(url, api_key=keys[API_KEY].reveal(), app_key=keys[APP_KEY].reveal())
+    return arrival.look(
+        api,
+        site=found.site,
+        cluster=found.cluster,
+        checks=found.promised,
+        agents=found.agents,
+        wait=wait,
+        observer=observer,
+    )
 
 
 def close(session: Session, document: Tree, output: str) -> int:
     """Verify at the end of a run that changed the releases; what was found is added to its document.
 
-    Agents that were just started are given two minutes for their first collection.
+    Agents that were just started are given two minutes for their first collection. Datadog is not asked: data shows
+    there minutes later.
     """
     with view.observer(console.err()) as observer:
         found = action.verify(session.kubectl, wait=FIRST_COLLECTION, observer=observer)
+    pages = arrivals.links(found.site, found.promised, found.cluster)
     if output == "table":
         screen = console.out()
         screen.print("")
         view.table(found, screen)
-    document["data"]["verification"] = view.data(found)
+        arrival_view.links(pages, screen)
+    document["data"]["verification"] = {**view.data(found), "links": arrival_view.links_data(pages)}
     return found.exit_code

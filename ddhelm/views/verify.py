@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ddhelm.actions.arrival import Pausing
 from ddhelm.actions.verify import Asked, Verification
 from ddhelm.verdicts import CheckVerdict, Kind, PodVerdict, State
 from ddhelm.views import envelope
@@ -37,6 +38,8 @@ def observer(console: "Console") -> Iterator[Callable[[object], None]]:
     with console.status("looking for the agents") as shown:
 
         def told(event: object) -> None:
+            if isinstance(event, Pausing):
+                shown.update(f"asking Datadog again in {event.seconds:.0f} s")
             if isinstance(event, Asked):
                 left = "" if event.waiting is None else f", waiting {max(event.waiting, 0):.0f} s at most"
                 shown.update(f"asking the agents: {event.done} of {event.total}{left}")
@@ -59,7 +62,7 @@ def table(found: Verification, console: "Console") -> None:
             mark, style = _MARKS[each.state]
         about = each.subject if each.subject in set(Kind) else f"`{each.subject}`"
         problem(console, f"{about} {each.where}".rstrip() + f": {each.why.line}", each.why.hint, mark=mark, style=style)
-    good = sum(each.state is State.OK for each in found.pods)
+    good = sum(each.state is State.OK and not each.unlinked for each in found.pods)
     mark, style = (GOOD, "good") if found.exit_code == 0 else (BAD, "bad")
     console.print(Text(f"{mark} ", style=style) + words(sentence(found, good)))
 

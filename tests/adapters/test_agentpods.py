@@ -125,6 +125,7 @@ def test_only_workloads_of_the_releases_with_an_agent_in_them_are_asked() -> Non
         "redis.yaml": "ad_identifiers: [redis]\ninstances: [{}]",
         "bad.yaml": "a: [",
         "none.yaml": "instances: []",
+        "c.yaml": "cluster_check: true\ninstances: [{}]",
     }
     (group,) = agentpods.groups(one_daemonset([[]], files), [RELEASE])
     assert (group.kind, group.name, group.desired) == (Kind.NODE, APP, 2)

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ddhelm import failures, pasting, proof
+from ddhelm import checkerrors, execwords, failures, pasting, proof
 from tests.docs.commandline import verbs
 from tests.docs.pages import ROOT
 
@@ -17,6 +17,8 @@ def hints() -> Iterator[tuple[str, str]]:
     """(place, hint) of every hint in the source; what is filled in at run time is left out of the text."""
     for row in (*failures.ROWS, *failures.FETCHING):
         yield f"row {row.name}", row.hint
+    for meaning in (*checkerrors.ROWS, *execwords.ROWS):
+        yield f"kind {meaning.kind}", meaning.hint
     for claim in proof.CLAIMS:
         yield f"claim {claim.name}", claim.hint
     for path in sorted((ROOT / "ddhelm").rglob("*.py")):

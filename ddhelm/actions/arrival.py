@@ -1,0 +1,118 @@
+"""Asks Datadog whether the data of this cluster arrived in the last minutes."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ddhelm.actions.session import Observer, silent
+from ddhelm.arrivals import ABSENT, AGENTS, INTEGRATIONS, WINDOW, Arrival, Arrivals, Seen, answer, links, query
+from ddhelm.datadog import Reply, Trouble
+
+PATIENCE = 60.0
+"""Seconds that a rate limit may cost in all: its window is longer only for organisations that ask all the time."""
+
+
+_INTERVAL = 15.0
+
+
+class Asks(Protocol):
+    """What is asked of Datadog."""
+
+    def get(self, path: str, params: dict[str, str] | None = None, *, limit: float = 30.0) -> Reply:
+        """GET a path of the API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """Told to the observer: Datadog is asked again in ``seconds``."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Unix time, and how it passes."""
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class _Budget:
+    left: float
+
+
+def look(
+    api: Asks,
+    *,
+    site: str,
+    cluster: str,
+    checks: Sequence[str],
+    agents: int,
+    wait: float = 0,
+    observer: Observer = silent,
+    clock: Clock | None = None,
+) -> Arrivals:
+    """Ask for one metric of each check and for the agents; ``agents`` is how many there should be.
+
+    For at most ``wait`` seconds again while something has not arrived: new data shows after a minute or two. Nothing is
+    raised: what could not be asked is in the answer, with the reason.
+    """
+    clock, budget = clock or Clock(), _Budget(PATIENCE)
+    deadline = clock.now() + wait
+    while True:
+        found = _once(api, site, cluster, checks, agents, observer, clock, budget)
+        if found.exit_code != ABSENT or clock.now() + _INTERVAL > deadline:
+            return found
+        observer(Pausing(_INTERVAL))
+        clock.sleep(_INTERVAL)
+
+
+def _once(
+    api: Asks,
+    site: str,
+    cluster: str,
+    checks: Sequence[str],
+    agents: int,
+    observer: Observer,
+    clock: Clock,
+    budget: _Budget,
+) -> Arrivals:
+    """One round of questions. After a refusal nothing more is asked: the same key would be refused again."""
+    asked = [(each.check, each.metric, "") for each in INTEGRATIONS if each.check in checks]
+    found: list[Arrival] = []
+    refused: Reply | None = None
+    for subject, metric, by in (*asked, ("agents", AGENTS, "host")):
+        reply = refused or _ask(api, query(metric, cluster, by=by), observer, clock, budget)
+        if reply.ok:
+            found.append(answer(subject, metric, reply.body, clock.now()))
+            continue
+        if reply.trouble is Trouble.REFUSED:
+            refused = reply
+        found.append(Arrival(subject, metric, Seen.UNKNOWN, why=reply.reason, hint=_hint(reply, site)))
+    return Arrivals(site, cluster, agents, tuple(found[:-1]), found[-1], links(site, checks, cluster))
+
+
+def _ask(api: Asks, text: str, observer: Observer, clock: Clock, budget: _Budget) -> Reply:
+    """One query; where the limit is reached, once more after the pause that Datadog asks for."""
+    while True:
+        now = clock.now()
+        params = {"from": str(int(now) - WINDOW), "to": str(int(now)), "query": text}
+        reply = api.get("/api/v1/query", params)
+        if reply.trouble is not Trouble.LIMITED or not 0 < reply.reset <= budget.left:
+            return reply
+        budget.left -= reply.reset
+        observer(Pausing(reply.reset))
+        clock.sleep(reply.reset)
+
+
+def _hint(reply: Reply, site: str) -> str:
+    if reply.trouble is Trouble.REFUSED:
+        return (
+            f"do both keys belong to `{site}`, and to one organisation? The application key needs the scope "
+            "`timeseries_query`; a key of another site is refused in the same way: --site"
+        )
+    if reply.trouble is Trouble.LIMITED:
+        return "the organisation asks too much; ddhelm verify later"
+    return reply.hint
