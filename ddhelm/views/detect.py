@@ -32,6 +32,7 @@ def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -
         "Checks on each control-plane node",
         [(i.component, str(i.instance.get("prometheus_url", "")), _source(i)) for i in found.instances]
         + [(left.component, "left out", str(left)) for left in found.left_out],
+        whole=True,
     )
     _rows(screen, "Host files (not verified)", [(f.component or "", f.path, f.purpose) for f in found.host_files])
     _rows(screen, "Not read", [(u.what, "", u.why) for u in read.unread])
@@ -44,12 +45,14 @@ def _source(instance: profile.CheckInstance) -> str:
     return f"{instance.source} (claimed, not verified)" if instance.claimed else instance.source
 
 
-def _rows(screen: Console, title: str, rows: list[tuple[str, str, str]]) -> None:
+def _rows(screen: Console, title: str, rows: list[tuple[str, str, str]], *, whole: bool = False) -> None:
     if not rows:
         return
     grid = Table(
         title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0)
     )
+    for column in range(3):  # what is cut, an address or a path, cannot be pasted
+        grid.add_column(overflow="fold", no_wrap=whole and column < 2)
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row))
     screen.print()
