@@ -2,7 +2,7 @@
 
 A verb that writes puts its writing, from the first question answered to the last wait, into the block::
 
-    with audit.recorded(session, "rotate api-key", warn=…) as run:
+    with recording.recorded(session, "rotate api-key") as run:  # `commands.recording`
         observer = run.watching(observer)      # the events of `carry_out` and `uninstall` are understood
         run.began("Secret `ddhelm`: `api-key`")  # or, without events: say each thing before it is written
         …

@@ -8,7 +8,7 @@ from pathlib import Path
 from ddhelm.actions import certfiles
 from ddhelm.actions import certs as action
 from ddhelm.certificates import COMMON_NAME, DAYS, KEY_TYPES, Pair
-from ddhelm.commands import opened
+from ddhelm.commands import opened, recording
 from ddhelm.errors import UsageError
 from ddhelm.flags import Options
 from ddhelm.run import Secrets
@@ -103,7 +103,10 @@ def issue(options: Options, given: Given, output: str, *, csr_only: bool) -> Non
     if given.out is not None:
         made = action.issue_to_folder(files, wanted, given.out, Secrets())
     else:
-        made = action.issue_to_secret(opened.session(options), files, wanted, given.secret or "")
+        session, name = opened.session(options), given.secret or ""
+        with recording.recorded(session, "certs issue") as run:
+            made = action.issue_to_secret(session, files, wanted, name)
+            run.began(f"Secret `{name}` was made")
     _show(made, output)
 
 
@@ -112,7 +115,11 @@ def import_(options: Options, files: Files, secret: str | None, output: str) -> 
     if not secret:
         raise UsageError("say which Secret it goes into", hint=f"--secret {action.SUGGESTED}", anchor="certs-flags")
     session = opened.session(options)
-    _show(action.import_to_secret(session, files.read(session.secrets), secret), output)
+    pair = files.read(session.secrets)
+    with recording.recorded(session, "certs import") as run:
+        made = action.import_to_secret(session, pair, secret)
+        run.began(f"Secret `{secret}` was made")
+    _show(made, output)
 
 
 def asker(password_file: str | None) -> Callable[[str], str] | None:

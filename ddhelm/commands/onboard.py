@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ddhelm import flags, planfile
-from ddhelm.actions import audit, carry_out, keys, prepare, status
+from ddhelm.actions import carry_out, keys, prepare, status
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
+from ddhelm.commands import recording
 from ddhelm.errors import PreflightFailed, UsageError
 from ddhelm.flags import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
@@ -79,12 +80,11 @@ def carry_on(
     if not options["yes"]:
         _confirm(session, prepared)
     with (
-        audit.recorded(
+        recording.recorded(
             session,
             verb,
             plan=planfile.of_shown(view.json(session.access, prepared)["data"]),
             cluster=prepared.cluster.facts.uid,
-            warn=lambda line: console.problem(console.err(), line),
         ) as run,
         rollout_view.observer(screen) as observer,
     ):

@@ -2,9 +2,9 @@
 
 import sys
 
-from ddhelm.actions import audit
 from ddhelm.actions import uninstall as action
 from ddhelm.actions.session import Session
+from ddhelm.commands import recording
 from ddhelm.errors import RolloutFailed, UsageError
 from ddhelm.release import pair
 from ddhelm.views import console, envelope
@@ -35,9 +35,7 @@ def uninstall(
     if not yes:
         _confirm(session)
     screen = console.out() if output == "table" else console.err()
-    with audit.recorded(
-        session, "uninstall", cluster=removal.uid, warn=lambda line: console.problem(console.err(), line)
-    ) as run:
+    with recording.recorded(session, "uninstall", cluster=removal.uid) as run:
         run.keeps = removal.exists and not (delete_secrets or delete_namespace)
         removed = action.carry_out(
             removal,

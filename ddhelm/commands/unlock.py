@@ -3,9 +3,9 @@
 import sys
 import time
 
-from ddhelm.actions import audit
 from ddhelm.actions import unlock as action
 from ddhelm.actions.session import Session
+from ddhelm.commands import recording
 from ddhelm.errors import UsageError
 from ddhelm.views import console, pasted
 
@@ -27,7 +27,7 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
         action.refuse_living(held)
     if not yes:
         _confirm()
-    with audit.recorded(session, "unlock", warn=lambda line: console.problem(console.err(), line)) as run:
+    with recording.recorded(session, "unlock") as run:
         run.began(f"lock of {held.holder.who} taken away")
         action.give_back(session.kubectl, held)
     screen.print(pasted.sentence("The lock is free. `ddhelm status` shows how far that run came."), markup=False)

@@ -42,8 +42,8 @@ def assert_kept(witness: Witness, sandbox: Sandbox, *allowed: str) -> None:
     } == set()
     programs = {str(witness.folder / "bin" / tool) for tool in ("helm", "kubectl")}
     assert witness.audited("start") == programs
-    cache = f"{sandbox.layout.home}/.cache/ddhelm/"
-    written = {file for file in witness.audited("write") if not file.startswith((cache, "/dev/"))}
+    ours = tuple(f"{sandbox.layout.home}/{place}/ddhelm/" for place in (".cache", ".local/state"))
+    written = {file for file in witness.audited("write") if not file.startswith((*ours, "/dev/"))}
     assert written == set()
     assert list((witness.folder / "tmp").iterdir()) == []
 

@@ -77,6 +77,13 @@ def test_a_ring_keeps_the_newest_within_its_bounds(sizes: list[int]) -> None:
         assert full or len(text.encode()) + len(written[-len(kept) - 1].encode()) + 1 > SIZE, "it dropped too much"
 
 
+def test_a_ring_is_bounded_by_number_and_by_size() -> None:
+    short = [f"{number}" for number in range(COUNT + 10)]
+    assert audit.ring(short[:-1], short[-1]).splitlines() == short[-COUNT:]
+    long = [f"{number}:".ljust(4095, "x") for number in range(COUNT)]
+    assert audit.ring(long[:-1], long[-1]).splitlines() == long[-SIZE // 4096 :]
+
+
 def test_the_ring_is_well_below_what_a_configmap_may_hold() -> None:
     assert SIZE + LINE < 1024 * 1024 / 4
 

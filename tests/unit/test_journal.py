@@ -1,8 +1,11 @@
 """Lines on this machine: for their owner only, bounded, whole whoever writes at the same time."""
 
+import fcntl
 import multiprocessing
 import stat
 from pathlib import Path
+
+import pytest
 
 from ddhelm import journal
 
@@ -36,6 +39,22 @@ def test_nothing_is_there_to_read(tmp_path: Path) -> None:
 def test_where_the_state_folder_is(tmp_path: Path) -> None:
     assert journal.state_folder({"XDG_STATE_HOME": str(tmp_path)}) == tmp_path / "ddhelm"
     assert journal.state_folder({"XDG_STATE_HOME": "here"}) == Path.home() / ".local/state/ddhelm"
+
+
+def test_a_line_does_not_follow_a_file_that_another_run_moved_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(NAME, "old\n", folder=tmp_path)
+
+    def another_run_was_faster(handle: int, how: int) -> None:
+        monkeypatch.undo()
+        (tmp_path / NAME).replace(tmp_path / f"{NAME}.1")
+        fcntl.flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", another_run_was_faster)
+    journal.append(NAME, "new\n", folder=tmp_path)
+    assert (tmp_path / NAME).read_text() == "new\n"
+    assert journal.lines(NAME, folder=tmp_path) == ("old", "new")
 
 
 def _write(folder: Path, who: int) -> None:

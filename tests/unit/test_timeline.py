@@ -1,14 +1,16 @@
 """The story of both releases, and where the way back leads."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddhelm.audit import Change, Entry, Who
 from ddhelm.record import Record
 from ddhelm.release import pair
-from ddhelm.timeline import before, runs, seconds
+from ddhelm.timeline import Told, before, runs, seconds, told
 
 RELEASES = pair("datadog", control_plane=True)
 W, C = (release.name for release in RELEASES)
@@ -105,3 +107,62 @@ def test_no_run_holds_two_revisions_of_one_release_and_none_is_lost() -> None:
 def test_a_time_in_another_zone_and_none_at_all() -> None:
     assert seconds("2026-11-24T04:08:45.123456789-05:00") == seconds("2026-11-24T09:08:45.123456Z")
     assert seconds("") == 0.0
+
+
+# --- with what was recorded of the runs
+
+
+def entry(name: str, began: float, ended: float | None, *releases: str) -> Entry:
+    def stamp(at: float) -> str:
+        return (START + datetime.timedelta(seconds=at)).isoformat()
+
+    return Entry(
+        name,
+        "onboard",
+        stamp(began),
+        Who("anna", "laptop"),
+        changes=tuple(Change("upgrade", release) for release in releases),
+        ended="" if ended is None else stamp(ended),
+    )
+
+
+def names(found: Sequence[Told]) -> list[tuple[str | None, list[tuple[str, int]]]]:
+    return [(each.entry.id if each.entry else None, [(r.name, r.revision) for r in each.records]) for each in found]
+
+
+def test_revisions_belong_to_the_run_during_which_they_were_made() -> None:
+    """Also the one that a run made to undo its own; and one by hand, at night, belongs to nobody."""
+    records, _ = story((W, 1, 0, "a"), (C, 1, 3, "a"), (W, 2, 60, "b", "failed"), (W, 3, 70, "a"), (W, 4, 900, "c"))
+    shared = [entry("first", -1, 5, W, C), entry("second", 55, 72, W)]
+    assert names(told(records, RELEASES, shared)) == [
+        ("first", [(W, 1), (C, 1)]),
+        ("second", [(W, 2), (W, 3)]),
+        (None, [(W, 4)]),
+    ]
+
+
+def test_runs_that_left_no_revision_are_told_in_their_place() -> None:
+    records, _ = story((W, 1, 0, "a"), (W, 2, 900, "b"))
+    gone = [entry("uninstall", 100, 110, W, C), entry("refused", 200, 201)]
+    assert names(told(records, RELEASES, [gone[0]], gone)) == [
+        (None, [(W, 1)]),
+        ("uninstall", []),
+        ("refused", []),
+        (None, [(W, 2)]),
+    ]
+    assert [each.shared for each in told((), RELEASES, [gone[0]], gone)] == [True, False]
+
+
+def test_a_revision_of_a_release_that_a_run_did_not_touch_is_not_its_own() -> None:
+    records, _ = story((C, 1, 3, "a"))
+    assert names(told(records, RELEASES, [entry("worker only", 0, 10, W)])) == [("worker only", []), (None, [(C, 1)])]
+
+
+def test_a_run_that_never_ended_claims_what_it_may_have_made() -> None:
+    records, _ = story((W, 1, 20, "a"), (W, 2, 4000, "b"))
+    assert names(told(records, RELEASES, [entry("killed", 0, None, W)])) == [("killed", [(W, 1)]), (None, [(W, 2)])]
+
+
+def test_without_a_record_it_is_the_story_of_the_revisions() -> None:
+    records, _ = story((W, 1, 0, "a"), (C, 1, 3, "a"), (W, 2, 900, "b"))
+    assert [each.records for each in told(records, RELEASES, ())] == [each.records for each in runs(records, RELEASES)]
