@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ddhelm.run import Completed
     from ddhelm.settings import SecretKey
 
-PAGE = 100
+PAGE = 50
 _PROGRAM = {Kind.NODE: "agent", Kind.RUNNER: "agent", Kind.CLUSTER: "datadog-cluster-agent"}
 _CONTAINER = {Kind.NODE: "agent", Kind.RUNNER: "agent", Kind.CLUSTER: "cluster-agent"}
 _CHECK_FILES = "/conf.d"
