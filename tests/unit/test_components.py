@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ddhelm.facts import ClusterFacts
+from ddhelm.facts import ClusterFacts, Taint
 from ddhelm.staticpods import StaticPod
 from tests.unit.factsets import (
     CONTROL_PLANE,
@@ -296,6 +296,18 @@ def test_rke2_with_dedicated_etcd_beside_full_servers_collects_everything_from_t
     assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics"]
     assert set(urls(made)) == {*SERVERS, "etcd"}
     assert any("not collected from `cp-2` of the worker release" in note for note in made.notes)
+
+
+def test_api_servers_of_kops_on_nodes_of_their_own_get_the_worker_agent() -> None:
+    key = "node-role.kubernetes.io/api-server"
+    alone = node("api-1", [key, "kops.k8s.io/instancegroup"], taints=(Taint(key, "", "NoSchedule"),))
+
+    made = found(cluster([*control_planes(1, [CONTROL_PLANE, "kops.k8s.io/instancegroup"]), alone]))
+
+    assert made.role_of(alone) == "worker"
+    (part,) = (each for each in made.values_of("worker") if each.role == "worker")
+    assert part.tree == {"agents": {"tolerations": [{"key": key, "operator": "Exists"}]}}
+    assert any("their kube-apiserver is not collected from" in note for note in made.notes)
 
 
 def test_a_role_that_no_other_node_has_is_no_news() -> None:
