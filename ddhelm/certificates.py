@@ -179,6 +179,16 @@ def read_certificate(data: bytes, where: str) -> Certificate:
     return found[0]
 
 
+def read_der(data: bytes) -> Certificate | None:
+    """A certificate as TLS carries it; None where it is broken."""
+    from cryptography import x509
+
+    try:
+        return _described(x509.load_der_x509_certificate(data))
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return None
+
+
 def read_key(data: bytes, where: str, password: bytes | None = None) -> "PrivateKey":
     """A private key of a kind that TLS can use; raises ConfigError without a word of it.
 

@@ -126,7 +126,8 @@ class ChartView:
 class ProofContext:
     """All that the claims are proven on.
 
-    ``writes``: Secret to keys that this run will write. ``missing_namespace``: it is not there and will be made with
+    ``writes``: Secret to keys that this run will write. ``certificates``: Secret to the days until the certificate in
+    it ends, negative once it has. ``missing_namespace``: it is not there and will be made with
     the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint.
@@ -140,6 +141,7 @@ class ProofContext:
     live: LiveState = field(default_factory=LiveState)
     require_coverage: bool = False
     writes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    certificates: Mapping[str, int] = field(default_factory=dict)
     missing_namespace: bool = False
     allow_second_agent: bool = False
     delete_crds: bool = False

@@ -62,6 +62,15 @@ ToSecret = Annotated[
 
 @app.command()
 @takes(Cluster)
+def plan(options: Options, output: flags.Output = "table") -> None:
+    """Say which ways lead to etcd's metrics here, the recommended one first, and what each lets its holder do."""
+    from ddhelm.commands import certs as command
+
+    command.plan(options, flags.output(output))
+
+
+@app.command()
+@takes(Cluster)
 def issue(
     options: Options,
     csr_only: Annotated[
@@ -103,3 +112,64 @@ def import_(
     from ddhelm.commands import certs as command
 
     command.import_(options, command.Files(dir_, cert, key, ca), secret, flags.output(output))
+
+
+@app.command()
+@takes(Cluster)
+def verify(
+    options: Options,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", metavar="URL", help="Where etcd answers, such as https://HOST:2379.")
+    ],
+    dir_: Folder = None,
+    cert: CertFile = None,
+    key: KeyFile = None,
+    ca: CaFile = None,
+    secret: Annotated[
+        str | None, typer.Option("--secret", metavar="NAME", help="Take the pair of this Secret.")
+    ] = None,
+    output: flags.Output = "table",
+) -> None:
+    """Show a client certificate to etcd and read its metrics; exit 6 where that does not work."""
+    from ddhelm.commands import certs as command
+
+    code = command.verify(options, endpoint, command.Files(dir_, cert, key, ca), secret, flags.output(output))
+    raise typer.Exit(code)
+
+
+@app.command()
+@takes(Cluster)
+def rotate(
+    options: Options,
+    restart_only: Annotated[
+        bool, typer.Option("--restart-only", help="Leave the Secret and restart the agents that read it.")
+    ] = False,
+    ca_cert: CaCert = None,
+    ca_key: CaKey = None,
+    ca_key_password_file: CaKeyPassword = None,
+    dir_: Folder = None,
+    cert: CertFile = None,
+    key: KeyFile = None,
+    ca: CaFile = None,
+    common_name: CommonName = None,
+    days: Days = None,
+    key_type: KeyType = None,
+    timeout: flags.Timeout = None,
+    lock_timeout: flags.LockTimeout = None,
+    yes: flags.Yes = False,
+    dry_run: flags.DryRun = False,
+    output: flags.Output = "table",
+) -> None:
+    """Give the agents a new certificate: the Secret, then the pods, one node at a time."""
+    from ddhelm.commands import certrotate as command
+
+    command.rotate(
+        options,
+        command.Given(ca_cert, ca_key, ca_key_password_file, None, None, common_name, days, key_type),
+        command.Files(dir_, cert, key, ca),
+        command.how(timeout, lock_timeout),
+        flags.output(output),
+        restart_only=restart_only,
+        dry_run=dry_run,
+        yes=yes,
+    )

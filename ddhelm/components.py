@@ -31,12 +31,13 @@ def derive(
     remembered: Mapping[str, Any] | None = None,
     *,
     own_certificate: bool = False,
+    without_listener: bool = False,
 ) -> Derived:
     """The checks for the control-plane ``nodes``; ``remembered`` is what an earlier run wrote down, or None.
 
-    ``own_certificate``: see ``ControlPlane``.
+    The switches are those of ``ControlPlane``.
     """
-    plane = ControlPlane(distribution, look.facts, nodes, remembered or {}, own_certificate)
+    plane = ControlPlane(distribution, look.facts, nodes, remembered or {}, own_certificate, without_listener)
     found = [
         (component, _component(plane, component, distribution.components.get(component, ()), look))
         for component in COMPONENTS

@@ -60,7 +60,8 @@ Found = list[CheckInstance] | LeftOut
 class ControlPlane:
     """The static pods of the control-plane ``nodes`` and what else is known; ``notes`` collects what to say.
 
-    ``own_certificate``: etcd is shown the client certificate of a Secret that is mounted into the agents.
+    ``own_certificate``: etcd is shown the client certificate of a Secret that is mounted into the agents;
+    ``without_listener``: its plaintext listener is passed over, to say what there is besides.
     """
 
     distribution: Distribution
@@ -68,6 +69,7 @@ class ControlPlane:
     nodes: Sequence[Node]
     remembered: Mapping[str, Any]
     own_certificate: bool = False
+    without_listener: bool = False
     notes: list[str] = field(default_factory=list)
     _pods: dict[str, dict[str, StaticPod]] = field(default_factory=dict)
 

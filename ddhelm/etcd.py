@@ -100,7 +100,8 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
         )
     if plane.own_certificate:
         return _with_own_certificate(plane, cluster, pods, urls)
-    return _listener(plane, cluster, pods) or _with_certificate(plane, cluster, stores, urls)
+    listener = None if plane.without_listener else _listener(plane, cluster, pods)
+    return listener or _with_certificate(plane, cluster, stores, urls)
 
 
 # --- the plaintext listener ------------------------------------------------------------------------------------------

@@ -42,12 +42,21 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ddhelm drift --revert",
     ),
     "unlock": ("ddhelm unlock",),
-    "certs": ("ddhelm certs issue --csr-only --out etcd-certs",),
+    "certs": ("ddhelm certs plan", "ddhelm certs issue --csr-only --out etcd-certs"),
     "certs issue": (
         "ddhelm certs issue --csr-only --out etcd-certs   # the CA signs it elsewhere",
         "ddhelm certs issue --ca-cert ca.crt --ca-key ca.key --out etcd-certs",
     ),
     "certs import": ("ddhelm certs import --dir etcd-certs --ca ca.crt --secret ddhelm-etcd-client",),
+    "certs plan": ("ddhelm certs plan",),
+    "certs rotate": (
+        "ddhelm certs rotate --ca-cert ca.crt --ca-key ca.key --dry-run",
+        "ddhelm certs rotate --dir etcd-certs      # with what the CA signed",
+    ),
+    "certs verify": (
+        "ddhelm certs verify --endpoint https://127.0.0.1:2379 --dir etcd-certs",
+        "ddhelm certs verify --endpoint https://127.0.0.1:2379 --secret NAME",
+    ),
     "check": ("ddhelm check", "ddhelm check --list"),
     "status": ("ddhelm status", "ddhelm status --context prod -n datadog -o json"),
     "values": ("ddhelm values worker --explain", "ddhelm values control-plane -f values.yaml"),

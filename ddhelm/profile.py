@@ -81,11 +81,12 @@ def of(
     override: str | None = None,
     remembered: Mapping[str, Any] | None = None,
     own_certificate: bool = False,
+    without_listener: bool = False,
 ) -> Profile:
     """The profile of a cluster.
 
     ``override`` is what ``--distribution`` named, ``remembered`` the ``to_record`` of an earlier run;
-    ``own_certificate``: etcd is shown the client certificate of a Secret. Raises
+    ``own_certificate`` and ``without_listener``: how etcd is asked (see ``ControlPlane``). Raises
     ClusterError (anchor ``unknown-distribution``) with the evidence where nothing or more than one thing was
     recognised, and ConfigError for a name that ``--distribution`` does not know.
     """
@@ -99,7 +100,9 @@ def of(
     why_managed = _why_one_release(chosen, facts, nodes, remembered)
     derived = components.Derived()
     if not why_managed:
-        derived = components.derive(chosen, look, nodes, remembered, own_certificate=own_certificate)
+        derived = components.derive(
+            chosen, look, nodes, remembered, own_certificate=own_certificate, without_listener=without_listener
+        )
     evidence = evidence_for(chosen, known, look)
     if override and (against := [e for e in evidence if not e.supports]):
         notes.append(f"`--distribution {override}` was given although {against[0].signal} speaks against it")

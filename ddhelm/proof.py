@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from ddhelm import claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
+from ddhelm import claims_certs, claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
 from ddhelm.claim import (
     Claim,
     ForeignAgent,
@@ -33,6 +33,7 @@ CLAIMS = (
     *claims_pair.CLAIMS,
     *claims_nodes.CLAIMS,
     *claims_pods.CLAIMS,
+    *claims_certs.CLAIMS,
     *claims_cluster.CLAIMS,
 )
 _STRICT = "no-node-without-agent"

@@ -179,6 +179,11 @@ def replace_secret(session: Session, name: str, given: Pair) -> None:
     session.kubectl.apply([body], manager=MANAGER, force=True).raise_first()
 
 
+def read(given: Pair) -> Certificate:
+    """What the certificate of a pair says."""
+    return certificates.read_certificates(given.certificate, "the client certificate")[0]
+
+
 def ours(known: SecretKeys) -> bool:
     """Whether ddhelm wrote a Secret."""
     return all(known.labels.get(key) == value for key, value in _MANAGED.items())
@@ -190,6 +195,12 @@ def ends(known: SecretKeys | None) -> datetime.datetime | None:
         return datetime.datetime.fromisoformat(known.certificate_ends) if known else None
     except ValueError:
         return None
+
+
+def days_left(known: SecretKeys | None) -> int | None:
+    """Whole days until the certificate of a Secret ends, negative once it has; None where that is not noted."""
+    end = ends(known)
+    return None if end is None else (end - now()) // datetime.timedelta(days=1)
 
 
 def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...]) -> Made:

@@ -162,13 +162,14 @@ def _planned(
     if made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None:
         notices = [*notices, _stray_control_plane()]
     notices = [*notices, *without_effect(made.profile, wanted)]
-    secrets, writes = secrets_of(session, wanted, made)
+    secrets, writes, days = secrets_of(session, wanted, made)
     unforced = [
         step
         for step in steps
         if helm_4 and not request.force_conflicts and server_side(made.deployed.get(step.release.name))
     ]
-    results = proof.run(context(session, request, made, standing, covered, secrets, writes, keep), skip=request.skip)
+    proven = context(session, request, made, standing, covered, secrets, writes, keep, days)
+    results = proof.run(proven, skip=request.skip)
     labels = {"pod-security.kubernetes.io/enforce": "privileged"}
     result = Plan(
         tuple(steps),

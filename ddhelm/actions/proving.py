@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ddhelm import claim, coverage, facts, plan, tree
-from ddhelm.actions import agents, live, rights
+from ddhelm.actions import agents, certs, live, rights
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
@@ -80,8 +80,11 @@ def lost_crds(made: Prepared, keep: Mapping[str, Desired], request: Request) -> 
 
 def secrets_of(
     session: Session, wanted: Settings, made: Prepared
-) -> tuple[Mapping[str, frozenset[str]], tuple[str, ...]]:
-    """Keys present in the Secrets that matter, and the keys of Secret `ddhelm` that this run would write."""
+) -> tuple[Mapping[str, frozenset[str]], tuple[str, ...], Mapping[str, int]]:
+    """Keys present in the Secrets that matter, and the keys of Secret `ddhelm` that this run would write.
+
+    And the days until a certificate ends that ddhelm wrote into one of them.
+    """
     names = {wanted.api_key_secret.name}
     if wanted.app_key_secret:
         names.add(wanted.app_key_secret.name)
@@ -89,6 +92,7 @@ def secrets_of(
         names |= set(named_secrets(one.manifest))
     names |= {need.spec for need in made.profile.requirements if need.kind == "secret"}
     present: dict[str, frozenset[str]] = {}
+    days: dict[str, int] = {}
     if made.cluster.secret_keys is not None:
         present[SECRET] = made.cluster.secret_keys
     if made.cluster.namespace is not None:
@@ -96,12 +100,14 @@ def secrets_of(
             found = session.kubectl.secret_keys(name)
             if found is not None:
                 present[name] = found.keys - found.empty
+                if (left := certs.days_left(found)) is not None:
+                    days[name] = left
     needed = [TOKEN]
     if wanted.api_key_secret.name == SECRET:
         needed.insert(0, API_KEY)
     if wanted.app_key_secret and wanted.app_key_secret.name == SECRET:
         needed.append(APP_KEY)
-    return present, tuple(key for key in needed if key not in present.get(SECRET, frozenset()))
+    return present, tuple(key for key in needed if key not in present.get(SECRET, frozenset())), days
 
 
 def named_secrets(manifest: Manifest) -> tuple[str, ...]:
@@ -126,6 +132,7 @@ def context(
     secrets: Mapping[str, frozenset[str]],
     writes: Sequence[str],
     keep: Mapping[str, Desired],
+    certificates: Mapping[str, int],
 ) -> claim.ProofContext:
     cluster = made.cluster
     labels = ((cluster.namespace or {}).get("metadata") or {}).get("labels") or {}
@@ -155,6 +162,7 @@ def context(
         ),
         require_coverage=made.settings.require_coverage,
         writes={SECRET: frozenset(writes)},
+        certificates=certificates,
         missing_namespace=cluster.namespace is None,
         allow_second_agent=made.settings.allow_second_agent,
         delete_crds=request.delete_crds,

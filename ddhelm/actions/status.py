@@ -14,7 +14,8 @@ from ddhelm import coverage as coverage_
 from ddhelm import facts, record
 from ddhelm import pools as pools_
 from ddhelm import settings as settings_
-from ddhelm.actions import agents, look, promises
+from ddhelm.actions import agents, certexpiry, look, promises
+from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.promises import Problem, ReleaseLine, WorkloadLine
 from ddhelm.causes import explain
 from ddhelm.coverage import Coverage
@@ -55,6 +56,7 @@ class Status:
     others: "tuple[ForeignAgent, ...]" = ()
     problems: tuple[Problem, ...] = ()
     unread: tuple[Unread, ...] = ()
+    certificate: Expiry | None = None
 
     @property
     def nodes(self) -> int:
@@ -101,6 +103,7 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     releases = pair(session.access.namespace, control_plane=True)
     read = _read(session.kubectl, releases)
     lines, stored, distribution, needed = _releases(releases, read)
+    certificate = certexpiry.of(session.kubectl, stored.etcd_secret, _facts(read))
     workloads = _workloads(read, releases, session.masker)
     covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept)
     pools = pools_.pools(covered, read.nodes) if covered is not None and read.nodes is not None else ()
@@ -113,6 +116,7 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
         *_why_behind(session.kubectl, workloads, read),
         *(promises.of_coverage(pools) if installed else ()),
         *promises.of_others(read.others, allowed=stored.allow_second_agent),
+        *([certificate.problem] if certificate and certificate.problem else ()),
         *read.notes,
     ]
     return Status(
@@ -127,7 +131,14 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
         others=read.others,
         problems=tuple(dict.fromkeys(problems)),
         unread=tuple(read.unread),
+        certificate=certificate,
     )
+
+
+def _facts(read: _Read) -> Tree:
+    """What the newest revisions remember of the cluster."""
+    kept = [entries[-1].config.get(RECORD_KEY) for entries in read.records.values() if entries]
+    return next((dict(each.get("facts") or {}) for each in kept if isinstance(each, dict)), {})
 
 
 def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddhelm.actions import certfiles
+from ddhelm.actions import certfiles, certplan, certverify
 from ddhelm.actions import certs as action
 from ddhelm.certificates import COMMON_NAME, DAYS, KEY_TYPES, Pair
 from ddhelm.commands import opened, recording
-from ddhelm.errors import UsageError
+from ddhelm.errors import UsageError, VerifyFailed
 from ddhelm.flags import Options
 from ddhelm.run import Secrets
 from ddhelm.views import certs as view
@@ -82,6 +82,15 @@ class Files:
         return named if named is not None else str(Path(self.folder or "") / usual)
 
 
+def plan(options: Options, output: str) -> None:
+    """Show the ways to etcd's metrics."""
+    found = certplan.look(opened.session(options))
+    if output == "table":
+        view.ways(found, console.out())
+    else:
+        print(envelope.text(view.ways_json(found), output), end="")  # noqa: T201
+
+
 def issue(options: Options, given: Given, output: str, *, csr_only: bool) -> None:
     """Make a pair, or a key and a CSR, and say where it went and what comes next."""
     if csr_only:
@@ -120,6 +129,24 @@ def import_(options: Options, files: Files, secret: str | None, output: str) -> 
         made = action.import_to_secret(session, pair, secret)
         run.began(f"Secret `{secret}` was made")
     _show(made, output)
+
+
+def verify(options: Options, endpoint: str, files: Files, secret: str | None, output: str) -> int:
+    """Try a pair on etcd; 6 where etcd answers and the dashboards would stay empty, VerifyFailed where it does not."""
+    if secret and files.named:
+        raise UsageError("a pair comes from files or from a Secret", hint="--secret NAME", anchor="certs-flags")
+    if endpoint.startswith("http:"):
+        pair = None
+    elif secret:
+        pair = certverify.of_secret(opened.session(options), secret)
+    else:
+        pair = files.read(Secrets())
+    found = certverify.verify(endpoint, pair)
+    if output == "table":
+        view.verified(found, action.now(), console.out())
+    else:
+        print(envelope.text(view.verified_json(found, action.now()), output), end="")  # noqa: T201
+    return 0 if found.dashboards else VerifyFailed.exit_code
 
 
 def asker(password_file: str | None) -> Callable[[str], str] | None:

@@ -3,15 +3,56 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ddhelm.actions.certplan import TITLES, Ways
+from ddhelm.actions.certrotate import Rotated, Rotating
 from ddhelm.actions.certs import Made, Requested
+from ddhelm.actions.certverify import Verified
 from ddhelm.certificates import Certificate
-from ddhelm.views import envelope
-from ddhelm.views.console import GOOD, WARN, words
+from ddhelm.views import envelope, pasted
+from ddhelm.views.console import BAD, GOOD, WARN, words
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Tree = dict[str, Any]
+
+
+def ways(found: Ways, console: "Console") -> None:
+    """The ways to etcd's metrics, for people."""
+    if found.why_none:
+        console.print(words(f"{found.distribution}: etcd cannot be asked here: {found.why_none}"))
+        return
+    console.print(words(f"Ways to etcd's metrics on {found.distribution}, the recommended one first"))
+    for way in found.ways:
+        mark = GOOD if way.here else "-"
+        more = [text for text, shown in (("recommended", way.recommended), ("in use", way.used)) if shown]
+        about = f" ({', '.join(more)})" if more else ""
+        console.print("")
+        console.print(words(f"{mark} {TITLES[way.name]}{about}"))
+        for each in way.found:
+            console.print(words(f"    {'at ' if way.here else 'not here: '}{each}"))
+        console.print(words(f"    {way.means}"))
+        if way.here and not way.used:
+            console.print(words(f"    {pasted.hint(way.command)}"), soft_wrap=True)
+
+
+def ways_json(found: Ways) -> Tree:
+    """For programs: kind ``EtcdWays``."""
+    rows = [
+        {
+            "way": way.name,
+            "title": TITLES[way.name],
+            "here": way.here,
+            "recommended": way.recommended,
+            "used": way.used,
+            "found": list(way.found),
+            "means": way.means,
+            "hint": way.command,
+        }
+        for way in found.ways
+    ]
+    data: Tree = {"distribution": found.distribution, "ways": rows, "whyNone": found.why_none or None}
+    return envelope.wrap("EtcdWays", pasted.tree(data))
 
 
 def made(result: Made | Requested, now: datetime, console: "Console") -> None:
@@ -62,6 +103,62 @@ def certificate_json(certificate: Certificate, now: datetime) -> Tree:
         "daysLeft": certificate.days_left(now),
         "sha256": certificate.fingerprint,
     }
+
+
+def verified(found: Verified, now: datetime, console: "Console") -> None:
+    """For people: what was shown, what answered, and what it means for the dashboards."""
+    if found.shown:
+        console.print(words(f"{GOOD} {_about(found.shown, now)}, accepted at {found.endpoint}"))
+    if found.server:
+        left = found.server.days_left(now)
+        console.print(words(f"{GOOD} etcd's own certificate `{found.server.subject}` is trusted ({left} days left)"))
+    console.print(words(f"{GOOD} {found.metrics} metrics at {found.endpoint}/metrics"))
+    console.print(words(f"{GOOD if found.dashboards else BAD} {found.verdict}"))
+    for note in found.notes:
+        console.print(words(f"{WARN} {note}"))
+
+
+def verified_json(found: Verified, now: datetime) -> Tree:
+    """For programs: kind ``EtcdVerification``."""
+    data: Tree = {
+        "endpoint": found.endpoint,
+        "version": found.version or None,
+        "metrics": found.metrics,
+        "leader": found.leader,
+        "dashboards": found.dashboards,
+        "verdict": found.verdict,
+        "client": certificate_json(found.shown, now) if found.shown else None,
+        "server": certificate_json(found.server, now) if found.server else None,
+        "notes": list(found.notes),
+    }
+    return envelope.wrap("EtcdVerification", data)
+
+
+def rotating(found: Rotating, new: Certificate | None, now: datetime, console: "Console") -> None:
+    """What will happen, for people."""
+    ends = "is not noted" if found.ends is None else f"ends on {found.ends:%Y-%m-%d} ({(found.ends - now).days} days)"
+    if new is not None:
+        console.print(words(f"Secret `{found.secret.name}`: the certificate {ends}; the new one:"))
+        console.print(words(f"  {_about(new, now)}"))
+    else:
+        console.print(words(f"Secret `{found.secret.name}` stays as it is"))
+    for each in found.readers:
+        name, count = each.target.name, each.workload.desired
+        console.print(words(f"{each.target.kind} `{name}`: {count} agents restart, {found.at_once} at a time"))
+    if new is not None:
+        console.print("The old certificate is accepted until it ends: etcd keeps no list of revoked ones.")
+
+
+def rotating_json(found: Rotating, rotated: Rotated | None, now: datetime) -> Tree:
+    """For programs: kind ``CertificateRotation``; ``restarted`` is null where nothing was done."""
+    data: Tree = {
+        "secret": found.secret.name,
+        "ended": found.ends.isoformat() if found.ends else None,
+        "agents": found.agents,
+        "certificate": certificate_json(rotated.certificate, now) if rotated and rotated.certificate else None,
+        "restarted": sum(each.ready for each in rotated.watched.workloads) if rotated else None,
+    }
+    return envelope.wrap("CertificateRotation", data)
 
 
 def _about(certificate: Certificate, now: datetime) -> str:

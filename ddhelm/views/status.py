@@ -38,6 +38,8 @@ def table(status: Status, console: "Console") -> None:
         told = coverage.sentence(status.coverage, verb="run", running=status.running)
         mark, style = (GOOD, "good") if good else (BAD, "bad")
         console.print(Text(f"{mark} ", style=style) + Text(told))
+    if status.certificate is not None and status.certificate.problem is None:
+        console.print(words(f"  {status.certificate.text}"))
     for each in status.problems:
         mark, style = (BAD, "bad") if each.fatal else (WARN, "warn")
         problem(console, each.text, each.hint, mark=mark, style=style)
@@ -71,6 +73,7 @@ def json(status: Status) -> Tree:
         ],
         "workloads": [_workload_json(line) for line in status.workloads],
         "coverage": None,
+        "etcdCertificate": None,
         "otherAgents": [
             {
                 "kind": other.what,
@@ -84,6 +87,10 @@ def json(status: Status) -> Tree:
         "problems": [{"text": each.text, "hint": each.hint, "fatal": each.fatal} for each in status.problems],
         "unread": [{"what": each.what, "why": each.why} for each in status.unread],
     }
+    if (found := status.certificate) is not None:
+        data["etcdCertificate"] = {
+            "secret": found.secret or None, "ends": found.ends or None, "daysLeft": found.days
+        }  # fmt: skip
     if status.coverage is not None:
         data["coverage"] = {"running": status.running, **coverage.json(status.coverage, status.pools)}
     return envelope.wrap("Status", data)

@@ -415,14 +415,17 @@ class TestQuestions:
 
 class TestSecrets:
     def test_of_a_secret_only_key_names_are_asked_for(self, runner: FakeRunner, kubectl: Kubectl) -> None:
-        assert "$value}}" not in KEY_NAMES.replace("{{len $value}}", "").replace("={{$value}}{{end}}", "", 1)
-        out = "uid-1 77\napi-key 44\nempty 0\napp.kubernetes.io/managed-by=ddhelm"
+        allowed = ("{{len $value}}", "={{$value}}{{end}}", '{{if eq $key "ddhelm.dev/certificate-ends"}}\n@{{$value}}')
+        assert all(KEY_NAMES.count(each) == 1 for each in allowed)
+        assert KEY_NAMES.count("$value}}") == len(allowed)
+        out = "uid-1 77\napi-key 44\nempty 0\napp.kubernetes.io/managed-by=ddhelm\n@2027-01-02T03:04:05Z"
         runner.on("get", "secret", "s", "-n", "datadog", "--ignore-not-found", "-o", KEY_NAMES, out=out)
         found = kubectl.secret_keys("s")
         assert found is not None
         assert (sorted(found.keys), sorted(found.empty)) == (["api-key", "empty"], ["empty"])
         assert (found.uid, found.resource_version) == ("uid-1", "77")
         assert found.labels == {"app.kubernetes.io/managed-by": "ddhelm"}
+        assert found.certificate_ends == "2027-01-02T03:04:05Z"
 
     def test_no_such_secret(self, runner: FakeRunner, kubectl: Kubectl) -> None:
         runner.on("get", "secret", "s", "-n", "datadog", "--ignore-not-found", "-o", KEY_NAMES)

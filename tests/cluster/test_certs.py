@@ -111,3 +111,70 @@ def test_a_certificate_that_another_ca_signs_by_request_is_taken_in(cluster: Clu
     assert len(instances) == 2, "main and events"
     for instance in instances:
         assert agent.collect("etcd", instance) == {NAMES["etcd"]}
+
+
+def pods(sandbox: Sandbox) -> dict[str, str]:
+    """Node to the UID of its control-plane agent."""
+    found = sandbox.api_get(f"/api/v1/namespaces/datadog/pods?labelSelector=app%3D{CONTROL_PLANE}-datadog")["items"]
+    return {each["spec"]["nodeName"]: each["metadata"]["uid"] for each in found}
+
+
+def test_a_rotation_replaces_the_secret_and_then_every_agent_that_reads_it(cluster: Clusters, tmp_path: Path) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    ways = ddhelm("certs", "plan", "-o", "json").json["data"]["ways"]
+    assert [(way["way"], way["here"], way["used"]) for way in ways] == [
+        ("listener", True, True),
+        ("files", True, False),
+        ("own", True, False),
+        ("none", True, False),
+    ]
+    assert ways[0]["recommended"]
+    nothing = ddhelm("certs", "rotate", *ca(sandbox), "--yes", code=3)
+    assert "no agent shows etcd a certificate out of a Secret" in nothing.err
+    ddhelm("certs", "issue", *ca(sandbox), "--secret", SECRET, "--days", "20")
+    ddhelm.onboard("--etcd-secret", SECRET)
+
+    assert "(in use)" in ddhelm("certs", "plan").out
+    soon = ddhelm("status")
+    assert f"in Secret `{SECRET}`: 19 days left" in soon.out
+    assert "ddhelm certs rotate" in soon.out
+    assert ddhelm("status", "-o", "json").json["data"]["etcdCertificate"]["daysLeft"] == 19
+    results = {each["name"]: each for each in ddhelm("check", "-o", "json").json["data"]["checks"]}
+    assert results["etcd-certificate-valid"]["details"] == []
+    assert results["etcd-certificate-lasts"]["details"] == [f"the certificate in Secret `{SECRET}` ends in 19 days"]
+
+    before, old = pods(sandbox), certificate(sandbox)
+    workers = [each["metadata"]["uid"] for each in worker_pods(sandbox)]
+    shown = ddhelm("certs", "rotate", *ca(sandbox), "--dry-run")
+    assert f"{len(before)} agents restart, 1 at a time" in shown.out
+    assert ddhelm("certs", "rotate", *ca(sandbox), code=64).err.count("no terminal") == 1
+    assert (pods(sandbox), certificate(sandbox)) == (before, old)
+
+    ddhelm("certs", "rotate", *ca(sandbox), "--yes")
+    after = pods(sandbox)
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    assert [each["metadata"]["uid"] for each in worker_pods(sandbox)] == workers
+    assert certificate(sandbox).serial_number != old.serial_number
+    agent = NodeAgent.somewhere(sandbox, tmp_path)
+    (instance,) = agent.check_files()["etcd"]
+    assert agent.collect("etcd", instance) == {NAMES["etcd"]}
+    assert "364 days left" in ddhelm("status").out
+    assert ddhelm("plan", "--detailed-exitcode").code == 0, "a restart is no change"
+
+    endpoint = f"https://127.0.0.1:{sandbox.ports.etcd}"
+    told = ddhelm("certs", "verify", "--endpoint", endpoint, "--secret", SECRET)
+    assert "the dashboards will have data" in told.out
+
+    kept = ddhelm("uninstall", "--yes").out
+    assert f"secret `{SECRET}`" in kept
+    assert secret(sandbox)["data"].keys() == FILES
+    ddhelm("uninstall", "--yes", "--delete-secrets")
+    assert sandbox.kubectl("get", "secret", SECRET, "-n", "datadog", "--ignore-not-found") == ""
+
+
+def worker_pods(sandbox: Sandbox) -> list[dict[str, Any]]:
+    selector = "app%3Dworker-node-ddagent-datadog"
+    return list(sandbox.api_get(f"/api/v1/namespaces/datadog/pods?labelSelector={selector}")["items"])

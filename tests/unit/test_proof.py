@@ -9,6 +9,7 @@ import pytest
 from ddhelm import proof
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
+from ddhelm.etcd import OWN
 from ddhelm.manifest import ObjectRef
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
 from ddhelm.tree import Tree
@@ -221,6 +222,33 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         "/etc/kubernetes/pki/etcd",
     ),
     "the key of a CA": ("no-key-folder", lambda: mounted("/etc/kubernetes/pki/ca.key", "File", "/x"), "ca.key"),
+    "another container that sees the key for etcd": (
+        "etcd-key-in-one-container",
+        lambda: control(
+            "agent",
+            (*POD, "containers"),
+            [
+                {"name": name, "volumeMounts": [{"mountPath": OWN["tls_private_key"]}]}
+                for name in ("agent", "trace-agent")
+            ],
+        ),
+        "container `trace-agent`",
+    ),
+    "an expired certificate": (
+        "etcd-certificate-valid",
+        lambda: replace(context(), certificates={"mine": -1}),
+        "in Secret `mine` has expired",
+    ),
+    "a certificate that ends today": (
+        "etcd-certificate-lasts",
+        lambda: replace(context(), certificates={"mine": 0}),
+        "ends in 0 days",
+    ),
+    "a certificate of the last month": (
+        "etcd-certificate-lasts",
+        lambda: replace(context(), certificates={"mine": 29}),
+        "ends in 29 days",
+    ),
     "a strict namespace": (
         "pods-admitted",
         lambda: context(state={"namespace_labels": {"pod-security.kubernetes.io/enforce": "baseline"}}),
@@ -598,3 +626,9 @@ def test_ports_that_a_host_installed_agent_would_hold_are_named() -> None:
     assert "6000/tcp" in result("no-host-installed-agent", moved).unknown
     inside = control("agent", (*POD, "hostNetwork"), False)
     assert result("no-host-installed-agent", inside).unknown == ""
+
+
+def test_a_certificate_of_thirty_days_is_no_concern_and_one_that_has_expired_is_said_once() -> None:
+    assert all(result.ok for result in proof.run(replace(context(), certificates={"mine": 30})))
+    broken = [r.claim.name for r in proof.run(replace(context(), certificates={"mine": -1})) if not r.ok]
+    assert broken == ["etcd-certificate-valid"]

@@ -305,6 +305,7 @@ def test_programs_get_the_same_in_a_versioned_envelope() -> None:
                         "settled": True,
                     },
                 ],
+                "etcdCertificate": None,
                 "coverage": {
                     "running": 3,
                     "nodes": 3,

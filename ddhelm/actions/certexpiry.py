@@ -1,0 +1,59 @@
+"""How long the client certificate for etcd stays valid: one small read, and only where a Secret holds it.
+
+The date is an annotation that was written with the Secret: neither certificate nor key is read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ddhelm.actions.promises import Problem
+from ddhelm.errors import DdhelmError
+
+if TYPE_CHECKING:
+    from ddhelm.kubectl import Kubectl
+
+WARN_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Where the certificate is (``secret`` empty: files of the nodes) and the days left; None where not known."""
+
+    secret: str = ""
+    ends: str = ""
+    days: int | None = None
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        where = f"in Secret `{self.secret}`" if self.secret else "in files of the nodes"
+        if self.days is None:
+            why = f" ({self.why})" if self.why else ""
+            return f"client certificate for etcd {where}: expiry unknown{why}, see `ddhelm certs verify`"
+        left = "expired" if self.days < 0 else f"{self.days} days left"
+        return f"client certificate for etcd {where}: {left} (ends on {self.ends[:10]})"
+
+    @property
+    def problem(self) -> Problem | None:
+        """Expired, or ending within a month."""
+        if self.days is None or self.days >= WARN_DAYS:
+            return None
+        return Problem(self.text, "ddhelm certs rotate", fatal=self.days < 0)
+
+
+def of(kubectl: "Kubectl", secret: str | None, facts: Mapping[str, Any]) -> Expiry | None:
+    """The certificate that the agents show; None where they show none. ``facts`` are those stored with the release."""
+    if secret:
+        from ddhelm.actions import certs
+
+        try:
+            known = kubectl.secret_keys(secret)
+        except DdhelmError as error:
+            return Expiry(secret, why=error.message)
+        if known is None:
+            return Expiry(secret, why="the Secret is gone")
+        return Expiry(secret, known.certificate_ends, certs.days_left(known))
+    instances = ((facts.get("checks") or {}).get("etcd") or {}).get("instances") or ()
+    return Expiry() if any(isinstance(each, Mapping) and each.get("tls_cert") for each in instances) else None

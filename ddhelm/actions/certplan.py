@@ -1,0 +1,115 @@
+"""Which ways lead to etcd's metrics in this cluster, the one to take first, and what each lets its holder do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ddhelm import profile
+from ddhelm.actions import certs
+from ddhelm.actions.reading import all_deployed, earlier, read
+from ddhelm.actions.session import Session
+from ddhelm.controlplane import LeftOut
+from ddhelm.profile import Profile
+
+Name = Literal["listener", "files", "own", "none"]
+
+_ROOT = "whoever holds an etcd client certificate reads and writes everything in the cluster"
+_MEANS: dict[Name, str] = {
+    "listener": "on 127.0.0.1 it answers metrics and health to processes of the node, and nothing else",
+    "files": f"{_ROOT}; these are on the nodes already, and the agents see them too",
+    "own": f"{_ROOT}; one more of them, in a Secret: whoever may read Secrets in that namespace holds it",
+    "none": "nothing is asked, nothing can leak; etcd's dashboard stays empty",
+}
+TITLES: dict[Name, str] = {
+    "listener": "plaintext metrics listener",
+    "files": "certificates on the nodes",
+    "own": "certificate of your own, in a Secret",
+    "none": "no check of etcd",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way. ``here``: whether this cluster has it; ``found`` says where by what, or why not."""
+
+    name: Name
+    here: bool
+    found: tuple[str, ...]
+    means: str
+    command: str
+    recommended: bool = False
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All ways, the recommended one first; ``why_none`` where the control plane is not visible at all."""
+
+    distribution: str
+    ways: tuple[Way, ...]
+    why_none: str = ""
+
+
+def look(session: Session) -> Ways:
+    """Reads the cluster and says which ways there are; writes nothing."""
+    cluster = read(session)
+    deployed = all_deployed(session, cluster)
+    stored, remembered, _, _ = earlier(deployed)
+
+    def by(*, own: bool = False, listener: bool = True) -> Profile:
+        return profile.of(
+            cluster.facts,
+            session.library.distributions(),
+            node_kinds=session.library.node_kinds(),
+            override=stored.distribution,
+            remembered=remembered,
+            own_certificate=own,
+            without_listener=not listener,
+        )
+
+    usual = by()
+    if usual.managed:
+        return Ways(usual.title, (), usual.why_managed)
+    used: Name | None = None
+    if deployed:
+        used = "none" if "etcd" in stored.drop_checks else "own" if stored.etcd_secret else _kind(usual)
+    return Ways(usual.title, of(usual, by(listener=False), by(own=True), used))
+
+
+def of(usual: Profile, without_listener: Profile, own: Profile, used: Name | None) -> tuple[Way, ...]:
+    """The ways, from what etcd is asked by each of them; ``used``: the one that the releases take now."""
+    secret = certs.SUGGESTED
+    ways = [
+        _way("listener", usual, "ddhelm onboard", used),
+        _way("files", without_listener, "ddhelm onboard", used),
+        _way("own", own, f"ddhelm certs issue --csr-only --out DIR; ddhelm onboard --etcd-secret {secret}", used),
+        Way("none", True, (), _MEANS["none"], "ddhelm onboard --drop-check etcd", used=used == "none"),
+    ]
+    best = next(way.name for way in ways if way.here)
+    marked = [Way(w.name, w.here, w.found, w.means, w.command, recommended=w.name == best, used=w.used) for w in ways]
+    return tuple(sorted(marked, key=lambda way: (not way.recommended, not way.here)))
+
+
+def _way(name: Name, by: Profile, command: str, used: Name | None) -> Way:
+    instances = [one for one in by.instances if one.component == "etcd" and _is(name, one.instance.get("tls_cert"))]
+    reasons = [one.reason for one in by.left_out if isinstance(one, LeftOut) and one.component == "etcd"]
+    found = [f"{one.instance['prometheus_url'].removesuffix('/metrics')} ({one.source})" for one in instances]
+    missing = "etcd shows none" if name == "listener" else "none is known here"
+    return Way(
+        name,
+        bool(instances),
+        tuple(found or reasons or [missing]),
+        _MEANS[name],
+        command,
+        used=used == name,
+    )
+
+
+def _is(name: Name, certificate: object) -> bool:
+    return bool(certificate) is (name != "listener")
+
+
+def _kind(usual: Profile) -> Name:
+    instances = [one for one in usual.instances if one.component == "etcd"]
+    if not instances:
+        return "none"
+    return "files" if any(one.instance.get("tls_cert") for one in instances) else "listener"

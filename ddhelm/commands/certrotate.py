@@ -1,0 +1,104 @@
+"""certs rotate: a new certificate for running agents: shown, asked for, written, rolled out, told."""
+
+import sys
+
+from ddhelm import flags
+from ddhelm.actions import certrotate, certs
+from ddhelm.actions.carry_out import How
+from ddhelm.actions.certrotate import Rotating
+from ddhelm.actions.session import Session
+from ddhelm.certificates import Pair
+from ddhelm.commands import opened, recording
+from ddhelm.commands.certs import Files, Given
+from ddhelm.errors import UsageError
+from ddhelm.flags import Options
+from ddhelm.views import certs as view
+from ddhelm.views import console, envelope
+from ddhelm.views import rollout as rollout_view
+
+__all__ = ["Files", "Given", "how", "rotate"]
+
+
+def how(timeout: str | None, lock_timeout: str | None) -> How:
+    """How it is carried out; UsageError for a duration that is none."""
+    return How(
+        timeout=flags.seconds(timeout, "--timeout"), lock_timeout=flags.seconds(lock_timeout, "--lock-timeout") or 0
+    )
+
+
+def rotate(
+    options: Options,
+    given: Given,
+    files: Files,
+    how: How,
+    output: str,
+    *,
+    restart_only: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """The whole job; raises what stopped it."""
+    from_ca = given.ca_cert is not None or given.ca_key is not None
+    if restart_only + from_ca + files.named != 1:
+        raise UsageError(
+            "say where the new certificate comes from",
+            hint="--ca-cert FILE --ca-key FILE, or --dir DIR, or --restart-only for a Secret that has it already",
+            anchor="certs-flags",
+        )
+    session = opened.session(options)
+    found = certrotate.look(session)
+    if not restart_only:
+        certrotate.refuse_foreign(found)
+    new = None if restart_only else _new(session, given, files, from_ca=from_ca)
+    screen = console.out() if output == "table" else console.err()
+    if output == "table" or not dry_run:
+        view.rotating(found, certs.read(new) if new else None, certs.now(), screen)
+    if dry_run:
+        if output != "table":
+            print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
+        return
+    if not yes:
+        _confirm(session)
+    _carry_out(session, found, new, how, output)
+
+
+def _new(session: Session, given: Given, files: Files, *, from_ca: bool) -> Pair:
+    if not from_ca:
+        pair = files.read(session.secrets)
+    else:
+        moment = certs.now()
+        pair = certs.pair(
+            certs.authority(given.authority, session.secrets, moment), given.wanted, session.secrets, moment
+        )
+    for note in certs.usable(pair):
+        console.problem(console.err(), note)
+    return pair
+
+
+def _carry_out(session: Session, found: Rotating, new: Pair | None, how: How, output: str) -> None:
+    screen = console.out() if output == "table" else console.err()
+    with (
+        recording.recorded(session, "certs rotate") as run,
+        rollout_view.observer(screen) as observer,
+    ):
+        for each in found.readers:
+            run.began(f"restart of {each.target.kind} {each.target.name}", release=each.target.release)
+        rotated = certrotate.carry_out(session, found, new, how, run.watching(observer))
+    if output == "table":
+        rollout_view.outcome(rotated.watched, screen)
+    else:
+        print(envelope.text(view.rotating_json(found, rotated, certs.now()), output), end="")  # noqa: T201
+
+
+def _confirm(session: Session) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this would restart agents, and there is no terminal to ask on",
+            hint="ddhelm certs rotate --dry-run shows what happens; add --yes to go on",
+            anchor="no-terminal",
+        )
+    screen = console.err()
+    screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
+    screen.print("Carry this out? [y/N] ", end="", markup=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("not confirmed; nothing was changed", hint="ddhelm certs rotate", anchor="not-confirmed")

@@ -1,0 +1,32 @@
+"""The ways to the metrics of etcd: its listener if there is one, then files of the nodes, then a Secret of our own."""
+
+from typing import Any
+
+from ddhelm.actions import certplan
+from ddhelm.actions.certplan import Way
+from ddhelm.facts import ClusterFacts
+from tests.unit.factsets import apiserver, cluster, etcd, found, kubeadm, stacked
+
+
+def ways(facts: ClusterFacts, **more: Any) -> dict[str, Way]:
+    usual = found(facts, **more)
+    known = certplan.of(usual, found(facts, without_listener=True), found(facts, own_certificate=True), None)
+    assert known[0].recommended
+    assert sum(way.recommended for way in known) == 1
+    assert not [way for way in known if "auth enable" in " ".join((way.command, way.means, *way.found))]
+    return {way.name: way for way in known}
+
+
+def test_where_there_is_a_listener_it_comes_first_and_the_rest_is_named() -> None:
+    known = ways(cluster(kubeadm(3), pods=stacked()))
+    assert list(known) == ["listener", "files", "own", "none"]
+    assert all(way.here for way in known.values())
+    assert known["listener"].found == ("http://127.0.0.1:2381 (`--listen-metrics-urls` of etcd)",)
+    assert "reads and writes everything" in known["files"].means
+
+
+def test_without_a_listener_the_files_of_the_nodes_come_first() -> None:
+    known = ways(cluster(kubeadm(1), pods=[apiserver("cp-1"), etcd("cp-1", listener="")]))
+    assert list(known) == ["files", "own", "none", "listener"]
+    assert not known["listener"].here
+    assert known["files"].found[0].startswith("https://127.0.0.1:2379 ")
