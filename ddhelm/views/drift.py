@@ -32,7 +32,7 @@ def table(found: Drift, console: "Console") -> None:
         console.print(words(f"`{release}`: " + (f"{len(drifted)} objects drifted" if drifted else "as deployed")))
         for each in drifted:
             for style, text in lines(each):
-                console.print(f"  {text}", style=_STYLES[style] or None, markup=False, highlight=False)
+                console.print(f"  {text}", style=_STYLES[style] or None, markup=False, highlight=False, soft_wrap=True)
         if drifted:
             console.print(f"  (the next upgrade applies {_METHODS[method]})", style="dim")
     for note in found.notes:

@@ -254,7 +254,8 @@ def lines(found: Iterable[diff.Line], screen: Console) -> None:
     for style, text in found:
         if style == "head":
             screen.print()
-        screen.print(text, style=_RICH[style], markup=False, highlight=False)
+        # never folded here: what is to be pasted must stay one line
+        screen.print(text, style=_RICH[style], markup=False, highlight=False, soft_wrap=True)
 
 
 def _results(prepared: Prepared, screen: Console) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.webhook import MIRROR, webhook
+from tests.docs import jsonpage
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
@@ -23,6 +25,7 @@ POLICIES = "/apis/admissionregistration.k8s.io/v1"
 def found(ddhelm: Ddhelm, *, code: int = 2) -> dict[str, dict[str, Any]]:
     """`Kind name` to its drift; the fields by their path."""
     document = ddhelm("drift", "-o", "json", code=code).json
+    jsonpage.check(document)
     assert document["kind"] == "Drift"
     return {
         f"{each['kind']} {each['name']}": {**each, "fields": {f["path"]: f for f in each["fields"]}}
@@ -231,6 +234,28 @@ def test_the_label_of_an_admission_policy_is_drift_of_that_policy(cluster: Clust
         assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
     assert "MutatingAdmissionPolicy `billing`" in ddhelm("drift", code=2).out
     assert "Nothing to do" in ddhelm.onboard(key=None).out
+
+
+@each_helm("3.22", "4.3")
+def test_what_a_mutating_webhook_writes_is_drift_of_that_webhook_and_stays(
+    cluster: Clusters, helm_version: str
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    with webhook(sandbox, "datadog"):
+        ddhelm.onboard()
+        drift = found(ddhelm)
+        assert {each["kind"] for each in drift.values()} == {"ConfigMap", "DaemonSet"}
+        for each in drift.values():
+            for path, field in each["fields"].items():
+                label = each["kind"] == "ConfigMap"
+                assert path == "metadata.labels.billing" if label else path.endswith(".image")
+                assert field["live"] == ("team-x" if label else f"{MIRROR}{field['deployed']}")
+                assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
+        assert "MutatingWebhookConfiguration `team-x`" in ddhelm("drift", code=2).out
+        assert "Nothing to do" in ddhelm.onboard(key=None).out
+        ddhelm.onboard("--set", "datadog.tags={a:b}", key=None)
+        assert found(ddhelm).keys() == drift.keys()
 
 
 def test_what_a_failed_upgrade_left_behind_is_drift_written_by_helm(cluster: Clusters) -> None:
