@@ -188,7 +188,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered steps with what was proven about their end state. ``writes`` lists Secret keys that will be written."""
+    """Ordered steps with what was proven about their end state. ``writes`` lists Secret keys that will be written.
+
+    ``taken_over``: releases that ddhelm did not write, with the values of theirs that it overrides; shown first.
+    """
 
     steps: tuple[Step, ...]
     coverage: Coverage
@@ -198,6 +201,7 @@ class Plan:
     labels_namespace: Mapping[str, str] | None = None
     writes: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    taken_over: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

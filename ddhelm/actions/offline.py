@@ -112,7 +112,12 @@ def _facts(name: str) -> ClusterFacts:
 
 def _saved(without: Session, name: str, desired: Sequence[Desired]) -> Mapping[str, Manifest]:
     """Saved manifests, each object given to the release that has it, else to the one whose name it carries."""
-    whole = parse(_text(name), without.access.namespace, without.masker)
+    text = _text(name)
+    try:
+        whole = parse(text, without.access.namespace, without.masker)
+    except ConfigError as error:
+        hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
+        raise ConfigError(f"`{name}` holds no manifests: {error.message}", hint=hint, anchor="bad-manifest") from None
     parts: dict[str, list[Object]] = {one.release.name: [] for one in desired}
     for identity, obj in whole.objects.items():
         owner = next((one.release for one in desired if identity in one.manifest.objects), None)

@@ -44,7 +44,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     cluster = read(session)
     deployed = all_deployed(session, cluster)
     not_busy(session, deployed, cluster.lease, now())
-    stored, remembered, notices, carried = earlier(deployed)
+    stored, remembered, taken_over, carried = earlier(deployed)
     wanted = request.exactly or settings_of(Settings() if request.reset_settings else stored, request)
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = _releases(session, found, wanted, request, deployed)
@@ -53,7 +53,6 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
         where = source(request.chart)
         wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
     built = build(session, cluster.facts, found, wanted, releases)
-    notices = (*notices, *value_notes(request))
     if not request.allow_unknown_values and wanted.user != UserLayers():
         refuse_unknown_keys(chart, wanted)
     desired, keep = render(session, chart, releases, built, deployed, request)
@@ -72,7 +71,8 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
             carried_keys=carried,
         ),
         keep,
-        notices,
+        value_notes(request),
+        taken_over,
     )
 
 
@@ -91,7 +91,7 @@ def of_records(
         for release in pair(session.access.namespace, control_plane=True)
         if release.name in targets and (state := _deployed(session, release, [targets[release.name]])) is not None
     }
-    stored, remembered, notices, _ = earlier(goals)
+    stored, remembered, taken_over, _ = earlier(goals)
     first = next(iter(targets.values()))
     made = Prepared(
         Plan((), coverage.compute((), ()), ()),
@@ -112,7 +112,7 @@ def of_records(
         ),
         deployed,
     )
-    return _planned(session, replace(request, allow_downgrade=True), made, {}, notices)
+    return _planned(session, replace(request, allow_downgrade=True), made, {}, (), taken_over)
 
 
 def _releases(
@@ -123,7 +123,12 @@ def _releases(
 
 
 def _planned(
-    session: Session, request: Request, made: Prepared, keep: Mapping[str, Desired], notices: Sequence[str]
+    session: Session,
+    request: Request,
+    made: Prepared,
+    keep: Mapping[str, Desired],
+    notices: Sequence[str],
+    taken_over: tuple[str, ...],
 ) -> Prepared:
     cluster, wanted = made.cluster, made.settings
     namespace = session.access.namespace
@@ -179,6 +184,7 @@ def _planned(
         creates_namespace=cluster.namespace is None,
         labels_namespace=labels if request.label_namespace and not _privileged(cluster.namespace) else None,
         writes=writes,
+        taken_over=taken_over,
         notices=(
             *notices,
             *plan.rescaled(steps, made.desired, standing.standing),

@@ -33,6 +33,8 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     for name, text in _heading(access, prepared):
         grid.add_row(f"[bold]{name}[/]", escape(text))
     screen.print(grid)
+    for note in plan.taken_over:
+        screen.print(f"! {pasted.sentence(note)}", style="yellow", markup=False)
     screen.print()
     agents = Counter(release for verdict in plan.coverage.verdicts for release in verdict.releases)
     steps(plan.steps, screen, agents)
@@ -124,7 +126,7 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
             {"check": left.component, "reason": left.reason, "fix": left.fix} for left in prepared.profile.left_out
         ],
         "lostCrds": [str(ref) for ref in plan.lost_crds],
-        "notices": [*plan.notices, *prepared.profile.notes],
+        "notices": [*plan.taken_over, *plan.notices, *prepared.profile.notes],
     }
 
 

@@ -179,6 +179,7 @@ def test_the_leftovers_of_the_pair_made_by_hand_are_healed(cluster: Clusters, he
     }
     sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
     healed = ddhelm.onboard(key=None)
+    assert healed.out.index(f"release `{WORKER}` was made without ddhelm") < healed.out.index("STEP")
     assert "8 of 8 nodes run exactly one agent" in healed.out
     after = {
         c["metadata"]["name"]

@@ -110,6 +110,8 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     saved.write_text("".join(helm(sandbox, "4.3", "get", "manifest", r, "-n", "datadog").stdout for r in RELEASES))
     assert ddhelm(*flags, "--against", str(saved), environment=offline).json["data"]["changes"] is False
     ddhelm(*flags, "--against", str(saved), "--no-logs", code=2, environment=offline)
+    swapped = ddhelm(*flags, "--against", str(facts), code=3, environment=offline)
+    assert f"`{facts}` holds no manifests" in swapped.err
     ddhelm("plan", "--facts", str(facts), code=64)
     facts.write_text("{}")
     ddhelm(*flags, code=3, environment=offline)
