@@ -13,9 +13,9 @@ from typer.exceptions import TyperException
 
 from ddhelm import __version__, cli_certs, completing, flags
 from ddhelm.errors import DdhelmError, Interrupted
-from ddhelm.flags import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Running, Shown, takes
+from ddhelm.flags import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Rotating, Running, Shown, takes
 from ddhelm.helppage import App
-from ddhelm.release import Role
+from ddhelm.release import Role, Rotatable
 
 if TYPE_CHECKING:
     from ddhelm.actions.session import Session
@@ -248,6 +248,25 @@ def drift(
     from ddhelm.commands import drift as command
 
     code = command.drift(_session(options), options, flags.output(output), revert=revert, adopt=adopt)
+    raise typer.Exit(code)
+
+
+@app.command()
+@takes(Cluster, Rotating)
+def rotate(
+    options: Options,
+    what: Annotated[Rotatable, typer.Argument(metavar="WHAT", help="api-key, app-key or token.")],
+    restart_only: Annotated[
+        bool, typer.Option("--restart-only", help="Write nothing; restart what has not been since the last change.")
+    ] = False,
+    dry_run: flags.DryRun = False,
+    output: flags.Output = "table",
+) -> None:
+    """Put a new key into the Secret and restart what reads it; says when the old one may be revoked."""
+    from ddhelm.commands import rotate as command
+
+    format_ = flags.output(output)
+    code = command.rotation(_session(options), options, what, format_, restart_only=restart_only, dry_run=dry_run)
     raise typer.Exit(code)
 
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ddhelm import __version__
+from ddhelm.errors import ConfigError
+from ddhelm.settings import Settings, api_of, api_problem
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
@@ -154,6 +156,9 @@ class Datadog:
         except ValueError:
             body = None
         tree: Tree = body if isinstance(body, dict) else {}
+        if status in {401, 403} and not isinstance(body, dict):
+            # Datadog refuses in JSON; the page of a proxy is no verdict
+            return Reply(status, tree, Trouble.UNREADABLE, f"{said}{_NOT_JSON}", _LOGIN_HINT)
         words, reset, hint = self._hidden(_errors(tree)), 0.0, ""
         trouble = Trouble.UNREADABLE
         if status in {401, 403}:
@@ -168,7 +173,7 @@ class Datadog:
         elif status == 200 and isinstance(body, dict):
             return Reply(status, tree)
         elif status == 200:
-            words, hint = " with something that is not Datadog's JSON", _LOGIN_HINT
+            words, hint = _NOT_JSON, _LOGIN_HINT
         return Reply(status, tree, trouble, f"{said}{words}", hint, reset)
 
     def _failed(self, error: Exception) -> Reply:
@@ -211,7 +216,17 @@ class Datadog:
 _PROXY_ERRORS = frozenset(
     ("ProxyError", "InvalidProxyURL", "InvalidSchema", "InvalidURL", "ProxySchemeUnknown", "LocationParseError")
 )
+ADDRESS = "DDHELM_API_URL"
+"""Variable with an address of the API that goes before any setting, for one machine; it is stored nowhere."""
 _NETWORK_HINT = "does this machine reach the internet only through a proxy? HTTPS_PROXY=http://proxy:3128"
+
+
+def address(settings: Settings) -> str:
+    """Where to ask: ``DDHELM_API_URL``, else what the settings say; raises ConfigError for no HTTPS address."""
+    given = os.environ.get(ADDRESS)
+    if given and (problem := api_problem(given)):
+        raise ConfigError(f"{ADDRESS}: {problem}", hint=f"unset {ADDRESS}", anchor="wrong-setting")
+    return given or api_of(settings)
 
 
 def _expect(reply: Reply, key: str, value: object) -> Reply:
@@ -225,6 +240,7 @@ def _expect(reply: Reply, key: str, value: object) -> Reply:
     )
 
 
+_NOT_JSON = " with something that is not Datadog's JSON"
 _LOGIN_HINT = "does a proxy or a login page answer in its place?"
 _ODD_HINT = "is `--api-url` the address of Datadog's API?"
 

@@ -36,6 +36,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "ddhelm rollback --dry-run                  # to before the last change",
         "ddhelm rollback 3 --only worker",
     ),
+    "rotate": (
+        "ddhelm rotate api-key --api-key-file new-key.txt",
+        "ddhelm rotate token --dry-run              # what pauses, how long?",
+        "ddhelm rotate api-key --restart-only       # it was changed elsewhere",
+    ),
     "history": ("ddhelm history", "ddhelm history -o json"),
     "drift": (
         "ddhelm drift                               # exit 2 if anything drifted",

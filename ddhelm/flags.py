@@ -1,6 +1,7 @@
 """The flags that several commands share, in helm's and kubectl's own words, and the request that they make together."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -73,6 +74,26 @@ Site = Annotated[
         help="Datadog site, such as datadoghq.eu.",
         autocompletion=completing.sites,
         rich_help_panel=DATADOG,
+    ),
+]
+ApiUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Where ddhelm asks Datadog's API. Default: the site's own.", rich_help_panel=DATADOG
+    ),
+]
+AgentProxy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Proxy of the agents, http://HOST:PORT; `env`: HTTPS_PROXY and NO_PROXY of this machine.",
+        rich_help_panel=DATADOG,
+    ),
+]
+AgentNoProxy = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST", help="Host, domain or network that agents reach directly (repeatable).", rich_help_panel=DATADOG
     ),
 ]
 ClusterName = Annotated[
@@ -246,6 +267,16 @@ AppKeyFile = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="File with the application key, `-` for standard input.", rich_help_panel=KEYS),
 ]
+ApiKeyCommand = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND", help="Program that prints the API key: a password manager's.", rich_help_panel=KEYS
+    ),
+]
+AppKeyCommand = Annotated[
+    str | None,
+    typer.Option(metavar="COMMAND", help="Program that prints the application key.", rich_help_panel=KEYS),
+]
 ApiKeySecret = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Existing Secret with key `api-key`, left as it is.", rich_help_panel=KEYS),
@@ -271,6 +302,20 @@ KeysFromSecret = Annotated[
 Verify = Annotated[
     bool,
     typer.Option("--verify", help="At the end, ask the agents whether their checks report.", rich_help_panel=RUN),
+]
+RequireValidation = Annotated[
+    bool,
+    typer.Option(
+        "--require-validation", help="Stop where Datadog cannot be asked about a new key.", rich_help_panel=KEYS
+    ),
+]
+FindSite = Annotated[
+    bool,
+    typer.Option(
+        "--find-site",
+        help="Where the site refuses the API key, try it on Datadog's other sites.",
+        rich_help_panel=KEYS,
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
@@ -337,6 +382,9 @@ class Inputs:
     version: Version = None
     only: Only = None
     site: Site = None
+    api_url: ApiUrl = None
+    agent_proxy: AgentProxy = None
+    agent_no_proxy: AgentNoProxy = None
     cluster_name: ClusterName = None
     values: ValuesFile = None
     set_: Set = None
@@ -379,6 +427,10 @@ class Doing:
 
     api_key_file: ApiKeyFile = None
     app_key_file: AppKeyFile = None
+    api_key_command: ApiKeyCommand = None
+    app_key_command: AppKeyCommand = None
+    require_validation: RequireValidation = False
+    find_site: FindSite = False
     no_rollback: NoRollback = False
     timeout: Timeout = None
     lock_timeout: LockTimeout = None
@@ -398,6 +450,20 @@ class Running:
     """How a change that needs no key is carried out."""
 
     no_rollback: NoRollback = False
+    timeout: Timeout = None
+    lock_timeout: LockTimeout = None
+    yes: Yes = False
+
+
+class Rotating:
+    """How a rotation is carried out."""
+
+    api_key_file: ApiKeyFile = None
+    app_key_file: AppKeyFile = None
+    api_key_command: ApiKeyCommand = None
+    app_key_command: AppKeyCommand = None
+    require_validation: RequireValidation = False
+    find_site: FindSite = False
     timeout: Timeout = None
     lock_timeout: LockTimeout = None
     yes: Yes = False
@@ -566,6 +632,9 @@ def user_sources(options: Options) -> "UserSources":
 
 SETTING_FLAGS = (
     "site",
+    "api_url",
+    "agent_proxy",
+    "agent_no_proxy",
     "cluster_name",
     "distribution",
     "logs",
@@ -594,10 +663,12 @@ def request(options: Options) -> "Request":
             given[name] = tuple(value) if isinstance(value, list) else value
     if given.get("site") is not None:
         given["site"] = settings.site_of(given["site"])
+    if given.get("agent_proxy") == "env":
+        given |= _proxy_of_this_machine()
     for flag, key in (("api_key_secret", "api-key"), ("app_key_secret", "app-key")):
         if options.get(flag):
             given[flag] = settings.SecretKey(options[flag], key)
-    if options.get("app_key_file") or options.get("app_key_in_environment"):
+    if options.get("app_key_file") or options.get("app_key_command") or options.get("app_key_in_environment"):
         given.setdefault("app_key_secret", settings.DEFAULT_APP_KEY_SECRET)
     return Request(
         given=given,
@@ -613,6 +684,19 @@ def request(options: Options) -> "Request":
         allow_downgrade=bool(options.get("allow_downgrade")),
         skip=tuple(options.get("skip") or ()),
     )
+
+
+def _proxy_of_this_machine() -> dict[str, Any]:
+    """The settings that give agents the proxy of this machine; ConfigError where it has none."""
+    proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
+    if not proxy:
+        raise ConfigError(
+            "`--agent-proxy env` takes HTTPS_PROXY of this machine, and it is not set",
+            hint="--agent-proxy http://HOST:PORT",
+            anchor="wrong-setting",
+        )
+    left_out = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return {"agent_proxy": proxy, "agent_no_proxy": tuple(left_out.replace(",", " ").split())}
 
 
 def _files(names: Sequence[str] | None) -> "list[Source]":

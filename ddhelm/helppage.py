@@ -17,7 +17,7 @@ GROUPS = ("", "Cluster", "Keys", "Datadog", "Nodes", "Values", "Chart", "Run", "
 
 COMMANDS = {
     "Before": ("detect", "check", "plan", "diff", "values"),
-    "Change": ("onboard", "apply", "upgrade", "rollback", "uninstall"),
+    "Change": ("onboard", "apply", "upgrade", "rollback", "rotate", "uninstall"),
     "After": ("status", "verify", "history", "drift"),
 }
 """The groups of commands; whatever is in none of them comes last."""

@@ -42,6 +42,7 @@ _NOT_ABOUT_OBJECTS = frozenset(
 )
 # A login in the browser (OIDC plugins) may stand between the question and the answer.
 _LOGIN = 180.0
+_LAST_APPLIED = "/last-applied-configuration"
 _NOT_FOUND = re.compile(r"^Error from server \(NotFound\): ", re.MULTILINE)
 _TAKEN = re.compile(r"^Error from server \((?:AlreadyExists|Conflict|NotFound)\): ", re.MULTILINE)
 _NO_KIND = re.compile(r'no matches for kind "(?P<kind>[^"]+)" in version "(?P<version>[^"]+)"')
@@ -263,6 +264,19 @@ class Kubectl:
         scope = self._scope(namespace)
         done = self._done("get", "secret", name, *scope, "--ignore-not-found", "-o", KEY_NAMES)
         return SecretKeys.read(name, done.out)
+
+    def secret_metadata(self, name: str, namespace: str | None = None) -> Tree | None:
+        """A Secret's metadata with ``managedFields``, without any value; None where there is no such Secret.
+
+        The annotation ``last-applied-configuration`` is left out: it repeats the values.
+        """
+        flags = ("--ignore-not-found", "--show-managed-fields", "-o", "jsonpath={.metadata}")
+        done = self._done("get", "secret", name, *self._scope(namespace), *flags)
+        if not done.out.strip():
+            return None
+        found = dict(json.loads(done.out))
+        notes = {k: v for k, v in (found.get("annotations") or {}).items() if not k.endswith(_LAST_APPLIED)}
+        return {**found, "annotations": notes}
 
     def secret_equals(self, name: str, key: str, value: str, namespace: str | None = None) -> bool | None:
         """Whether a Secret's key holds this value; None where Secret or key are missing. The value is not kept."""

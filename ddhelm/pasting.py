@@ -27,6 +27,7 @@ VERBS = (
     "onboard",
     "plan",
     "rollback",
+    "rotate",
     "status",
     "support-dump",
     "uninstall",

@@ -8,6 +8,22 @@ from ddhelm.release import SECRET, Release, Role
 from ddhelm.settings import Settings
 from ddhelm.tree import Path, show
 
+NOT_PROXIED = (
+    "127.0.0.1",
+    "localhost",
+    "::1",
+    "169.254.169.254",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    ".svc",
+    ".cluster.local",
+)
+"""What checks ask directly: the node itself, the private networks of nodes and pods, Services, the cloud's metadata.
+
+Agents use their proxy for checks too (datadog_checks.base, `RequestsWrapper`), for those on 127.0.0.1 as well.
+"""
+
 
 def placeholders(releases: Sequence[Release], settings: Settings) -> dict[str, Any]:
     """Name → value for these releases and settings; None where there is nothing to say."""
@@ -20,6 +36,8 @@ def placeholders(releases: Sequence[Release], settings: Settings) -> dict[str, A
         "api_key_secret": settings.api_key_secret.name,
         "app_key_secret": settings.app_key_secret.name if settings.app_key_secret else None,
         "token_secret": SECRET,
+        "proxy": settings.agent_proxy or None,
+        "no_proxy": " ".join((*NOT_PROXIED, *settings.agent_no_proxy)) if settings.agent_proxy else None,
         "etcd_secret": settings.etcd_secret,
         "worker_release": worker.name,
         "worker_fullname": worker.fullname,

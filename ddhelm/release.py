@@ -26,6 +26,20 @@ DEFAULT_REPOSITORY = "https://helm.datadoghq.com"
 SECRET = "ddhelm"  # noqa: S105 - the name of the Secret that ddhelm manages, not its content
 API_KEY, APP_KEY, TOKEN = "api-key", "app-key", "token"
 
+
+class Rotatable(StrEnum):
+    """A key that can be rotated; its value is its name in Secret `ddhelm`."""
+
+    API_KEY = API_KEY
+    APP_KEY = APP_KEY
+    TOKEN = TOKEN
+
+    @property
+    def words(self) -> str:
+        """As people call it."""
+        return {self.API_KEY: "API key", self.APP_KEY: "application key"}.get(self, "token of the Cluster Agent")
+
+
 LEASE = "ddhelm"
 HISTORY = "ddhelm-history"
 """Name of the ConfigMap that tells which runs changed what."""

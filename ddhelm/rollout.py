@@ -118,6 +118,11 @@ def default_timeout(nodes: int, max_unavailable: int | str) -> int:
     return max(LEAST_TIMEOUT, math.ceil(nodes / _at_once(nodes, max_unavailable)) * SECONDS_A_ROUND)
 
 
+def rounds(nodes: int, max_unavailable: int | str) -> int:
+    """How many times a roll-out over ``nodes`` replaces pods, ``max_unavailable`` of them at once; at least 1."""
+    return max(1, math.ceil(nodes / _at_once(nodes, max_unavailable)))
+
+
 def timeout_for(workloads: Iterable[Workload]) -> int:
     """Seconds for several workloads that roll at the same time: the longest of their default timeouts."""
     daemonsets = [each for each in workloads if each.kind == "DaemonSet"]

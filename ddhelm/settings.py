@@ -71,6 +71,8 @@ class Settings:
     allow_second_agent: bool = False
     drop_checks: tuple[str, ...] = ()
     api_url: str | None = None
+    agent_proxy: str | None = None
+    agent_no_proxy: tuple[str, ...] = ()
     api_key_secret: SecretKey = SecretKey(SECRET, API_KEY)
     app_key_secret: SecretKey | None = None
     etcd_secret: str | None = None
@@ -82,7 +84,7 @@ class Settings:
 _PLAIN = tuple(
     f.name for f in fields(Settings) if f.name not in {"user", "origins", "api_key_secret", "app_key_secret"}
 )
-_LISTS = {"tolerate", "accept_uncovered", "drop_checks"}
+_LISTS = {"agent_no_proxy", "tolerate", "accept_uncovered", "drop_checks"}
 
 
 def to_record(settings: Settings) -> Tree:
@@ -148,6 +150,30 @@ def changed(base: Settings, given: Mapping[str, Any], origin: str) -> Settings:
     return settings
 
 
+def api_of(settings: Settings) -> str:
+    """Where Datadog's API answers: `--api-url`, else the host that Datadog documents for the site."""
+    return settings.api_url or f"https://api.{settings.site or SITES[0]}"
+
+
+def api_problem(url: str) -> str:
+    """What is wrong with the address of an API; empty if nothing is. Keys go there: it must be HTTPS."""
+    if re.fullmatch(r"https://[^\s/@?#]+(/[^\s@?#]*)?", url):
+        return ""
+    return f"`{re.sub(r'//[^/]*@', '//***@', url)}` is no address of an API: `https://HOST[:PORT][/PATH]`"
+
+
+def proxy_problem(url: str) -> str:
+    """What is wrong with a proxy for the agents; empty if nothing is. Values are no place for its password."""
+    if re.fullmatch(r"https?://[^\s/@?#]+/?", url):
+        return ""
+    if "@" in url:
+        return (
+            "a proxy with a user and a password is a secret, and values are kept in the release's history: put "
+            "`DD_PROXY_HTTPS` into a Secret of yours and name it in `datadog.envFrom` and `clusterAgent.envFrom`"
+        )
+    return f"`{url}` is no proxy: `http://HOST:PORT`"
+
+
 def site_of(text: str) -> str:
     """A Datadog site from what people paste: `https://app.datadoghq.eu/…`, `us5.datadoghq.com`, `EU`, `gov`.
 
@@ -189,6 +215,15 @@ def _problems(settings: Settings) -> Sequence[str]:
         problems.append(f"`{settings.site}` is no Datadog site; sites are {', '.join(SITES)}")
     if settings.etcd_secret is not None and not re.fullmatch(_OBJECT_NAME, settings.etcd_secret):
         problems.append(f"`{settings.etcd_secret}` cannot be the name of a Secret")
+    if settings.agent_proxy is not None and (problem := proxy_problem(settings.agent_proxy)):
+        problems.append(problem)
+    problems += [
+        f"`{host}` is no host, domain or network that a proxy can be left out for"
+        for host in settings.agent_no_proxy
+        if not re.fullmatch(r"[\w.*:/-]+", host)
+    ]
+    if settings.api_url is not None and (problem := api_problem(settings.api_url)):
+        problems.append(problem)
     problems += [
         f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
         for check in settings.drop_checks

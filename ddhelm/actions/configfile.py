@@ -14,9 +14,19 @@ from ddhelm import settings
 from ddhelm.errors import ConfigError
 from ddhelm.goyaml import scalar
 
-TEXTS = ("site", "cluster-name", "distribution", "api-url", "chart", "api-key-secret", "app-key-secret", "etcd-secret")
+TEXTS = (
+    "site",
+    "cluster-name",
+    "distribution",
+    "api-url",
+    "agent-proxy",
+    "chart",
+    "api-key-secret",
+    "app-key-secret",
+    "etcd-secret",
+)
 SWITCHES = ("logs", "processes", "apm", "apm-control-plane", "require-coverage", "allow-second-agent")
-LISTS = ("tolerate", "accept-uncovered", "drop-checks")
+LISTS = ("agent-no-proxy", "tolerate", "accept-uncovered", "drop-checks")
 _LIMIT = 1024 * 1024
 
 

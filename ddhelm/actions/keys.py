@@ -1,4 +1,4 @@
-"""Where the Datadog keys come from: file, standard input, environment, hidden prompt.
+"""Where the Datadog keys come from: file, standard input, a program, environment, hidden prompt.
 
 A key is a ``Key``, a value that cannot be printed. It leaves this process in one way only: through the standard
 input of ``kubectl apply``, into a Kubernetes Secret.
@@ -7,19 +7,23 @@ input of ``kubectl apply``, into a Kubernetes Secret.
 import os
 import re
 import secrets
+import shlex
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ddhelm.errors import ConfigError, UsageError
+from ddhelm.run import Command, RunnerLike
 
 TOKEN_LENGTH = 32
 """Shortest token that the Cluster Agent and the agents accept (datadog-agent: ``authTokenMinimalLen``)."""
 
 _FILE_LIMIT = 4096
+_COMMAND_TIMEOUT = 180.0
+_KEY = re.compile(r"(?<![0-9A-Za-z])([0-9a-fA-F]{32}|[0-9a-fA-F]{40})(?![0-9A-Za-z])")
 
 
 class Hider(Protocol):
@@ -49,16 +53,31 @@ def read(
     *,
     variable: str,
     file: str | None,
+    command: str | None = None,
     hider: Hider,
+    runner: RunnerLike | None = None,
     environ: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Key | None:
-    """The key from ``--…-key-file`` (``-``: ``stdin``), else from the environment variable; None where neither has one.
+    """The key from ``--…-key-file`` (``-``: ``stdin``) or ``--…-key-command``, else from the environment variable.
 
-    Raises ConfigError for a file that is missing, empty, too large, or whose content cannot be a key.
+    None where none of them has one. ``runner`` starts the command, ``tell`` gets what it says on standard error.
+    Raises ConfigError for a file or a command that gives nothing, too much, or what cannot be a key, UsageError for
+    both at once.
     """
     environ = os.environ if environ is None else environ
-    if file is not None:
+    if file is not None and command is not None:
+        flag = "--api-key" if what == "API key" else "--app-key"
+        raise UsageError(
+            f"`{flag}-file` and `{flag}-command` cannot be meant together",
+            hint="give one of them",
+            anchor="contradicting-flags",
+        )
+    if command is not None:
+        assert runner is not None
+        origin, text = f"`{command}`", _printed(what, command, runner, tell)
+    elif file is not None:
         origin = "standard input" if file == "-" else f"`{file}`"
         text = (stdin if stdin is not None else sys.stdin.read(_FILE_LIMIT)) if file == "-" else _file(what, file)
     elif environ.get(variable):
@@ -68,6 +87,42 @@ def read(
     text = text.strip()
     hider.add(text)
     return Key(origin, checked(what, text, origin))
+
+
+def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], None] | None) -> str:
+    """What a program prints; the line is split as a shell splits, and started without one."""
+    try:
+        argv, problem = tuple(shlex.split(line)), ""
+    except ValueError as error:
+        argv, problem = (), f": {str(error).lower()}"
+    if not argv:
+        raise ConfigError(
+            f"the command for the {what} cannot be read{problem}",
+            hint="write it as in a shell: `op read op://infra/datadog/api-key`",
+            anchor="key-command",
+        )
+    if any(_KEY.search(word) for word in argv):
+        raise ConfigError(
+            f"the command for the {what} has a key in its arguments, where every user of this machine can read it",
+            hint=f"name a program that prints the {what}",
+            anchor="key-command",
+        )
+    done = runner.run(Command(argv, timeout=_COMMAND_TIMEOUT, on_stderr=tell))
+    if not done.ok:
+        how = "did not end in time" if done.timed_out else f"ended with exit code {done.code}"
+        raise ConfigError(
+            f"`{line}`, which should print the {what}, {how}",
+            hint="type it yourself; it is given no terminal and no variable that begins with DD_ or HELM_",
+            anchor="key-command",
+            details=[each for each in done.err.splitlines()[-3:] if each.strip()],
+        )
+    if len(done.stdout) > _FILE_LIMIT:
+        raise ConfigError(
+            f"`{line}` prints too much to be the {what}",
+            hint=f"it must print the {what} alone",
+            anchor="unusable-key",
+        )
+    return done.out
 
 
 def checked(what: str, text: str, origin: str) -> str:

@@ -17,6 +17,7 @@ from ddhelm.actions.proving import (
     context,
     denied,
     downgrades,
+    kept_elsewhere,
     lost_crds,
     refused,
     secrets_of,
@@ -168,6 +169,7 @@ def _planned(
         notices = [*notices, _stray_control_plane()]
     notices = [*notices, *without_effect(made.profile, wanted)]
     secrets, writes, days = secrets_of(session, wanted, made)
+    notices = [*notices, *kept_elsewhere(session, wanted, secrets)]
     unforced = [
         step
         for step in steps

@@ -9,6 +9,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed
+from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
 from ddhelm.plan import Deployed, Desired
 from ddhelm.profile import Profile
@@ -108,6 +109,18 @@ def secrets_of(
     if wanted.app_key_secret and wanted.app_key_secret.name == SECRET:
         needed.append(APP_KEY)
     return present, tuple(key for key in needed if key not in present.get(SECRET, frozenset())), days
+
+
+def kept_elsewhere(session: Session, wanted: Settings, present: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """A notice for each key that stands in somebody else's Secret: where, and who keeps it."""
+    notices = []
+    for what, secret in (("API key", wanted.api_key_secret), ("application key", wanted.app_key_secret)):
+        if secret is None or secret.name == SECRET or secret.name not in present:
+            continue
+        who = keeper(session.kubectl.secret_metadata(secret.name) or {})
+        by = f", which {who} keeps" if who else ""
+        notices.append(f"the {what} is `{secret.key}` of Secret `{secret.name}`{by}; ddhelm never writes it")
+    return tuple(notices)
 
 
 def named_secrets(manifest: Manifest) -> tuple[str, ...]:

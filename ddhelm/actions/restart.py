@@ -34,6 +34,12 @@ class Running:
     workload: Workload
     uses: tuple[Use, ...] = ()
     restarted: str = ""
+    made: str = ""
+    """When it was made, by the API server's clock."""
+
+    def newer_than(self, moment: str) -> bool:
+        """Whether it was made or restarted at this time (RFC 3339, the API server's) or later; pods may follow."""
+        return max(self.restarted, self.made) >= moment
 
     def reads(self, secret: str, *keys: str) -> bool:
         """Whether its pods read one of these keys of this Secret."""
@@ -93,23 +99,26 @@ def restart(
     session: Session,
     workloads: Sequence[Running],
     *,
+    also: Sequence[Running] = (),
     lease: lock.Lock,
     how: How = _HOW,
     observer: Observer = silent,
 ) -> Watched:
     """Replace every pod of these workloads, by their own update strategy, and wait until the last one is ready.
 
-    What stalls is explained as after an upgrade, in ``Watched``; nothing can be undone by a restart, so nothing is.
+    ``also`` are watched with them and left alone, such as those that an earlier run restarted. What stalls is
+    explained as after an upgrade, in ``Watched``; nothing can be undone by a restart, so nothing is.
     Raises PreflightFailed where a workload is paused or replaces no pods, PlanStale where the Lease was lost.
     """
     refuse(workloads)
-    targets = tuple(each.target for each in workloads)
-    observer(Restarting(targets))
+    restarted = tuple(each.target for each in workloads)
+    targets = tuple(dict.fromkeys([*restarted, *(each.target for each in also)]))
+    observer(Restarting(restarted))
     since = look.baseline(session.kubectl, targets)
     lease.renew()
     moment = datetime.datetime.fromtimestamp(how.now(), datetime.UTC)
     stamp = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    session.kubectl.restart([(each.kind, each.name) for each in targets], stamp)
+    session.kubectl.restart([(each.kind, each.name) for each in restarted], stamp)
 
     def watching(event: object) -> None:
         with suppress(ClusterError, ToolError):  # how long the API server may be silent is the watch's to say
@@ -135,4 +144,5 @@ def _running(target: Target, tree: Tree) -> Running:
         workload({"kind": target.kind, **tree}),
         tuple(dict.fromkeys(uses(get(tree, ("spec", "template", "spec"), {})))),
         max(written, default="") if get(tree, _MARK) else "",
+        str((tree.get("metadata") or {}).get("creationTimestamp") or ""),
     )

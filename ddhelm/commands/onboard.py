@@ -76,7 +76,11 @@ def carry_on(
         if output == "table":
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
-    wanted = _obtain(session, prepared, given, ask=_asker(options))
+    wanted = _obtain(session, prepared, given, ask=asker(options))
+    if wanted.keys() - {TOKEN}:
+        from ddhelm.commands import validation  # loads an HTTP client: only where there is a new key
+
+        validation.validated(session, options, prepared.settings, wanted)
     if not options["yes"]:
         _confirm(session, prepared)
     with (
@@ -154,7 +158,15 @@ def given_keys(session: Session, options: Options) -> Mapping[str, Key]:
     """The keys that the command line and the environment give, by their name in the Secret; ConfigError."""
     given = {}
     for name, (what, variable, flag) in _WORDS.items():
-        key = keys.read(what, variable=variable, file=options[flag], hider=session.secrets)
+        key = keys.read(
+            what,
+            variable=variable,
+            file=options.get(flag),
+            command=options.get(flag.replace("_file", "_command")),
+            hider=session.secrets,
+            runner=session.runner,
+            tell=lambda line: console.err().print(line, markup=False, highlight=False),
+        )
         if key is not None:
             given[name] = key
     return given
@@ -189,13 +201,14 @@ def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], s
         ):
             screen.print(
                 f"! the {what} from {key.origin} differs from the one in Secret `{SECRET}`, which stays; "
-                "how to change it: docs/how-to/give-keys.md",
+                f"to change it: ddhelm rotate {name}",
                 style="yellow",
                 markup=False,
             )
 
 
-def _asker(options: Options) -> keys.Ask | None:
+def asker(options: Options) -> keys.Ask | None:
+    """Asks for a secret on the terminal; None where there is none, or standard input is taken by a file."""
     taken = "-" in {options["api_key_file"], options["app_key_file"], *(options.get("values") or ())}
     if taken or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None

@@ -138,7 +138,8 @@ class TestWhatTheServerSays:
         [
             (500, b"oops", Trouble.BROKEN, "500"),
             (503, b'{"errors": [{"title": "Service\\n Unavailable"}]}', Trouble.BROKEN, "503: Service Unavailable"),
-            (401, b"", Trouble.REFUSED, "401"),
+            (401, b"{}", Trouble.REFUSED, "401"),
+            (403, b"<h1>Forbidden by the proxy</h1>", Trouble.UNREADABLE, "not Datadog's JSON"),
             (404, b'{"errors": ["Not Found"]}', Trouble.UNREADABLE, "404: Not Found"),
             (200, b"<html>Please log in</html>", Trouble.UNREADABLE, "not Datadog's JSON"),
             (200, b"[1]", Trouble.UNREADABLE, "not Datadog's JSON"),

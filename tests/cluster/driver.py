@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from tests.charts import chart
+from tests.datadog_api.fixtures import shared
 from tests.sandbox.sandbox import Sandbox
 
 API_KEY = "0123456789abcdef0123456789abcdef"
-"""Made up; nothing is ever sent to Datadog."""
+"""Made up, and valid for the API on loopback that the driver names; nothing is ever sent to Datadog."""
 
 CONTROL_PLANE, WORKER = "control-plane-ddagent", "worker-node-ddagent"
 
@@ -41,7 +42,7 @@ class Ddhelm:
 
     def __init__(self, sandbox: Sandbox, helm: str) -> None:
         self.sandbox = sandbox
-        self.environment = {**sandbox.environment(helm=helm)}
+        self.environment = {**sandbox.environment(helm=helm), **shared().environment()}
 
     def __call__(
         self,

@@ -79,7 +79,7 @@ class State:
 class DatadogApi:
     """A running server; ``url`` is its address, ``ca`` the file of its CA. ``state`` may be changed at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ddhelm-datadog-"))
         self.state = State()
         authority = Authority(self.folder / "ca.crt", self.folder / "ca.key")
@@ -89,7 +89,7 @@ class DatadogApi:
         (self.folder / "server.pem").write_bytes(certificate + key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "server.pem")
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         # the handshake belongs to the thread of the connection: a client that never ends it must not stop the others
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

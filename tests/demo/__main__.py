@@ -17,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddhelm.datadog import ADDRESS
 from tests.agent.install import install
+from tests.datadog_api.server import DatadogApi
 from tests.demo.chart import choose
 from tests.sandbox import build, control
 from tests.sandbox.layout import Layout
@@ -47,6 +49,11 @@ class Demo:
     @property
     def kubeconfig(self) -> Path:
         return self.folder / "kubeconfig"
+
+    @property
+    def port(self) -> Path:
+        """Where Datadog's API was."""
+        return self.folder / "api-port"
 
     @property
     def onboarded(self) -> Path:
@@ -93,15 +100,30 @@ def up(demo: Demo, chart: str | None) -> int:
     chosen = choose(demo.folder / "chart", chart, environ)
     print(f"  {chosen.sentence}")
 
-    say("ddhelm, with a made-up key; nothing is sent to Datadog")
-    onboard = ("onboard", "--yes", "--verify", "--chart", demo.shown(chosen.path), "--cluster-name", "demo")
+    say("ddhelm, with a made-up key, valid for an API on this machine; nothing is sent to Datadog")
+    api = datadog(demo)
+    named = ("--cluster-name", "demo", "--api-url", api.url)
+    onboard = ("onboard", "--yes", "--verify", "--chart", demo.shown(chosen.path), *named)
+    environ |= {name: value for name, value in api.environment().items() if name != ADDRESS}
     code = run(f"DD_API_KEY={KEY} {demo.command('ddhelm', *onboard)}", environ)
     if code == 0 and demo.onboarded.exists():  # nothing was to be done, so onboard had no outcome to show
         code = run(demo.command("ddhelm", "status"), environ)
+    api.close()
     if code == 0:
         demo.onboarded.touch()
         print(farewell(demo))
     return code
+
+
+def datadog(demo: Demo) -> DatadogApi:
+    """Datadog's API for the time of `up`, always at the port that the releases remember."""
+    remembered = int(demo.port.read_text()) if demo.port.exists() else 0
+    try:
+        api = DatadogApi(remembered)
+    except OSError:  # somebody else has it now
+        api = DatadogApi()
+    demo.port.write_text(str(api.port))
+    return api
 
 
 def start(demo: Demo) -> Sandbox:
@@ -127,7 +149,7 @@ def start(demo: Demo) -> Sandbox:
 
 def environment(demo: Demo, sandbox: Sandbox) -> dict[str, str]:
     """What the demo's programs get: the sandbox's own home, and the demo's programs first on PATH."""
-    environ = sandbox.environment(HELM)
+    environ = {name: value for name, value in sandbox.environment(HELM).items() if name != ADDRESS}
     return environ | {"PATH": f"{demo.programs}{os.pathsep}{environ['PATH']}"}
 
 

@@ -1,10 +1,12 @@
 """What ddhelm's values make of the chart under test, rendered by the real helm: the pair, its switches, its secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from datadog_checks.base.utils.http import should_bypass_proxy
 
 from ddhelm.profile import CheckInstance, Profile
 from ddhelm.release import Role, pair
@@ -160,3 +162,27 @@ def test_the_cluster_agent_gets_what_it_must_tolerate() -> None:
     pod = one(documents, "Deployment")["spec"]["template"]["spec"]
     assert pod["tolerations"] == [{"key": CONTROL_PLANE.key, "operator": "Exists", "effect": "NoSchedule"}]
     assert not one(render(Role.WORKER), "Deployment")["spec"]["template"]["spec"].get("tolerations")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_agent_gets_the_proxy_when_told_so_and_its_checks_go_past_it(role: Role) -> None:
+    past: Callable[[str, list[str]], bool] = should_bypass_proxy
+    settings = replace(SETTINGS, agent_proxy="http://proxy.example:3128", agent_no_proxy=("100.64.0.0/10",))
+    documents = render(role, settings)
+    pods = [each["spec"]["template"]["spec"] for each in documents if each["kind"] in {"DaemonSet", "Deployment"}]
+    assert len(pods) == (2 if role is Role.WORKER else 1)
+    for pod in pods:
+        for container in pod["containers"]:
+            found = environment(pod, container["name"])
+            assert found["DD_PROXY_HTTPS"] == "http://proxy.example:3128"
+            left_out = found["DD_PROXY_NO_PROXY"].split(" ")
+            for url in (
+                "https://127.0.0.1:10259/metrics",
+                "https://10.1.2.3:10250",
+                "http://[::1]:1",
+                "http://100.64.1.1",
+            ):
+                assert past(url, left_out), url
+            assert past("https://x-cluster-agent.datadog.svc:5005", left_out)
+            assert not past("https://app.datadoghq.eu", left_out)
+    assert "DD_PROXY" not in text(role), "none without the setting"

@@ -36,6 +36,8 @@ from tests.sandbox.waiting import wait_for
 
 START_TIMEOUT = 90.0
 PORT_ATTEMPTS = 4
+NOWHERE = "https://127.0.0.1:9"
+"""Where programs under test find Datadog's API: nobody listens. Who wants an answer puts tests.datadog_api there."""
 
 
 class SandboxError(Exception):
@@ -372,6 +374,7 @@ class Sandbox:
             "XDG_DATA_HOME": str(home / ".local" / "share"),
             "XDG_STATE_HOME": str(home / ".local" / "state"),
             "XDG_RUNTIME_DIR": str(home / ".run"),
+            "DDHELM_API_URL": NOWHERE,
         }
         for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             Path(own[name]).mkdir(mode=0o700, parents=True, exist_ok=True)

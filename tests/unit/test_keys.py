@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ddhelm.actions import keys
-from ddhelm.errors import ConfigError, UsageError
+from ddhelm.errors import ConfigError, ToolError, UsageError
+from ddhelm.run import Runner
 
 PLANTED = "deadbeefdeadbeefdeadbeefdeadbeef"
 
@@ -89,3 +90,61 @@ def test_a_token_is_long_enough_for_the_cluster_agent_and_new_each_time() -> Non
     first, second = (keys.new_token(Hider()).reveal() for _ in range(2))
     assert len(first) >= keys.TOKEN_LENGTH
     assert first != second
+
+
+def from_command(line: str, **more: object) -> keys.Key | None:
+    said: list[str] = []
+    runner = Runner()
+    key = keys.read(
+        "API key",
+        variable="DD_API_KEY",
+        file=None,
+        command=line,
+        hider=runner.secrets,
+        runner=runner,
+        environ={"DD_API_KEY": "other"},
+        tell=said.append,
+    )
+    assert said == more.get("said", [])
+    assert key is None or runner.secrets.hide(key.reveal()) == "***"
+    return key
+
+
+def test_a_program_prints_the_key_and_is_started_without_a_shell(tmp_path: Path) -> None:
+    program = tmp_path / "pass word"
+    program.write_text(f'#!/bin/sh\necho unlocked >&2\necho "{PLANTED}"\n[ "$1" = \'a b;c\' ]\n')
+    program.chmod(0o700)
+    key = from_command(f"'{program}' 'a b;c'", said=["unlocked"])
+    assert text(key) == PLANTED
+    assert str(key) == f"key from `'{program}' 'a b;c'`"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "cannot be read"),
+        ("'open", "cannot be read: no closing quotation"),
+        (f"echo {PLANTED}", "has a key in its arguments"),
+        ("sh -c 'exit 7'", "ended with exit code 7"),
+        ("true", "is empty"),
+        ("printf 'two words'", "has spaces"),
+        ("head -c 5000 /dev/zero", "prints too much"),
+    ],
+)
+def test_a_program_that_gives_no_key(line: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        from_command(line)
+    assert PLANTED not in caught.value.message
+
+
+def test_what_a_failed_program_said_is_told_and_one_that_is_missing_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_command("sh -c 'echo not signed in >&2; exit 1'", said=["not signed in"])
+    assert caught.value.details == ("not signed in",)
+    with pytest.raises(ToolError, match="`no-such-manager` cannot be started"):
+        from_command("no-such-manager read key")
+
+
+def test_a_file_and_a_program_at_once_are_refused() -> None:
+    with pytest.raises(UsageError, match="cannot be meant together"):
+        keys.read("API key", variable="DD_API_KEY", file="key", command="pass", hider=Hider(), runner=Runner())

@@ -1,0 +1,251 @@
+"""Rotates a key: the new value into the Secret, then every pod that reads it is replaced and watched to the end.
+
+Pods read a key once, when they start. The Secret therefore says what will be used, the workloads' restarts who uses it
+already; both times are the API server's own. A run that broke off is finished by the next one, from these two alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ddhelm import rollout
+from ddhelm import settings as settings_
+from ddhelm.actions import lock, restart, revisions
+from ddhelm.actions.carry_out import How, Wrote
+from ddhelm.actions.keys import Key
+from ddhelm.actions.restart import Running
+from ddhelm.actions.session import Observer, Session, silent
+from ddhelm.actions.watch import Watched
+from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed
+from ddhelm.keeper import keeper
+from ddhelm.managedfields import entries
+from ddhelm.release import SECRET, TOKEN, Rotatable, pair
+from ddhelm.run import interruptible
+from ddhelm.settings import RECORD_KEY, SecretKey, Settings
+
+UNFINISHED = "ddhelm.dev/rotating"
+"""Annotation of the Secret with the key whose rotation has begun and not ended."""
+_HOW = How()
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a rotation would do.
+
+    ``phases`` are restarted one after another; ``late`` have not been since the last change of the key.
+
+    ``keeper`` says who keeps the Secret, empty for ddhelm alone; ``unfinished`` that an earlier rotation of this key
+    broke off; ``uid`` is kube-system's.
+    """
+
+    what: Rotatable
+    secret: SecretKey
+    settings: Settings
+    phases: tuple[tuple[Running, ...], ...]
+    late: tuple[Running, ...]
+    keeper: str
+    unfinished: bool
+    uid: str
+
+    @property
+    def readers(self) -> tuple[Running, ...]:
+        """Every workload whose pods read the key."""
+        return tuple(each for phase in self.phases for each in phase)
+
+    @property
+    def ours(self) -> bool:
+        """Whether ddhelm may write the Secret."""
+        return self.secret.name == SECRET and not self.keeper
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """About how many seconds all restarts take, least and most: rounds of ``maxUnavailable``, 15 to 60 s each."""
+        rounds = sum(
+            max(rollout.rounds(each.workload.desired, each.workload.max_unavailable) for each in phase)
+            for phase in self.phases
+        )
+        return rounds * 15, rounds * rollout.SECONDS_A_ROUND
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How it ended: whether a new value was written, what was restarted, and how each phase's watch ended."""
+
+    wrote: bool
+    restarted: tuple[Running, ...]
+    watched: tuple[Watched, ...]
+
+
+def look(session: Session, what: Rotatable) -> Rotation:
+    """How the key stands and who reads it; raises PreflightFailed where nobody does or there is no such Secret."""
+    records = revisions.read(session, superseded=False)
+    revisions.existing(session, records)
+    settings = settings_.from_record(next(iter(records.values()))[-1].config.get(RECORD_KEY) or {}, "the release")
+    secret = _secret(what, settings)
+    readers = tuple(each for each in restart.running(session) if each.reads(secret.name, secret.key))
+    metadata = session.kubectl.secret_metadata(secret.name)
+    if not readers or metadata is None:
+        problem = "is not there" if readers else "is read by no pod of the releases"
+        raise PreflightFailed(
+            f"key `{secret.key}` of Secret `{secret.name}`, the {what.words}, {problem}",
+            hint="ddhelm onboard" if what is not Rotatable.APP_KEY else "ddhelm onboard --app-key-file FILE",
+            anchor="nothing-to-rotate",
+        )
+    since = _written(metadata, secret.key)
+    who = keeper(metadata)
+    return Rotation(
+        what,
+        secret,
+        settings,
+        _phases(session, what, readers),
+        tuple(each for each in readers if not since or not each.newer_than(since)),
+        who,
+        (metadata.get("annotations") or {}).get(UNFINISHED) == what,
+        _uid(session),
+    )
+
+
+def refuse_foreign(rotation: Rotation) -> None:
+    """Raises PreflightFailed where the Secret is somebody else's: a value of ours would be lost or quarrelled over."""
+    if not rotation.ours:
+        who = f", which {rotation.keeper} keeps" if rotation.keeper else ", which is not ddhelm's"
+        raise PreflightFailed(
+            f"the {rotation.what.words} stands in Secret `{rotation.secret.name}`{who}: it is never written",
+            hint=f"change it there, then: ddhelm rotate {rotation.what} --restart-only",
+            anchor="key-kept-elsewhere",
+        )
+
+
+def same(session: Session, rotation: Rotation, key: Key) -> bool:
+    """Whether the Secret holds this very key already."""
+    return session.kubectl.secret_equals(rotation.secret.name, rotation.secret.key, key.reveal()) is True
+
+
+def carry_out(
+    session: Session, rotation: Rotation, new: Key | None, how: How = _HOW, observer: Observer = silent
+) -> Rotated:
+    """Write ``new`` (None: the Secret stays as it is), restart who has not been since, watch all to the end.
+
+    Raises before the first write where the lock is held, the cluster is another one or a restart would do nothing;
+    afterwards what happened so far is in the error's details.
+    """
+    progress = _Progress(rotation)
+    try:
+        with (
+            interruptible(),
+            lock.held(
+                session.kubectl, session.access.namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout
+            ) as lease,
+        ):
+            restart.refuse(rotation.readers)
+            _same_cluster(session, rotation)
+            late = rotation.late
+            if new is not None:
+                _write(session, rotation, new, progress, observer)
+                late = rotation.readers
+            for phase in rotation.phases:
+                marked = tuple(each for each in phase if each in late)
+                watched = restart.restart(session, marked, also=phase, lease=lease, how=how, observer=observer)
+                progress.watched.append(watched)
+                if not watched.ok:
+                    raise watched.failure()
+                progress.restarted += marked
+            if rotation.ours:
+                session.kubectl.annotate("secret", rotation.secret.name, {UNFINISHED: None})
+    except Interrupted as error:
+        raise Interrupted(error.message, hint=progress.hint, anchor="interrupted", details=progress.lines) from None
+    except DdhelmError as error:
+        if not progress.touched:
+            raise
+        details = (*error.details, *([f"then: {error.hint}"] if error.hint else []), *progress.lines)
+        raise type(error)(error.message, hint=progress.hint, anchor=error.anchor, details=details) from None
+    return Rotated(progress.wrote, tuple(progress.restarted), tuple(progress.watched))
+
+
+class _Progress:
+    """What was done so far, for whoever has to be told that it broke off."""
+
+    def __init__(self, rotation: Rotation) -> None:
+        self.rotation = rotation
+        self.wrote = False
+        self.restarted: list[Running] = []
+        self.watched: list[Watched] = []
+
+    @property
+    def touched(self) -> bool:
+        return self.wrote or bool(self.restarted) or bool(self.watched)
+
+    @property
+    def hint(self) -> str:
+        if not self.touched:
+            return "nothing was changed"
+        again = "" if self.rotation.what is Rotatable.TOKEN else " --restart-only"
+        return f"when the cause is mended: ddhelm rotate {self.rotation.what}{again}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        if not self.touched:
+            return ()
+        rotation = self.rotation
+        done = [each.target.name for each in self.restarted]
+        left = [each.target.name for each in rotation.readers if each.target.name not in done]
+        lines = [f"Secret `{rotation.secret.name}` holds the new value"] if self.wrote else []
+        lines += [f"restarted and ready: {', '.join(done)}"] if done else []
+        lines += [f"may still run with the old one: {', '.join(left)}"] if left else []
+        return (*lines, *([_OLD_STAYS] if rotation.what is not Rotatable.TOKEN else []))
+
+
+_OLD_STAYS = "do not revoke the old key yet"
+
+
+def _write(session: Session, rotation: Rotation, new: Key, progress: _Progress, observer: Observer) -> None:
+    name, key = rotation.secret.name, rotation.secret.key
+    observer(Wrote(f"Secret `{name}` gets a new `{key}`"))
+    session.kubectl.annotate("secret", name, {UNFINISHED: str(rotation.what)})
+    session.kubectl.write_secret(
+        name, {key: new.reveal()}, labels={"app.kubernetes.io/managed-by": "ddhelm"}, force=True
+    )
+    progress.wrote = True
+
+
+def _secret(what: Rotatable, settings: Settings) -> SecretKey:
+    if what is Rotatable.API_KEY:
+        return settings.api_key_secret
+    if what is Rotatable.APP_KEY:
+        return settings.app_key_secret or settings_.DEFAULT_APP_KEY_SECRET
+    return SecretKey(SECRET, TOKEN)
+
+
+def _phases(session: Session, what: Rotatable, readers: Sequence[Running]) -> tuple[tuple[Running, ...], ...]:
+    """A token's Cluster Agent goes first: agents that come after find one that knows it; keys need no order."""
+    if what is not Rotatable.TOKEN:
+        return (tuple(readers),)
+    names = {release.cluster_agent for release in pair(session.access.namespace, control_plane=True)}
+    first = tuple(each for each in readers if each.target.name in names)
+    rest = tuple(each for each in readers if each not in first)
+    return tuple(phase for phase in (first, rest) if phase)
+
+
+def _written(metadata: dict[str, object], key: str) -> str:
+    """The API server's time of the last change of a Secret's key; empty where it does not say."""
+    managed = metadata.get("managedFields")
+    found = [
+        entry.writer.time
+        for entry in entries(managed if isinstance(managed, list) else ())
+        if entry.owns(("data", key))
+    ]
+    return max(found, default="")
+
+
+def _uid(session: Session) -> str:
+    metadata = (session.kubectl.tree("/api/v1/namespaces/kube-system") or {}).get("metadata") or {}
+    return str(metadata.get("uid") or "")
+
+
+def _same_cluster(session: Session, rotation: Rotation) -> None:
+    if (found := _uid(session)) != rotation.uid:
+        raise PlanStale(
+            f"context `{session.access.context}` leads to another cluster than a moment ago "
+            f"(kube-system UID `{found}` instead of `{rotation.uid}`)",
+            hint="run it again",
+            anchor="another-cluster",
+        )

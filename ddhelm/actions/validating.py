@@ -1,0 +1,107 @@
+"""Asks Datadog about new keys before anything is written: of which site they are, whether they belong together.
+
+A verdict of Datadog's is worth stopping for. Where it cannot be asked (no way to the internet, a limit, an outage),
+the keys are taken as they are and that is said: agents may well have a way that this machine has not.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from ddhelm.actions.keys import Key
+from ddhelm.datadog import Datadog, Reply
+from ddhelm.errors import PreflightFailed
+from ddhelm.release import API_KEY, APP_KEY
+from ddhelm.settings import SITES
+
+LIMIT = 5.0
+"""Seconds that a question may take: a machine without a network must not wait for long."""
+
+WORDS = {API_KEY: "API key", APP_KEY: "application key"}
+
+
+def validate(
+    url: str,
+    site: str,
+    keys: Mapping[str, Key],
+    *,
+    api_key: Key | None = None,
+    require: bool = False,
+    find_site: bool = False,
+) -> tuple[str, ...]:
+    """Warnings about keys (by their names in the Secret) that could not be validated; nothing where all are valid.
+
+    ``api_key`` is the one that an application key goes with, where ``keys`` holds none. ``require`` makes an error of
+    a warning; ``find_site`` sends a refused API key to Datadog's other sites. Raises PreflightFailed.
+    """
+    whole = keys.get(API_KEY) or api_key
+    if whole is None:
+        return _unasked(keys, "there is no API key to ask with", "", require) if APP_KEY in keys else ()
+    if API_KEY in keys:
+        reply = Datadog(url, api_key=whole.reveal()).validate(limit=LIMIT)
+        if not reply.answered:
+            return _unasked(keys, reply.reason, reply.hint, require)
+        if not reply.ok:
+            raise _refused(site, keys[API_KEY], reply, find_site=find_site)
+    if APP_KEY in keys:
+        reply = Datadog(url, api_key=whole.reveal(), app_key=keys[APP_KEY].reveal()).validate_keys(limit=LIMIT)
+        if not reply.answered:
+            return _unasked({APP_KEY: keys[APP_KEY]}, reply.reason, reply.hint, require)
+        if not reply.ok:
+            raise PreflightFailed(
+                f"Datadog refuses the application key from {keys[APP_KEY].origin}: {reply.reason}",
+                hint=f"it must be of the organisation that the API key belongs to: https://app.{site}"
+                "/organization-settings/application-keys",
+                anchor="key-refused",
+            )
+    return ()
+
+
+def homes(key: Key, but: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Datadog's sites that know an API key, and those that could not be asked; ``but`` is left out.
+
+    It sends the key to every site: only on request.
+    """
+    sites = [site for site in SITES if site != but]
+
+    def ask(site: str) -> Reply:
+        return Datadog(f"https://api.{site}", api_key=key.reveal()).validate(limit=LIMIT)
+
+    with ThreadPoolExecutor(len(sites)) as pool:
+        replies = dict(zip(sites, pool.map(ask, sites), strict=True))
+    return (
+        tuple(site for site, reply in replies.items() if reply.ok),
+        tuple(site for site, reply in replies.items() if not reply.answered),
+    )
+
+
+def _refused(site: str, key: Key, reply: Reply, *, find_site: bool) -> PreflightFailed:
+    message = f"site `{site}` refuses the API key from {key.origin}: {reply.reason}"
+    if not find_site:
+        return PreflightFailed(
+            message,
+            hint="a key belongs to one site: name yours with --site, or let --find-site try the key on the others",
+            anchor="key-refused",
+        )
+    known, unasked = homes(key, site)
+    details = [f"could not be asked: {', '.join(unasked)}"] if unasked else []
+    if known:
+        return PreflightFailed(
+            f"the API key from {key.origin} belongs to site `{known[0]}`, not to `{site}`",
+            hint=f"--site {known[0]}",
+            anchor="key-refused",
+            details=details,
+        )
+    return PreflightFailed(
+        message,
+        hint=f"no other site knows it either: copy it anew from https://app.{site}/organization-settings/api-keys",
+        anchor="key-refused",
+        details=details,
+    )
+
+
+def _unasked(keys: Mapping[str, Key], reason: str, hint: str, require: bool) -> tuple[str, ...]:
+    what = " and ".join(WORDS[name] for name in keys)
+    text = f"the {what} could not be validated: {reason}"
+    if require:
+        raise PreflightFailed(text, hint=hint or "leave --require-validation out", anchor="key-not-validated")
+    return (text + (f" ({hint})" if hint else ""),)

@@ -1,0 +1,137 @@
+"""rotate: a new API key, application key or token: shown, asked for, written, rolled out, told."""
+
+import sys
+from collections.abc import Mapping
+
+from ddhelm.actions import audit, keys, rotate, status
+from ddhelm.actions.carry_out import How
+from ddhelm.actions.keys import Key
+from ddhelm.actions.rotate import Rotation
+from ddhelm.actions.session import Session
+from ddhelm.commands import onboard
+from ddhelm.errors import UsageError
+from ddhelm.flags import Options, seconds
+from ddhelm.release import API_KEY, APP_KEY, Rotatable
+from ddhelm.views import console, envelope
+from ddhelm.views import rollout as rollout_view
+from ddhelm.views import rotate as view
+from ddhelm.views import status as status_view
+
+
+def rotation(
+    session: Session, options: Options, what: Rotatable, output: str, *, restart_only: bool, dry_run: bool
+) -> int:
+    """The whole job; 0, also where every pod has the key already, or raises what stopped it."""
+    how = How(
+        timeout=seconds(options["timeout"], "--timeout"),
+        lock_timeout=seconds(options["lock_timeout"], "--lock-timeout") or 0,
+    )
+    _refuse_flags(options, what, restart_only=restart_only)
+    found = rotate.look(session, what)
+    if not restart_only:
+        rotate.refuse_foreign(found)
+    new = None if restart_only else _new(session, options, found, dry_run=dry_run)
+    screen = console.out() if output == "table" else console.err()
+    if output == "table":
+        origin = "" if restart_only or _continues(found) else _origin(new, what)
+        view.table(found, screen, origin=origin)
+    if dry_run:
+        if output != "table":
+            print(envelope.text(view.json(found), output), end="")  # noqa: T201
+        return 0
+    if new is None and not found.late and not found.unfinished and not _behind(found):
+        screen.print(f"\nNothing to do: every pod was started after the last change of the {what.words}.", markup=False)
+        return 0
+    if not options["yes"]:
+        _confirm(session, found)
+    return _carry_out(session, found, new, how, output)
+
+
+def _carry_out(session: Session, found: Rotation, new: Key | None, how: How, output: str) -> int:
+    screen = console.out() if output == "table" else console.err()
+    with (
+        audit.recorded(
+            session,
+            f"rotate {found.what}",
+            cluster=found.uid,
+            warn=lambda line: console.problem(console.err(), line),
+        ) as run,
+        rollout_view.observer(screen) as observer,
+    ):
+        for each in found.readers if new is not None else found.late:
+            run.began(f"restart of {each.target.kind} {each.target.name}", release=each.target.release)
+        rotated = rotate.carry_out(session, found, new, how, run.watching(observer))
+    if output == "table":
+        view.done(found, rotated, screen)
+        status_view.table(status.of_session(session), screen)
+    else:
+        print(envelope.text(view.json(found, rotated), output), end="")  # noqa: T201
+    return 0
+
+
+def _new(session: Session, options: Options, found: Rotation, *, dry_run: bool) -> Key | None:
+    """The new value, validated; None where the Secret is to stay, because it has it already or a run broke off."""
+    what = found.what
+    if what is Rotatable.TOKEN:
+        return None if _continues(found) else keys.new_token(session.secrets)
+    given: Mapping[str, Key] = onboard.given_keys(session, options)
+    name = API_KEY if what is Rotatable.API_KEY else APP_KEY
+    if name not in given and dry_run:
+        return None
+    key = given.get(name) or keys.prompt(what.words, session.secrets, onboard.asker(options))
+    if rotate.same(session, found, key):
+        console.err().print(
+            f"• the {what.words} from {key.origin} is the one in Secret `{found.secret.name}` already", markup=False
+        )
+        return None
+    if warning := keys.looks_wrong(what.words, key):
+        console.problem(console.err(), warning)
+    from ddhelm.commands import validation
+
+    validation.validated(session, options, found.settings, {name: key})
+    return key
+
+
+def _continues(found: Rotation) -> bool:
+    """Whether a token was written by a run that broke off: then it is rolled out, and no other one made."""
+    return found.what is Rotatable.TOKEN and found.unfinished
+
+
+def _behind(found: Rotation) -> bool:
+    return any(not each.workload.settled for each in found.readers)
+
+
+def _origin(new: Key | None, what: Rotatable) -> str:
+    if new is not None:
+        return new.origin
+    return "a random source" if what is Rotatable.TOKEN else "where you give it"
+
+
+def _refuse_flags(options: Options, what: Rotatable, *, restart_only: bool) -> None:
+    """UsageError for a key that this rotation does not take."""
+    own = {Rotatable.API_KEY: "api_key", Rotatable.APP_KEY: "app_key"}.get(what, "")
+    for prefix in ("api_key", "app_key"):
+        for kind in ("file", "command"):
+            if options[f"{prefix}_{kind}"] is not None and (restart_only or prefix != own):
+                flag = f"--{prefix}_{kind}".replace("_", "-")
+                raise UsageError(
+                    f"`{flag}` cannot be meant with `rotate {what}{' --restart-only' if restart_only else ''}`",
+                    hint=f"ddhelm rotate {prefix.replace('_', '-')} {flag} …",
+                    anchor="contradicting-flags",
+                )
+
+
+def _confirm(session: Session, found: Rotation) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this would change the cluster, and there is no terminal to ask on",
+            hint=f"ddhelm rotate {found.what} --dry-run shows what happens; add --yes to go on",
+            anchor="no-terminal",
+        )
+    screen = console.err()
+    screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
+    screen.print("Carry this out? [y/N] ", end="", markup=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError(
+            "not confirmed; nothing was changed", hint=f"ddhelm rotate {found.what}", anchor="not-confirmed"
+        )

@@ -1,0 +1,128 @@
+"""New keys are held against Datadog before anything is written; what cannot be asked is a warning with its reason."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from ddhelm.actions.keys import Key
+from ddhelm.actions.validating import validate
+from ddhelm.datadog import address
+from ddhelm.errors import ConfigError, PreflightFailed
+from ddhelm.release import API_KEY, APP_KEY
+from ddhelm.settings import SITES, Settings, api_of, changed
+from tests.datadog_api.proxy import proxy
+from tests.datadog_api.server import DatadogApi
+
+API, APP = Key("`DD_API_KEY`", "0f" * 16), Key("`app.txt`", "a7" * 20)
+SITE = "datadoghq.com"
+
+
+@pytest.fixture(autouse=True)
+def _own_network(monkeypatch: pytest.MonkeyPatch, datadog_api: DatadogApi) -> None:
+    for name, value in datadog_api.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def refusal(url: str, keys: dict[str, Key], *, require: bool = False, find_site: bool = False) -> PreflightFailed:
+    with pytest.raises(PreflightFailed) as refused:
+        validate(url, SITE, keys, require=require, find_site=find_site)
+    text = f"{refused.value.message}{refused.value.hint}{refused.value.details}"
+    assert not any(key.reveal() in text for key in keys.values())
+    return refused.value
+
+
+def test_valid_keys_pass_in_silence(datadog_api: DatadogApi) -> None:
+    assert validate(datadog_api.url, SITE, {API_KEY: API, APP_KEY: APP}) == ()
+    assert validate(datadog_api.url, SITE, {APP_KEY: APP}, api_key=API) == ()
+    assert validate(datadog_api.url, SITE, {}) == ()
+    paths = [each.path for each in datadog_api.asked]
+    assert paths == ["/api/v1/validate", "/api/v2/validate_keys", "/api/v2/validate_keys"]
+
+
+def test_a_refused_key_suggests_the_site_and_is_sent_to_no_other(datadog_api: DatadogApi) -> None:
+    datadog_api.state.api_keys = set()
+    error = refusal(datadog_api.url, {API_KEY: API})
+    assert error.message.startswith("site `datadoghq.com` refuses the API key from `DD_API_KEY`: ")
+    assert "--find-site" in error.hint
+    assert error.anchor == "key-refused"
+    assert len(datadog_api.asked) == 1
+
+
+def test_the_site_of_a_key_is_found_when_asked(datadog_api: DatadogApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    datadog_api.state.homes[API.reveal()] = "datadoghq.eu"
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("no_proxy")
+    with proxy(datadog_api.port) as way:
+        monkeypatch.setenv("HTTPS_PROXY", way.url)
+        error = refusal(f"https://api.{SITE}", {API_KEY: API}, find_site=True)
+        assert error.message == "the API key from `DD_API_KEY` belongs to site `datadoghq.eu`, not to `datadoghq.com`"
+        assert error.hint == "--site datadoghq.eu"
+        assert sorted(way.asked) == sorted(f"api.{site}:443" for site in SITES)
+        datadog_api.state.homes[API.reveal()] = "nowhere.example"
+        assert "no other site knows it" in refusal(f"https://api.{SITE}", {API_KEY: API}, find_site=True).hint
+        datadog_api.state.homes[API.reveal()] = "datadoghq.eu"
+        assert validate("https://api.datadoghq.eu", "datadoghq.eu", {API_KEY: API}) == ()
+
+
+def test_an_application_key_of_another_organisation_is_refused(datadog_api: DatadogApi) -> None:
+    datadog_api.state.app_keys = set()
+    assert "application key from `app.txt`" in refusal(datadog_api.url, {API_KEY: API, APP_KEY: APP}).message
+
+
+@pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"status": 403, "body": b"<html>"}, {"cut": True}])
+def test_what_is_no_verdict_is_a_warning_with_its_reason(datadog_api: DatadogApi, fault: dict[str, int]) -> None:
+    with datadog_api.faulty(**fault):
+        (line,) = validate(datadog_api.url, SITE, {API_KEY: API, APP_KEY: APP})
+        assert line.startswith("the API key and application key could not be validated: `127.0.0.1:")
+        assert refusal(datadog_api.url, {API_KEY: API}, require=True).anchor == "key-not-validated"
+    with datadog_api.faulty(path="/api/v2", **fault):
+        (line,) = validate(datadog_api.url, SITE, {API_KEY: API, APP_KEY: APP})
+        assert line.startswith("the application key could not be validated: ")
+
+
+def test_an_application_key_alone_cannot_be_asked_about() -> None:
+    (line,) = validate("https://127.0.0.1:9", SITE, {APP_KEY: APP})
+    assert "there is no API key to ask with" in line
+
+
+def test_without_a_network_there_is_one_warning() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    (line,) = validate(f"https://127.0.0.1:{port}", SITE, {API_KEY: API})
+    assert "connection refused" in line
+
+
+def test_the_address_is_the_sites_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DDHELM_API_URL")
+    assert address(Settings()) == "https://api.datadoghq.com"
+    assert address(Settings(site="us5.datadoghq.com")) == "https://api.us5.datadoghq.com"
+    own = changed(Settings(), {"api_url": "https://gate.example:8443/datadog"}, "the command line")
+    assert api_of(own) == address(own) == "https://gate.example:8443/datadog"
+    monkeypatch.setenv("DDHELM_API_URL", "https://127.0.0.1:1")
+    assert address(own) == "https://127.0.0.1:1"
+    monkeypatch.setenv("DDHELM_API_URL", "http://plain.example")
+    with pytest.raises(ConfigError, match="is no address"):
+        address(own)
+
+
+@pytest.mark.parametrize("url", ["http://api.datadoghq.com", "api.datadoghq.com", "https://anna:word@x", "https://x?y"])
+def test_an_address_without_tls_or_with_more_than_an_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        changed(Settings(), {"api_url": url}, "the command line")
+    assert "word" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"agent_proxy": "http://anna:s3cret@proxy:3128"}, "a proxy with a user and a password is a secret"),
+        ({"agent_proxy": "proxy:3128"}, "is no proxy"),
+        ({"agent_no_proxy": ("a b",)}, "is no host"),
+    ],
+)
+def test_a_proxy_for_agents_is_an_address_without_a_password(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        changed(Settings(), given, "the command line")
+    assert "s3cret" not in refused.value.message

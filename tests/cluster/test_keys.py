@@ -1,0 +1,69 @@
+"""Keys on their way in: judged by Datadog before anything is written, from a program, from another Secret."""
+
+import base64
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.driver import API_KEY, Ddhelm
+from tests.datadog_api.server import DatadogApi
+from tests.sandbox.fixtures import Clusters
+from tests.sandbox.sandbox import NOWHERE, Sandbox
+
+
+def stored(sandbox: Sandbox, key: str = "api-key") -> str:
+    data = sandbox.api_get("/api/v1/namespaces/datadog/secrets/ddhelm")["data"]
+    return base64.b64decode(data[key]).decode()
+
+
+def test_a_refused_key_stops_before_anything_is_written_and_what_cannot_be_asked_does_not(
+    cluster: Clusters, datadog_api: DatadogApi, tmp_path: Path
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    datadog_api.state.api_keys = {"f" * 32}
+    refused = ddhelm.onboard("--site", "EU", code=3)
+    assert "site `datadoghq.eu` refuses the API key from `DD_API_KEY`" in refused.err
+    assert "--find-site" in refused.err
+    with datadog_api.faulty(status=429, headers={"X-RateLimit-Reset": "9"}):
+        limited = ddhelm.onboard("--require-validation", code=3)
+    assert "too many requests; it may be asked again in 9 s" in limited.err
+    nowhere = {"DDHELM_API_URL": NOWHERE}
+    assert "cannot be reached" in ddhelm.onboard("--require-validation", code=3, environment=nowhere).err
+    assert sandbox.writes() == []
+    assert all(API_KEY not in text for each in (refused, limited) for text in (each.out, each.err))
+
+    key = tmp_path / "key"
+    key.write_text("f" * 32)
+    asked = len(datadog_api.asked)
+    done = ddhelm.onboard("--api-key-command", f"cat {key}", key=None)
+    assert "could not be validated" not in done.err
+    assert stored(sandbox) == "f" * 32
+    assert [each.path for each in datadog_api.asked[asked:]] == ["/api/v1/validate"]
+    assert "f" * 32 not in done.out + done.err
+    again = ddhelm.onboard(key="e" * 32)
+    assert "ddhelm rotate api-key" in again.out
+    assert len(datadog_api.asked) == asked + 1, "a key that is not written is sent nowhere"
+
+
+def test_without_a_way_to_datadog_there_is_one_warning_and_little_time_is_lost(
+    cluster: Clusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    sandbox.kubectl("create", "namespace", "datadog")
+    sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
+    sandbox.kubectl("create", "secret", "generic", "from-vault", "-n", "datadog", f"--from-literal=api-key={API_KEY}")
+    owner = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "dd", "uid": "1-2-3"}
+    sandbox.loader.merge("/api/v1/namespaces/datadog/secrets/from-vault", {"metadata": {"ownerReferences": [owner]}})
+    planned = ddhelm("plan", *ddhelm.chart(), "--api-key-secret", "from-vault")
+    assert "External Secrets (ExternalSecret `dd`) keeps; ddhelm never writes it" in " ".join(planned.out.split())
+    ddhelm.environment["DDHELM_API_URL"] = "https://api.ddhelm-tests.invalid"
+    began = time.monotonic()
+    refused = ddhelm.onboard("--require-validation", code=3)
+    assert time.monotonic() - began < 20
+    assert "could not be validated" in refused.err
+    done = ddhelm.onboard()
+    assert done.err.count("could not be validated") == 1
+    assert stored(sandbox) == API_KEY
