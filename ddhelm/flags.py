@@ -289,9 +289,13 @@ EtcdSecret = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Secret with a client certificate for etcd (ddhelm certs); '' for none.",
+        help="Secret with a client certificate for etcd (ddhelm certs).",
         rich_help_panel=KEYS,
     ),
+]
+NoEtcdSecret = Annotated[
+    bool,
+    typer.Option("--no-etcd-secret", help="Ask etcd without that Secret again.", rich_help_panel=KEYS),
 ]
 KeysFromSecret = Annotated[
     bool,
@@ -408,6 +412,7 @@ class Inputs:
     api_key_secret: ApiKeySecret = None
     app_key_secret: AppKeySecret = None
     etcd_secret: EtcdSecret = None
+    no_etcd_secret: NoEtcdSecret = False
     config: Config = None
     reset_settings: ResetSettings = False
 
@@ -661,6 +666,14 @@ def request(options: Options) -> "Request":
         value = options.get(name)
         if value is not None:
             given[name] = tuple(value) if isinstance(value, list) else value
+    if options.get("no_etcd_secret"):
+        if options.get("etcd_secret"):
+            raise UsageError(
+                "`--etcd-secret` and `--no-etcd-secret` cannot both be meant",
+                hint="ddhelm onboard --etcd-secret NAME",
+                anchor="contradicting-flags",
+            )
+        given["etcd_secret"] = ""
     if given.get("site") is not None:
         given["site"] = settings.site_of(given["site"])
     if given.get("agent_proxy") == "env":

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.promises import Problem
+from ddhelm.certificates import WARN_DAYS
 from ddhelm.errors import DdhelmError
 
 if TYPE_CHECKING:
     from ddhelm.kubectl import Kubectl
-
-WARN_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def look(session: Session) -> Rotating:
         raise PreflightFailed(
             f"{what}: there is nothing to rotate",
             hint="ddhelm certs plan says which way etcd is asked here",
-            anchor="nothing-to-rotate",
+            anchor="no-certificate-to-rotate",
         )
     readers = tuple(each for name, each in found if name == names[0])
     restart.refuse(readers)

@@ -245,7 +245,12 @@ def _kept(
     stays = [] if removal.secrets else [Kept(str(each), each.why, "ddhelm uninstall --delete-secrets") for each in own]
     if not removal.delete_namespace:
         stays += [Kept(str(each), each.why, each.command) for each in agents]
-        stays += [Kept(f"secret `{name}`", "holds keys and was not made by ddhelm") for name in _foreign(records)]
+        ours = {each.name for each in own if each.kind == "secret"}
+        stays += [
+            Kept(f"secret `{name}`", "holds keys and was not made by ddhelm")
+            for name in _foreign(records)
+            if name not in ours
+        ]
         stays.append(namespace_kept(removal.namespace, why_namespace))
     deleted = {crd for going in removal.releases for crd in going.crds}
     declared = {obj.ref.name for each in manifests.values() for obj in each.of_kind("CustomResourceDefinition")}
@@ -266,6 +271,8 @@ def _foreign(records: Mapping[str, record.Record]) -> tuple[str, ...]:
             name = (settings.get(key) or {}).get("name")
             if name and name != SECRET:
                 names[str(name)] = None
+        if settings.get("etcd_secret"):
+            names[str(settings["etcd_secret"])] = None
     return tuple(names)
 
 

@@ -73,7 +73,7 @@ def test_a_certificate_from_etcds_ca_brings_etcds_metrics(cluster: Clusters, tmp
     assert "etcd-client" not in str(pod_spec(sandbox, "worker-node-ddagent-datadog"))
 
     assert ddhelm("plan", "--detailed-exitcode").code == 0, "the setting is remembered"
-    back = ddhelm.onboard("--etcd-secret", "")
+    back = ddhelm.onboard("--no-etcd-secret")
     assert "http://" in NodeAgent.somewhere(sandbox, tmp_path).check_files()["etcd"][0]["prometheus_url"], back
 
 
