@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ddhelm.errors import Interrupted, ToolError
 
@@ -38,6 +38,12 @@ _MASK = "***"
 _INVITATION = re.compile(r"https?://")
 _COMPLAINT = re.compile(r"error|unable|failed|refused|level=|^[EWI]\d{4} ", re.IGNORECASE)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A server on a tether: whoever reads the pipe of which we hold the other end sees it close when we are killed.
+_TETHER = 'exec 3<&0; (read -r _; kill $$) <&3 3<&- >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
+# kubectl and helm live for a second at most: collecting their garbage is a third of their work
+_SHORT_LIVED = {"GOGC": "400", "GOMEMLIMIT": "256MiB"}
+
+Result = TypeVar("Result")
 
 _start_lock = threading.Lock()
 
@@ -127,6 +133,10 @@ class RunnerLike(Protocol):
 
     def run_each(self, commands: Iterable[Command], ended: "Ended", *, limit: int) -> None:
         """Start many, a few at a time, and hand each answer on as it comes."""
+        ...
+
+    def beside(self, command: Command, work: Callable[[Callable[[], bool]], Result]) -> Result:
+        """Do some work while a server runs."""
         ...
 
 
@@ -228,16 +238,39 @@ class Runner:
         if signals.count:
             raise Interrupted("interrupted", anchor="interrupted")
 
+    def beside(self, command: Command, work: Callable[[Callable[[], bool]], Result]) -> Result:
+        """Do ``work`` while the server that ``command`` starts runs; it ends with the work, and when ddhelm is killed.
+
+        ``work`` gets a question: whether to go on. The answer is no after ^C and once the server has ended by itself.
+        """
+        children: list[_Child] = []
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as tether, os.fdopen(writing, "wb") as ours, _Signals(children) as signals:
+            with signals.held():
+                children.append(child := _Child(command, self.secrets, self._notice, tether))
+            tether.close()
+            try:
+                result = work(lambda: not signals.count and child.running)
+            finally:
+                child.stop()
+                done = child.wait()
+                ours.close()
+        if signals.count:
+            raise _interrupted((command,), (done,), self.secrets)
+        if child.callback_error is not None:
+            raise child.callback_error
+        return result
+
 
 def environment(environ: Mapping[str, str] | None = None, **extra: str) -> dict[str, str]:
     """The environment of children: the user's without ``HELM_*`` and ``DD_*``, plus ``extra``.
 
     The user's ``HELM_NAMESPACE``, ``HELM_DEBUG`` or ``HELM_DRIVER`` would change what helm does behind our back;
-    ``DD_API_KEY`` is nobody's business.
+    ``DD_API_KEY`` is nobody's business. What the user says about Go's garbage collector stands.
     """
     source = os.environ if environ is None else environ
     kept = {name: value for name, value in source.items() if not name.startswith(("HELM_", "DD_"))}
-    return {**kept, **extra}
+    return {**_SHORT_LIVED, **kept, **extra}
 
 
 @contextmanager
@@ -304,7 +337,13 @@ def _interrupted(commands: Sequence[Command], done: Sequence[Completed], secrets
 class _Child:
     """A running process and the ladder that ends it: SIGINT, SIGTERM, and SIGKILL for one that ignored both."""
 
-    def __init__(self, command: Command, secrets: Secrets, notice: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        command: Command,
+        secrets: Secrets,
+        notice: Callable[[str], None] | None,
+        tether: BinaryIO | None = None,
+    ) -> None:
         self.command = command
         self.callback_error: BaseException | None = None
         self._secrets = secrets
@@ -316,9 +355,14 @@ class _Child:
         self._timed_out = False
         self._ended = False
         self._began = time.monotonic()
-        self._process = _start(command, self._line if self._by_line else None)
+        self._process = _start(command, self._line if self._by_line else None, tether)
         self._group: int = self._process.pgid
         self._later(command.timeout, self._expired)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended yet."""
+        return bool(self._process.is_alive()[0])
 
     def wait(self) -> Completed:
         """Block until the process has ended and its output is read."""
@@ -390,7 +434,7 @@ def _kill_group(group: int, number: signal.Signals) -> None:
         return
 
 
-def _start(command: Command, on_line: Callable[[str], None] | None) -> Any:
+def _start(command: Command, on_line: Callable[[str], None] | None, tether: BinaryIO | None = None) -> Any:
     # imported here: 50–100 ms that `ddhelm --version` must not pay
     import sh
 
@@ -415,9 +459,10 @@ def _start(command: Command, on_line: Callable[[str], None] | None) -> Any:
     with _start_lock, warnings.catch_warnings(), Path(os.devnull).open("rb") as nothing:
         # sh's child does nothing between fork and exec that another thread could have locked
         warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
-        options["_in"] = nothing if command.stdin is None else _chunks(command.stdin.encode())
+        options["_in"] = (tether or nothing) if command.stdin is None else _chunks(command.stdin.encode())
+        argv = ("/bin/sh", "-c", _TETHER, "sh", *command.argv) if tether else command.argv
         try:
-            return sh.Command(command.argv[0])(*command.argv[1:], **options).process
+            return sh.Command(argv[0])(*argv[1:], **options).process
         except (sh.CommandNotFound, sh.ForkException, OSError) as error:
             reason = _last_line(str(error)) if isinstance(error, sh.ForkException) else type(error).__name__
             # `from None`: what sh says about a failed start is a traceback of our own child

@@ -45,7 +45,7 @@ class Session:
     @cached_property
     def kubectl(self) -> Kubectl:
         """kubectl, bound to this cluster; ToolError where there is none."""
-        return Kubectl(self.runner, find("kubectl"), self.access)
+        return Kubectl(self.runner, find("kubectl"), self.access, proxied=True)
 
     def kubectl_within(self, seconds: int) -> Kubectl:
         """The same with another limit for each request to the API server."""

@@ -359,7 +359,55 @@ def test_children_see_neither_helm_nor_datadog_variables() -> None:
     seen = environment(
         {"HELM_DEBUG": "1", "DD_API_KEY": SECRET, "PATH": "/bin", "HTTPS_PROXY": "p"}, HELM_DRIVER="secret"
     )
-    assert seen == {"PATH": "/bin", "HTTPS_PROXY": "p", "HELM_DRIVER": "secret"}
+    assert {name: value for name, value in seen.items() if not name.startswith("GO")} == {
+        "PATH": "/bin",
+        "HTTPS_PROXY": "p",
+        "HELM_DRIVER": "secret",
+    }
+
+
+def test_children_collect_less_garbage_unless_the_user_says_how_much() -> None:
+    assert environment({})["GOGC"] == "400"
+    assert environment({"GOGC": "50"})["GOGC"] == "50"
+
+
+class TestBeside:
+    def test_the_server_runs_as_long_as_the_work(self) -> None:
+        pids: list[int] = []
+
+        def work(going: Callable[[], bool]) -> str:
+            assert going()
+            return "done"
+
+        serve = Command(shell("echo $$ >&2; exec sleep 60"), on_stderr=lambda line: pids.append(int(line)))
+        assert Runner().beside(serve, work) == "done"
+        assert all(gone(pid) for pid in pids)
+
+    def test_the_work_is_told_when_the_server_ends_by_itself(self) -> None:
+        def work(going: Callable[[], bool]) -> str:
+            while going():
+                threading.Event().wait(0.01)
+            return "told"
+
+        assert Runner().beside(Command(shell("exit 3")), work) == "told"
+
+    def test_work_that_fails_ends_the_server_too(self) -> None:
+        started = threading.Event()
+
+        def work(_going: Callable[[], bool]) -> None:
+            assert started.wait(10)
+            raise ValueError("the work failed")
+
+        pids: list[int] = []
+
+        def told(line: str) -> None:
+            pids.append(int(line))
+            started.set()
+
+        serve = Command(shell("echo $$ >&2; exec sleep 60"), on_stderr=told)
+        with pytest.raises(ValueError, match="the work failed"):
+            Runner().beside(serve, work)
+        assert gone(pids[0])
 
 
 def test_without_an_environment_the_child_gets_the_cleaned_one(monkeypatch: pytest.MonkeyPatch) -> None:

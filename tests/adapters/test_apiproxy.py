@@ -1,0 +1,139 @@
+"""Many reads go through one kubectl, and nobody can tell from the answers."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ddhelm.access import Access, resolve
+from ddhelm.answers import Answer
+from ddhelm.errors import Interrupted
+from ddhelm.kubectl import Kubectl
+from tests.adapters.real import NAMESPACE, Edge, edge
+from tests.sandbox.waiting import wait_for
+
+__all__ = ["edge"]
+PATHS = (
+    "/version",
+    "/apis",
+    f"/api/v1/namespaces/{NAMESPACE}",
+    "/api/v1/nodes",
+    "/api/v1/namespaces/gone",
+    "/nonsense",
+)
+
+
+@pytest.fixture
+def started(edge: Edge, tmp_path: Path) -> Path:
+    """Where a kubectl notes the verb that it is started with; the kubectl stands beside it."""
+    script, notes = tmp_path / "kubectl", tmp_path / "started"
+    script.write_text(
+        f'#!/bin/sh\nfor word in "$@"; do case $word in proxy|get) echo $word >> {notes};; esac; done\n'
+        f'exec {edge.kubectl_path} "$@"\n'
+    )
+    script.chmod(0o755)
+    return notes
+
+
+def proxied(edge: Edge, started: Path, access: Access | None = None, request_timeout: int = 10) -> Kubectl:
+    return Kubectl(edge.runner, str(started.parent / "kubectl"), access or edge.access, request_timeout, proxied=True)
+
+
+def plain(answers: Sequence[Answer]) -> list[tuple[str, bool, str, str]]:
+    """Everything of an answer but what changes from one second to the next."""
+    return [
+        (each.path, each.found, str(each.tree().get("kind")), each.failure.message if each.failure else "")
+        for each in answers
+    ]
+
+
+def test_a_round_of_reads_is_one_process_and_brings_what_kubectl_brings(edge: Edge, started: Path) -> None:
+    got = proxied(edge, started).raws(PATHS)
+    assert started.read_text().split() == ["proxy"]
+    assert plain(got) == plain(edge.kubectl.raws(PATHS))
+    assert [each.found for each in got] == [True, True, True, True, False, False]
+    assert len(got[3].tree()["items"]) == 8
+
+
+def test_what_is_forbidden_is_said_in_kubectls_words(edge: Edge, started: Path) -> None:
+    rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]
+    reader = resolve(kubeconfig=str(edge.sandbox.user_kubeconfig("reader", rules)), namespace=NAMESPACE)
+    got = proxied(edge, started, reader).raws(PATHS)
+    assert plain(got) == plain(edge.kubectl_of(reader).raws(PATHS))
+    assert got[3].failure is not None
+    assert "`reader` may not list nodes" in got[3].failure.message
+    assert started.read_text().split() == ["proxy", "get", "get"], "what is forbidden is asked again: nodes, nonsense"
+
+
+def test_a_credential_plugin_is_asked_once(edge: Edge, started: Path, tmp_path: Path) -> None:
+    config = json.loads(edge.sandbox.kubeconfig.read_text())
+    user = config["users"][0]["user"]
+    names = {"clientCertificateData": "client-certificate-data", "clientKeyData": "client-key-data"}
+    status = {name: base64.b64decode(user[key]).decode() for name, key in names.items()}
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\ncat <<'END'\n{json.dumps(credential)}\nEND\n")
+    plugin.chmod(0o755)
+    how = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    config["users"][0]["user"] = {"exec": how}
+    kubeconfig = tmp_path / "exec.kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    got = proxied(edge, started, resolve(kubeconfig=str(kubeconfig), namespace=NAMESPACE)).raws(PATHS)
+    assert got[3].found
+    assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+def test_a_server_that_is_away_is_told_in_kubectls_words(edge: Edge, started: Path, tmp_path: Path) -> None:
+    config = json.loads(edge.sandbox.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+    kubeconfig = tmp_path / "away.kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    away = resolve(kubeconfig=str(kubeconfig), namespace=NAMESPACE)
+    assert plain(proxied(edge, started, away).raws(PATHS)) == plain(edge.kubectl_of(away).raws(PATHS))
+
+
+def test_a_frozen_server_is_told_within_the_limit_of_one_request(edge: Edge, started: Path) -> None:
+    edge.sandbox.pause("kube-apiserver")
+    try:
+        began = time.monotonic()
+        got = proxied(edge, started, request_timeout=3).raws(PATHS)
+        assert time.monotonic() - began < 6
+    finally:
+        edge.sandbox.resume("kube-apiserver")
+    assert {each.failure.anchor if each.failure else "" for each in got} == {"unreachable"}
+    assert started.read_text().split() == ["proxy"]
+
+
+def test_where_no_socket_fits_kubectl_is_asked_for_each(
+    edge: Edge, started: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddhelm.apiproxy._LONGEST", 1)
+    assert plain(proxied(edge, started).raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
+    assert started.read_text().split() == ["get"] * len(PATHS)
+
+
+def test_an_interrupt_ends_the_proxy_at_once(edge: Edge, started: Path, tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; kill -INT {os.getpid()}; exec sleep 60\n")
+    with pytest.raises(Interrupted):
+        proxied(edge, started).raws(PATHS)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_a_killed_ddhelm_leaves_no_proxy(tmp_path: Path) -> None:
+    code = (
+        "import time; from ddhelm.run import Command, Runner\n"
+        f"serve = Command(('/bin/sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 60'))\n"
+        "Runner().beside(serve, lambda going: time.sleep(60))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as owner:
+        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip(), 20, "the server")
+        owner.send_signal(signal.SIGKILL)
+    pid = (tmp_path / "pid").read_text().strip()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text(), 10)
