@@ -448,7 +448,10 @@ class Asking:
 
     api_key_file: ApiKeyFile = None
     app_key_file: AppKeyFile = None
+    api_key_command: ApiKeyCommand = None
+    app_key_command: AppKeyCommand = None
     keys_from_secret: KeysFromSecret = False
+    api_url: ApiUrl = None
 
 
 class Running:

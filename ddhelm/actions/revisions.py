@@ -6,10 +6,12 @@ A Secret holds a revision with its whole chart (up to 440 KB); one list of twent
 from collections.abc import Mapping, Sequence
 
 from ddhelm import record
+from ddhelm import settings as settings_
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
 from ddhelm.record import Record
 from ddhelm.release import Release, pair
+from ddhelm.settings import RECORD_KEY, Settings
 
 
 def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Record, ...]]:
@@ -46,6 +48,13 @@ def existing(session: Session, found: Mapping[str, Sequence[Record]]) -> None:
             hint="ddhelm onboard, or name another --namespace",
             anchor="no-release",
         )
+
+
+def settings(found: Mapping[str, Sequence[Record]]) -> Settings:
+    """The settings stored with the newest revision of the first release; the defaults where ddhelm did not write it."""
+    newest = next((records[-1] for records in found.values()), None)
+    stored = None if newest is None else newest.config.get(RECORD_KEY)
+    return settings_.from_record(stored if isinstance(stored, dict) else {}, "the release")
 
 
 def standing(records: Sequence[Record]) -> Record | None:

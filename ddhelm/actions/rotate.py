@@ -20,7 +20,7 @@ from ddhelm.keeper import keeper
 from ddhelm.managedfields import entries
 from ddhelm.release import SECRET, TOKEN, Rotatable, pair
 from ddhelm.run import interruptible
-from ddhelm.settings import RECORD_KEY, SecretKey, Settings
+from ddhelm.settings import SecretKey, Settings
 
 UNFINISHED = "ddhelm.dev/rotating"
 """Annotation of the Secret with the key whose rotation has begun and not ended."""
@@ -79,7 +79,7 @@ def look(session: Session, what: Rotatable) -> Rotation:
     """How the key stands and who reads it; raises PreflightFailed where nobody does or there is no such Secret."""
     records = revisions.read(session, superseded=False)
     revisions.existing(session, records)
-    settings = settings_.from_record(next(iter(records.values()))[-1].config.get(RECORD_KEY) or {}, "the release")
+    settings = revisions.settings(records)
     secret = _secret(what, settings)
     readers = tuple(each for each in restart.running(session) if each.reads(secret.name, secret.key))
     metadata = session.kubectl.secret_metadata(secret.name)

@@ -1,8 +1,7 @@
 """verify: ask the agents how their checks go, and Datadog whether their data arrived; show it."""
 
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ddhelm import arrivals
 from ddhelm.actions import verify as action
@@ -57,7 +56,7 @@ def verify(
         )
         if options["keys_from_secret"]:
             keys = {**_stored(session, found), **keys}
-        arrived = _arrived(found, keys, max(wait - (time.monotonic() - began), 0), observer)
+        arrived = _arrived(session, options, found, keys, max(wait - (time.monotonic() - began), 0), observer)
     pages = arrivals.links(found.site, found.promised, found.cluster)
     if output == "table":
         _show(found, arrived, pages)
@@ -103,15 +102,24 @@ def _stored(session: Session, found: Verification) -> dict[str, Key]:
     return stored
 
 
-def _arrived(found: Verification, keys: dict[str, Key], wait: float, observer: Observer) -> Arrivals | _Skipped:
+def _arrived(
+    session: Session,
+    options: Options,
+    found: Verification,
+    keys: dict[str, Key],
+    wait: float,
+    observer: Observer,
+) -> Arrivals | _Skipped:
     if APP_KEY not in keys:
         return _Skipped("there is no application key")
     if API_KEY not in keys:
         return _Skipped("there is no API key to go with the application key")
-    from ddhelm.actions import arrival
-    from ddhelm.datadog import Datadog
+    from ddhelm.actions import arrival, revisions
+    from ddhelm.datadog import Datadog, address
+    from ddhelm.settings import changed
 
-    url = os.environ.get("DDHELM_API_URL") or f"https://api.{found.site}"
+    stored = replace(revisions.settings(revisions.read(session, superseded=False)), site=found.site)
+    url = address(changed(stored, {"api_url": options["api_url"]}, "the command line"))
     api = Datadog(url, api_key=keys[API_KEY].reveal(), app_key=keys[APP_KEY].reveal())
     return arrival.look(
         api,
