@@ -195,7 +195,7 @@ def site_of(text: str) -> str:
     for prefix in ("app.", "api.", "www."):
         if host.removeprefix(prefix) in SITES:
             return host.removeprefix(prefix)
-    return host
+    return host or text
 
 
 def _problems(settings: Settings) -> Sequence[str]:

@@ -29,7 +29,10 @@ TITLES: dict[Name, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way. ``here``: whether this cluster has it; ``found`` says where by what, or why not."""
+    """One way. ``here``: whether this cluster has it; ``found`` says where by what, or why not.
+
+    ``command`` is what to type for it, empty where no command chooses it.
+    """
 
     name: Name
     here: bool
@@ -78,10 +81,17 @@ def look(session: Session) -> Ways:
 def of(usual: Profile, without_listener: Profile, own: Profile, used: Name | None) -> tuple[Way, ...]:
     """The ways, from what etcd is asked by each of them; ``used``: the one that the releases take now."""
     secret = certs.SUGGESTED
+    own_steps = (
+        "ddhelm certs issue --csr-only --out etcd-certs; signed by etcd's CA: ddhelm certs import --dir etcd-certs "
+        f"--cert CERT --ca CA --secret {secret}; ddhelm onboard --etcd-secret {secret}"
+    )
+    back = "ddhelm onboard --no-etcd-secret" if used == "own" else "ddhelm onboard"
+    listener = _way("listener", usual, back, used)
     ways = [
-        _way("listener", usual, "ddhelm onboard", used),
-        _way("files", without_listener, "ddhelm onboard", used),
-        _way("own", own, f"ddhelm certs issue --csr-only --out DIR; ddhelm onboard --etcd-secret {secret}", used),
+        listener,
+        # no command: the agents take the files only where there is no listener
+        _way("files", without_listener, "" if listener.here else back, used),
+        _way("own", own, own_steps, used),
         Way("none", True, (), _MEANS["none"], "ddhelm onboard --drop-check etcd", used=used == "none"),
     ]
     best = next(way.name for way in ways if way.here)

@@ -134,7 +134,7 @@ def checked(what: str, text: str, origin: str) -> str:
     if re.search(r"\s", text) or not text.isprintable() or not text.isascii():
         raise ConfigError(
             f"the {what} from {origin} has spaces, several lines or odd characters in it",
-            hint=f"the file must hold the {what} alone",
+            hint=f"{origin} must hold the {what} alone, with nothing around it",
             anchor="unusable-key",
         )
     return text

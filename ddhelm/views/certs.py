@@ -32,7 +32,7 @@ def ways(found: Ways, console: "Console") -> None:
         for each in way.found:
             console.print(words(f"    {'at ' if way.here else 'not here: '}{each}"))
         console.print(words(f"    {way.means}"))
-        if way.here and not way.used:
+        if way.here and not way.used and way.command:
             console.print(words(f"    {pasted.hint(way.command)}"), soft_wrap=True)
 
 

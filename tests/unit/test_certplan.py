@@ -23,6 +23,8 @@ def test_where_there_is_a_listener_it_comes_first_and_the_rest_is_named() -> Non
     assert all(way.here for way in known.values())
     assert known["listener"].found == ("http://127.0.0.1:2381 (`--listen-metrics-urls` of etcd)",)
     assert "reads and writes everything" in known["files"].means
+    assert known["files"].command == "", "no command makes the agents take files where there is a listener"
+    assert [word in known["own"].command for word in ("certs issue", "certs import", "--etcd-secret")] == [True] * 3
 
 
 def test_without_a_listener_the_files_of_the_nodes_come_first() -> None:

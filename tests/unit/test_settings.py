@@ -92,3 +92,8 @@ def test_values_for_one_release_go_over_those_for_both() -> None:
     user = UserLayers({"a": {"x": 1, "y": 1}}, {"a": {"x": 2}}, {"a": {"y": 3}})
     assert user.of(Role.WORKER) == {"a": {"x": 2, "y": 1}}
     assert user.of(Role.CONTROL_PLANE) == {"a": {"x": 1, "y": 3}}
+
+
+def test_a_site_of_which_nothing_is_left_is_named_as_it_was_typed() -> None:
+    with pytest.raises(ConfigError, match="`http://` is no Datadog site"):
+        settings.changed(Settings(), {"site": settings.site_of("http://")}, "the command line")
