@@ -217,7 +217,7 @@ def _leads_to(service: Object, worker: ReleaseView) -> bool:
 
 
 def _ports(service: Object) -> list[int]:
-    return [int(port["port"]) for port in get(service.body, ("spec", "ports")) or () if "port" in port]
+    return [int(port["port"]) for port in get(service.body, ("spec", "ports")) or () if port.get("port")]
 
 
 CLAIMS = (

@@ -85,7 +85,7 @@ def host_files(context: ProofContext) -> Iterator[Finding]:
             seen = set()
             for file, path in _named_paths(release, agent):
                 mounted = None if isinstance(path, Finding) else _mount(agent, str(path))
-                if mounted is None or "hostPath" not in mounted[1] or path in seen:
+                if mounted is None or not mounted[1].get("hostPath") or path in seen:
                     continue
                 seen.add(path)
                 mount, volume = mounted
@@ -150,7 +150,11 @@ def _named_paths(release: ReleaseView, agent: Object) -> Iterator[tuple[str, str
                 problem = f"`{file}` of `{release.name}` is no YAML: line {error.line}: {error.problem}"
                 yield str(file), Finding(problem)
                 continue
-            for instance in (get(tree, ("instances",)) or ()) if isinstance(tree, dict) else ():
+            instances = get(tree, ("instances",)) or []
+            if not isinstance(instances, list):
+                yield str(file), Finding(f"`{file}` of `{release.name}`: `instances` is no list")
+                continue
+            for instance in instances:
                 for key in PATH_KEYS:
                     value = instance.get(key) if isinstance(instance, dict) else None
                     if isinstance(value, str) and value and "%%" not in value:

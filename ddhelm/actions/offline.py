@@ -50,8 +50,8 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
     texts = without.helm.templates(renders, offline=offline)
     desired = tuple(
-        Desired(r, built[r.name], parse(text, r.namespace, without.masker), chart.version, chart.app_version)
-        for r, text in zip(releases, texts, strict=True)
+        Desired(r, built[r.name], manifest, chart.version, chart.app_version)
+        for r, manifest in zip(releases, rendering.parsed(without, releases, texts), strict=True)
     )
     saved = _saved(without, against, desired) if against is not None else {}
     deployed = {

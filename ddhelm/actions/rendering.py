@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddhelm import chart as chart_
-from ddhelm import facts, plan, profile, tree, values
+from ddhelm import facts, plan, profile, shapes, tree, values
 from ddhelm import settings as settings_
 from ddhelm.actions.reading import all_deployed, earlier, read
 from ddhelm.actions.request import Request, settings_of
@@ -167,10 +167,14 @@ def manifests_of(
 ) -> Mapping[Release, Manifest]:
     """What a chart makes of values in this cluster, for each release."""
     renders = [Render(release.name, chart.path, each.tree, is_upgrade=is_upgrade) for release, each in built.items()]
-    return {
-        release: parse(text, release.namespace, session.masker)
-        for release, text in zip(built, session.helm.templates(renders), strict=True)
-    }
+    return dict(zip(built, parsed(session, tuple(built), session.helm.templates(renders)), strict=True))
+
+
+def parsed(session: Session, releases: Sequence[Release], texts: Sequence[str]) -> tuple[Manifest, ...]:
+    """The manifests of rendered texts; ConfigError where a value of the wrong type went into one."""
+    found = tuple(parse(text, each.namespace, session.masker) for each, text in zip(releases, texts, strict=True))
+    shapes.refuse_wrong((each.role, each.name, made) for each, made in zip(releases, found, strict=True))
+    return found
 
 
 def desired_of(
@@ -195,9 +199,9 @@ def desired_of(
         Desired(
             release,
             built[release.name],
-            parse(text, release.namespace, session.masker),
+            manifest,
             chart.version,
             chart.app_version,
         )
-        for release, text in zip(releases, texts, strict=True)
+        for release, manifest in zip(releases, parsed(session, releases, texts), strict=True)
     )
