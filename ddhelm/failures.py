@@ -113,6 +113,12 @@ def _each_conflict(text: str) -> Iterable[str]:
     return tuple(conflict.words() for conflict in conflicts.parse(text))
 
 
+def _each_wrong_type(text: str) -> Iterable[str]:
+    """Field and expected type; what was found is left out, it may be a secret in the wrong place."""
+    found = re.finditer(r"(?P<field>\.[^\s:][^\n]*?): expected (?P<wanted>[^,\n]+), got", text)
+    return tuple(f"`{each['field']}`: expected {each['wanted']}" for each in found)
+
+
 def _below(marker: str) -> Callable[[str], Iterable[str]]:
     """All lines after the one with the marker."""
 
@@ -469,6 +475,43 @@ ROWS: tuple[Row, ...] = (
         "the chart cannot be rendered with these values: {reason}",
         "ddhelm values worker --explain",
         "chart-refuses",
+    ),
+    # -- a value of the wrong type, as server-side apply, an update and the conversion of an object say it
+    Row(
+        "field-wrong-type",
+        r"failed to create typed patch object \((?P<object>[^;)]*); [^)]*Kind=(?P<kind>\w+)\): (?:errors:\s+)?"
+        r"(?P<field>\.[^\n]+?): expected (?P<wanted>[^,\n]+), got",
+        ReleaseError,
+        "the API server refuses {kind} `{object}`: `{field}` has the wrong type, expected {wanted}",
+        "ddhelm values worker --explain",
+        "object-refused",
+        more=_each_wrong_type,
+    ),
+    Row(
+        "value-wrong-type",
+        r'(?P<kind>\w+) in version "[^"]*" cannot be handled as an? \w+: json: cannot unmarshal (?P<found>\w+) into '
+        r"Go struct field \w+\.(?P<field>[\w.]+) of type (?P<wanted>[\w.]+)",
+        ReleaseError,
+        "the API server refuses a {kind}: `{field}` is a {found}, expected {wanted}",
+        "ddhelm values worker --explain",
+        "object-refused",
+    ),
+    Row(
+        "object-unreadable",
+        r'(?P<kind>\w+) in version "[^"]*" cannot be handled as an? \w+: (?P<reason>[^\n]*)',
+        ReleaseError,
+        "the API server refuses a {kind}: {reason}",
+        "ddhelm values worker --explain",
+        "object-refused",
+    ),
+    Row(
+        "object-unconvertible",
+        r"failed to convert new object \((?P<object>[^;)]*); [^)]*Kind=(?P<kind>\w+)\) to proper version: "
+        r"(?:unable to convert unstructured object to [^:\n]*: )?(?P<reason>[^\n]*)",
+        ReleaseError,
+        "the API server refuses {kind} `{object}`: {reason}",
+        "ddhelm values worker --explain",
+        "object-refused",
     ),
     Row(
         "object-refused",
