@@ -221,10 +221,12 @@ def compute(
     *,
     accept: Sequence[str] = (),
     kind_of: Callable[[Node], KindOfNode | None] | None = None,
+    absent: Sequence[str] = (),
 ) -> Coverage:
     """The verdict for each node; ConfigError for a selector of ``accept`` that is none.
 
     ``kind_of`` knows the kinds of nodes on which no agent can run; it is asked for nodes without an agent only.
+    ``absent``: releases that should have placements and have none, so that nobody can say yet which nodes are gaps.
     Nodes that no rule can tell apart are decided once, so the cost is that of reading their labels.
     """
     accepted = tuple(selector.parse(text) for text in accept)
@@ -241,7 +243,7 @@ def compute(
             verdicts.append(replace(verdict, node=node.name))
             continue
         kind = kind_of(node) if kind_of else None
-        blame = verdict.blame
+        blame = _blame_absent(verdict.blame, absent) if absent else verdict.blame
         if kind is not None and not kind.agent:
             blame = Blame(kind.name, kind.title, " ".join(part for part in (kind.advice, kind.docs) if part))
         verdicts.append(
@@ -249,7 +251,7 @@ def compute(
                 verdict,
                 node=node.name,
                 blame=blame,
-                transient=verdict.transient and blame is verdict.blame,
+                transient=verdict.transient and (kind is None or kind.agent),
                 accepted=any(chosen.matches(node.labels) for chosen in accepted),
             )
         )
@@ -331,6 +333,13 @@ def _blame_label(node: Node, far: list[tuple[Placement, tuple[Requirement, ...]]
     is_now = f"`{first.key}={have}`" if have is not None else f"no label `{first.key}`"
     accept = f"{first.key}={have}" if have is not None else f"!{first.key}"
     return Blame(kind, f"{is_now}, where `{nearest.release}` wants `{first}`", f"--accept-uncovered '{accept}'")
+
+
+def _blame_absent(blame: Blame | None, absent: Sequence[str]) -> Blame | None:
+    """A node may belong to the release that is not there: to accept it, or to tolerate its taint, would be wrong."""
+    if blame is None or blame.kind not in {"taint", "role", "label", "name"}:
+        return blame
+    return Blame(blame.kind, f"{blame.text}; no DaemonSet of `{'`, `'.join(absent)}` is there", "ddhelm onboard")
 
 
 def _label_selector(tree: Mapping[str, Any]) -> tuple[Requirement, ...]:

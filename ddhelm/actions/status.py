@@ -105,11 +105,13 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     lines, stored, distribution, needed = _releases(releases, read)
     certificate = certexpiry.of(session.kubectl, stored.etcd_secret, _facts(read))
     workloads = _workloads(read, releases, session.masker)
-    covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept)
+    unread = {each.name for each in read.unread}
+    if "releases" in unread:
+        needed = frozenset()  # not seen is not the same as not there
+    expected = [release for release in releases if release.role in needed and "daemonsets" not in unread]
+    covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept, expected)
     pools = pools_.pools(covered, read.nodes) if covered is not None and read.nodes is not None else ()
     installed = any(line.installed for line in lines)
-    if any(each.name == "releases" for each in read.unread):
-        needed = frozenset()  # not seen is not the same as not there
     problems = [
         *promises.of_releases(lines, needed),
         *promises.of_workloads(workloads, covered=bool(pools) and all(pool.agents == 1 for pool in pools)),
@@ -287,8 +289,17 @@ def _owner(obj: Tree) -> tuple[str, str]:
     return str(annotations.get("meta.helm.sh/release-name")), str(annotations.get("meta.helm.sh/release-namespace"))
 
 
-def _coverage(session: "Session", read: _Read, releases: Sequence[Release], accept: Sequence[str]) -> Coverage | None:
-    """The pod templates of the live DaemonSets against all nodes; None where nodes could not be read."""
+def _coverage(
+    session: "Session",
+    read: _Read,
+    releases: Sequence[Release],
+    accept: Sequence[str],
+    expected: Sequence[Release],
+) -> Coverage | None:
+    """The pod templates of the live DaemonSets against all nodes; None where nodes could not be read.
+
+    ``expected``: the releases that should have a DaemonSet.
+    """
     if read.nodes is None:
         return None
     placements = [
@@ -308,7 +319,9 @@ def _coverage(session: "Session", read: _Read, releases: Sequence[Release], acce
             str(release.role),
         )
     ]
-    return coverage_.compute(read.nodes, placements, accept=accept, kind_of=_kinds(session))
+    placed = {placement.release for placement in placements}
+    absent = tuple(release.name for release in expected if release.name not in placed)
+    return coverage_.compute(read.nodes, placements, accept=accept, kind_of=_kinds(session), absent=absent)
 
 
 def _kinds(session: "Session") -> Callable[[Node], coverage_.KindOfNode | None]:

@@ -126,6 +126,9 @@ def test_a_cluster_without_or_with_half_of_the_pair_is_not_as_promised(cluster: 
     told = ddhelm("status", "-o", "json", code=4)
     assert f"release `{CONTROL_PLANE}` is not installed" in problems(told)
     assert told.json["data"]["coverage"]["running"] == 5
+    hints = [each["hint"] for each in told.json["data"]["problems"]]
+    assert hints, told.out
+    assert not [hint for hint in hints if "--accept-uncovered" in hint or "--tolerate" in hint]
 
 
 def test_who_may_not_read_nodes_still_sees_the_releases(onboarded: tuple[Sandbox, Ddhelm]) -> None:

@@ -255,6 +255,17 @@ def test_a_label_is_blamed_with_the_selector_that_accepts_it(
     assert accepted.accepted[0].node == "n"
 
 
+def test_while_a_release_is_gone_its_nodes_are_not_offered_for_acceptance() -> None:
+    worker = [placement for placement in pair() if placement.release == WORKER]
+    nodes = [control_plane("c"), node("gpu", "gpu:NoSchedule"), node("w", labels={OS: "windows"})]
+    found = {verdict.node: verdict for verdict in compute(nodes, worker, absent=[CONTROL]).uncovered}
+    assert found["c"].fix == found["gpu"].fix == "ddhelm onboard"
+    assert found["c"].blame is not None
+    assert f"no DaemonSet of `{CONTROL}` is there" in found["c"].blame.text
+    assert found["w"].fix == f"--accept-uncovered '{OS}=windows'"
+    assert "--accept-uncovered" in compute(nodes, worker).uncovered[0].fix
+
+
 def test_an_architecture_and_a_name_are_blamed_as_such() -> None:
     blame = compute([node("n")], [placed(nodeSelector={ARCH: "arm64"})]).verdicts[0].blame
     assert blame is not None
