@@ -9,6 +9,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -91,12 +92,26 @@ class Kubectl:
         return None if body is None else dict(json.loads(body))
 
     def release_rows(self, namespace: str | None = None) -> tuple[ReleaseRow, ...]:
-        """All revisions of all releases of a namespace (``ALL``: of the cluster), without reading any release."""
+        """All revisions of all releases of a namespace (``ALL``: of the cluster), without reading any release.
+
+        A row's status is its label's, which may differ from the record's: see ``heads``.
+        """
         space = self._space(namespace)
         scope = ("-A",) if space == ALL else ("-n", space)
         columns = ("-l", "owner=helm", "-L", "name,status,version,modifiedAt", "--no-headers")
         done = self._done("get", "secret", *scope, *columns)
         return record.rows(done.out, None if space == ALL else space)
+
+    def heads(self, names: Sequence[str], namespace: str | None = None) -> dict[str, ReleaseRow]:
+        """The newest revision of each of these releases, with the status of its record; without those that are gone.
+
+        Not the label's: an interrupted install of Helm 3 may leave `deployed` there and `failed` in the record, and
+        helm goes by the record.
+        """
+        rows = self.release_rows(namespace)
+        newest = [row for name in names if (row := record.head(rows, name)) is not None]
+        told = self.records([(row.name, row.revision) for row in newest], namespace)
+        return {row.name: replace(row, status=each.status) for row, each in zip(newest, told, strict=True) if each}
 
     def record(self, name: str, revision: int, namespace: str | None = None) -> Record | None:
         """One revision of a release; None where it is gone."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from ddhelm import record
 from ddhelm.actions import live, lock, look, watch
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
@@ -114,12 +115,14 @@ def carry_out(
 
 def _unmoved(session: Session, prepared: Prepared) -> None:
     """Raises PlanStale where another run changed a release between the plan and the lock."""
-    heads = _heads(session)
-    for name in dict.fromkeys(step.release.name for step in prepared.plan.steps):
+    rows = [row for row in session.kubectl.release_rows() if row.status != "superseded"]
+    for name in _names(prepared):
         state = prepared.deployed.get(name)
         planned = state.head.revision if state else None
-        if heads.get(name, (None, ""))[0] != planned:
-            now = "it is gone" if name not in heads else "revision {} is `{}`".format(*heads[name])
+        found = record.head(rows, name)
+        if (found.revision if found else None) != planned:
+            head = session.kubectl.heads([name]).get(name)
+            now = f"revision {head.revision} is `{head.status}`" if head else "it is gone"
             raise PlanStale(
                 f"release `{name}` has moved since the plan was made: {now}",
                 hint="run it again and read the plan",
@@ -127,26 +130,25 @@ def _unmoved(session: Session, prepared: Prepared) -> None:
             )
 
 
-def _heads(session: Session) -> Mapping[str, tuple[int, str]]:
-    """Release to its newest revision and that one's status."""
-    rows = [row for row in session.kubectl.release_rows() if row.status != "superseded"]
-    return {row.name: (row.revision, row.status) for row in sorted(rows, key=lambda row: row.revision)}
+def _names(prepared: Prepared) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.release.name for step in prepared.plan.steps))
 
 
 def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
-    """Where each release stands after an interruption, one line each; nothing where that cannot be read."""
+    """Where each release stands after an interruption, one line each, as Helm's own records tell it."""
+    names = _names(prepared)
     try:
-        heads = _heads(session)
-    except DdhelmError:
-        return ()
+        heads = session.kubectl.heads(names)
+    except DdhelmError as error:
+        return (f"where the releases stand could not be read: {error.message}",)
     lines = []
-    for name in dict.fromkeys(step.release.name for step in prepared.plan.steps):
+    for name in names:
         if name not in heads:
             lines.append(f"release `{name}` does not exist")
             continue
-        revision, status = heads[name]
-        left = "" if status == "deployed" else "; the next `ddhelm onboard` sets it right"
-        lines.append(f"release `{name}`: revision {revision} is `{status}`{left}")
+        head = heads[name]
+        left = "" if head.status == "deployed" else "; the next `ddhelm onboard` sets it right"
+        lines.append(f"release `{name}`: revision {head.revision} is `{head.status}`{left}")
     return tuple(lines)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ddhelm import record
 from ddhelm.actions import leftovers, lock
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
@@ -137,21 +136,28 @@ class _Run:
             except (ReleaseError, ClusterError, ToolError) as error:
                 raise self._half_way(error, name) from None
             except Interrupted as error:
+                details = (self._left(name), *self.so_far())
                 raise Interrupted(
-                    error.message, hint="ddhelm uninstall", anchor=error.anchor, details=self.so_far()
+                    error.message, hint="ddhelm uninstall", anchor=error.anchor, details=details
                 ) from None
 
     def _uninstall(self, name: str) -> None:
         self._helm.uninstall(name, timeout=int(self._timeout), wait=True)
 
     def _half_way(self, error: DdhelmError, name: str) -> DdhelmError:
-        left = [f"release `{name}` is not removed"]
-        row = record.head(self._kubectl.release_rows(), name)
-        if row is not None:
-            left = [f"release `{name}` is left at revision {row.revision}, `{row.status}`"]
-        details = (*error.details, *left, *self.so_far())
+        details = (*error.details, self._left(name), *self.so_far())
         hint = error.hint or "ddhelm uninstall goes on where it stopped"
         return type(error)(error.message, hint=hint, anchor=error.anchor, details=details)
+
+    def _left(self, name: str) -> str:
+        """Where a release stands whose uninstall did not end well, as Helm's own record tells it."""
+        try:
+            head = self._kubectl.heads([name]).get(name)
+        except DdhelmError as error:
+            return f"where release `{name}` stands could not be read: {error.message}"
+        if head is None:
+            return f"release `{name}` is gone"
+        return f"release `{name}` is left at revision {head.revision}, `{head.status}`"
 
     def so_far(self) -> tuple[str, ...]:
         """What is gone already, one line each."""

@@ -133,6 +133,21 @@ class TestReleases:
         assert found is not None
         assert found.revision == 2
 
+    def test_a_head_has_the_status_of_its_record_where_the_label_says_another(
+        self, runner: FakeRunner, kubectl: Kubectl
+    ) -> None:
+        """As Helm 3.22 left an interrupted first install: the label of a success, the record of a failure."""
+        lines = "".join(
+            f"sh.helm.release.v1.{name}.v{n}   helm.sh/release.v1   1   5s   {name}   {label}   {n}   1795489700\n"
+            for name, n, label in (("agent", 1, "failed"), ("agent", 2, "deployed"), ("other", 7, "deployed"))
+        )
+        failed = {"name": "agent", "version": 2, "info": {"status": "failed"}}
+        data = b64encode(b64encode(json.dumps(failed).encode())).decode()
+        base = "/api/v1/namespaces/datadog/secrets/sh.helm.release.v1.agent."
+        runner.on("get", "secret", "-n", "datadog", *self.COLUMNS, out=lines)
+        runner.on("get", "--raw", base + "v2", out=json.dumps({"data": {"release": data}}))
+        assert kubectl.heads(["agent", "nobody"]) == {"agent": ReleaseRow("datadog", "agent", 2, "failed", 1795489700)}
+
     def test_a_forbidden_record_is_raised(self, runner: FakeRunner, kubectl: Kubectl) -> None:
         runner.on("get", "--raw", "/api/v1/namespaces/x/secrets/sh.helm.release.v1.a.v1", err=FORBIDDEN, code=1)
         with pytest.raises(ClusterError):

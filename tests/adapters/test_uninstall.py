@@ -1,5 +1,6 @@
 """An uninstall that meets faults: another cluster, a held lock, helm failing half-way, things that do not go."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -75,8 +76,8 @@ class Cluster(ApiServer):
         self.log.append(f"delete {kind.partition('.')[0]} {name}")
         return True
 
-    def release_rows(self) -> tuple[ReleaseRow, ...]:
-        return self.rows
+    def heads(self, names: Sequence[str]) -> dict[str, ReleaseRow]:
+        return {row.name: row for row in self.rows if row.name in names}
 
 
 class Uninstaller:
@@ -171,7 +172,24 @@ def test_an_interruption_says_what_is_gone() -> None:
     cluster = Cluster()
     with pytest.raises(Interrupted) as raised:
         run(cluster, worker=Interrupted("interrupted"))
-    assert raised.value.details == ("gone already: release `control-plane-ddagent`",)
+    assert raised.value.details == (
+        "release `worker-node-ddagent` is left at revision 2, `uninstalling`",
+        "gone already: release `control-plane-ddagent`",
+    )
+
+
+def test_an_api_server_that_is_gone_does_not_hide_why_helm_failed() -> None:
+    cluster = Cluster()
+
+    def silent(_names: Sequence[str]) -> dict[str, ReleaseRow]:
+        raise ClusterError("the API server does not answer")
+
+    cluster.heads = silent  # type: ignore[assignment]
+    with pytest.raises(ReleaseError, match="failed to delete") as raised:
+        run(cluster, worker=ReleaseError("failed to delete release", anchor="helm-failed"))
+    assert raised.value.details[0] == (
+        "where release `worker-node-ddagent` stands could not be read: the API server does not answer"
+    )
 
 
 def test_while_a_cluster_agent_lives_its_webhook_stays() -> None:
