@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ddhelm import process
 from ddhelm.errors import DdhelmError, PlanStale
 from ddhelm.release import LEASE
 from ddhelm.tree import Tree
@@ -21,6 +22,8 @@ DURATION = 120
 
 KIND = "lease.coordination.k8s.io"
 _POLL = 2.0
+_PROCESS = "ddhelm.dev/process"
+"""Annotation: the holder and where its process runs (see ``process.own``)."""
 
 
 class Cluster(Protocol):
@@ -38,12 +41,16 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the Lease; ``renewed`` is Unix seconds, ``duration`` seconds."""
+    """Who holds the Lease; ``renewed`` is Unix seconds, ``duration`` seconds.
+
+    ``ended``: its process ran on this machine and runs no more. False also where that cannot be known from here.
+    """
 
     who: str
     since: str
     renewed: float
     duration: int
+    ended: bool = False
 
     def alive(self, now: float) -> bool:
         """Whether the holder renewed it within its duration."""
@@ -63,7 +70,13 @@ def holder(lease: Tree | None) -> Holder | None:
         return None
     renewed = seconds(spec.get("renewTime") or spec.get("acquireTime") or "")
     duration = int(spec.get("leaseDurationSeconds") or DURATION)
-    return Holder(who, str(spec.get("acquireTime") or "unknown"), renewed, duration)
+    return Holder(who, str(spec.get("acquireTime") or "unknown"), renewed, duration, _ended(lease or {}, who))
+
+
+def _ended(lease: Tree, who: str) -> bool:
+    marks = (lease.get("metadata") or {}).get("annotations") or {}
+    named, _, mark = str(marks.get(_PROCESS) or "").rpartition(" ")
+    return named == who and process.ended(mark) is True
 
 
 def given_back(lease: Tree | None) -> float:
@@ -152,14 +165,23 @@ def _take(
             if taken is not None:
                 return Lock(cluster, taken, now)
         elif now() >= deadline:
-            age = int(now() - current.renewed)
-            raise PlanStale(
-                f"another run holds the lock: {current.who}, since {current.since} (renewed {age} s ago)",
-                hint="wait for it with --lock-timeout 10m; a dead run loses it "
-                f"{current.duration} s after its last renewal",
-                anchor="lock-held",
-            )
+            raise _refusal(current, int(now() - current.renewed))
         sleep(_POLL)
+
+
+def _refusal(current: Holder, age: int) -> PlanStale:
+    since = f"{current.who}, since {current.since} (renewed {age} s ago)"
+    if current.ended:
+        return PlanStale(
+            f"a run that is dead holds the lock: {since}; its process runs no more",
+            hint="ddhelm unlock, or wait for it with --lock-timeout 10m",
+            anchor="lock-held",
+        )
+    return PlanStale(
+        f"another run holds the lock: {since}",
+        hint=f"wait for it with --lock-timeout 10m; a dead run loses it {current.duration} s after its last renewal",
+        anchor="lock-held",
+    )
 
 
 def _write(cluster: Cluster, namespace: str, lease: Tree | None, who: str, now: float) -> Tree | None:
@@ -169,11 +191,15 @@ def _write(cluster: Cluster, namespace: str, lease: Tree | None, who: str, now: 
         "acquireTime": _stamp(now),
         "renewTime": _stamp(now),
     }
+    marks = {_PROCESS: f"{who} {process.own()}"}
     if lease is None:
-        metadata = {"name": LEASE, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "ddhelm"}}
+        labels = {"app.kubernetes.io/managed-by": "ddhelm"}
+        metadata: Tree = {"name": LEASE, "namespace": namespace, "labels": labels, "annotations": marks}
         body: Tree = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
         return cluster.create(body)
-    return cluster.replace({**lease, "spec": {**lease.get("spec", {}), **spec}})
+    stood: Tree = lease.get("metadata") or {}
+    metadata = {**stood, "annotations": {**(stood.get("annotations") or {}), **marks}}
+    return cluster.replace({**lease, "metadata": metadata, "spec": {**lease.get("spec", {}), **spec}})
 
 
 def _stamp(seconds: float) -> str:

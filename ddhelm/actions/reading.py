@@ -152,8 +152,10 @@ def not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tre
     holder = lock.holder(lease)
     if holder is not None and holder.alive(now) and any(state.head.pending for state in deployed.values()):
         raise PlanStale(
-            f"another run is at work: {holder.who}, since {holder.since}",
-            hint="wait for it, then run this again",
+            f"a run died at its work and still holds the lock: {holder.who}, since {holder.since}"
+            if holder.ended
+            else f"another run is at work: {holder.who}, since {holder.since}",
+            hint="ddhelm unlock, then run this again" if holder.ended else "wait for it, then run this again",
             anchor="lock-held",
         )
     for name, state in deployed.items():

@@ -11,7 +11,10 @@ from ddhelm.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The Lease as it was read, and its holder; ``alive`` if it was renewed within its duration. Times are seconds."""
+    """The Lease as it was read, and its holder; times are seconds.
+
+    ``alive`` if it was renewed within its duration, by a process that is not known to have ended.
+    """
 
     holder: Holder
     lease: Tree
@@ -26,7 +29,7 @@ def look(cluster: lock.Cluster, namespace: str, now: Callable[[], float]) -> Hel
     if lease is None or holder is None:
         return None
     moment = now()
-    return Held(holder, lease, holder.alive(moment), moment - holder.renewed)
+    return Held(holder, lease, holder.alive(moment) and not holder.ended, moment - holder.renewed)
 
 
 def refuse_living(held: Held) -> None:

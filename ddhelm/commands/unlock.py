@@ -17,7 +17,8 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
     if held is None:
         screen.print(f"Nobody holds the lock in namespace `{session.access.namespace}`.", markup=False)
         return
-    state = "alive" if held.alive else "gone: it did not renew it in time"
+    gone = "its process on this machine has ended" if held.holder.ended else "it did not renew it in time"
+    state = "alive" if held.alive else f"gone: {gone}"
     screen.print(
         f"Held by {held.holder.who}\nsince {held.holder.since}, renewed {held.age:.0f} s ago "
         f"(it lasts {held.holder.duration} s): {state}.",

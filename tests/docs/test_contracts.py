@@ -5,7 +5,7 @@ import re
 
 from tests.docs.pages import ROOT
 
-EDGE_ENDS = {"access", "journal", "record", "run", "source"}
+EDGE_ENDS = {"access", "journal", "process", "record", "run", "source"}
 
 
 def contract(name: str) -> configparser.SectionProxy:

@@ -1,9 +1,14 @@
 """The Lease: one holder, taken over only when it is dead, never stolen, always given back."""
 
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ddhelm import process
 from ddhelm.actions import lock
 from ddhelm.errors import ClusterError, PlanStale, ReleaseError
 
@@ -131,3 +136,63 @@ def test_an_api_server_that_is_gone_at_the_end_does_not_hide_what_happened() -> 
     server.replace = gone  # type: ignore[assignment]
     with pytest.raises(ReleaseError, match="helm failed"), holding(server, time, "anna"):
         raise ReleaseError("helm failed")
+
+
+@pytest.fixture
+def child() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of this machine that waits until it is ended."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        yield running
+
+
+def mark_of(pid: int) -> str:
+    """What ``process.own`` would say in that process."""
+    own = process.own()
+    assert own is not None
+    started = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    return f"{own.rsplit('/', 2)[0]}/{pid}/{started}"
+
+
+def test_a_process_that_runs_has_not_ended_and_a_killed_one_has(child: "subprocess.Popen[bytes]") -> None:
+    mark = mark_of(child.pid)
+    assert process.ended(mark) is False
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert process.ended(mark) is True, "a zombie"
+    child.wait()
+    assert process.ended(mark) is True
+
+
+def test_a_pid_given_out_anew_is_another_process(child: "subprocess.Popen[bytes]") -> None:
+    where, _, started = mark_of(child.pid).rpartition("/")
+    assert process.ended(f"{where}/{int(started) - 1}") is True
+
+
+@pytest.mark.parametrize("mark", ["", "None", "/", "another-boot/4026531836/1/2", "x/y/z"])
+def test_of_another_machine_nothing_is_claimed(mark: str) -> None:
+    assert process.ended(mark) is None
+
+
+def test_the_process_that_holds_the_lock_is_told_from_one_that_has_ended(
+    child: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, time = Server(), Time()
+    mark = mark_of(child.pid)
+    monkeypatch.setattr(process, "own", lambda: mark)
+    with holding(server, time, "anna@host (pid 1)"):
+        held = lock.holder(server.lease)
+        assert held is not None
+        assert not held.ended
+        child.kill()
+        child.wait()
+        held = lock.holder(server.lease)
+        assert held is not None
+        assert held.ended
+        with pytest.raises(PlanStale, match="its process runs no more") as caught, holding(server, time, "ben"):
+            pass
+        assert "ddhelm unlock" in caught.value.hint
+        assert server.lease is not None
+        server.lease["spec"]["holderIdentity"] = "somebody else"
+        held = lock.holder(server.lease)
+        assert held is not None
+        assert not held.ended, "the mark is that of the holder before"

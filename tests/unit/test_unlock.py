@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ddhelm import process
 from ddhelm.actions import unlock
 from ddhelm.actions.lock import DURATION, holder
 from ddhelm.errors import PlanStale
@@ -60,6 +61,22 @@ def test_a_dead_one_loses_it() -> None:
     unlock.give_back(cluster, found)
     assert holder(cluster.lease) is None
     assert cluster.lease["metadata"] == {"resourceVersion": "1"}
+
+
+def test_one_whose_process_has_ended_on_this_machine_loses_it_at_once() -> None:
+    own = process.own()
+    assert own is not None
+    who, (where, _, started) = "anna@host (pid 1)", own.rpartition("/")
+    cluster = Cluster(who)
+    cluster.lease["metadata"]["annotations"] = {"ddhelm.dev/process": f"{who} {where}/{started}"}
+    with pytest.raises(PlanStale, match="is at work"):
+        unlock.refuse_living(held(cluster, 3))
+    cluster.lease["metadata"]["annotations"] = {"ddhelm.dev/process": f"{who} {where}/{int(started) + 1}"}
+    found = held(cluster, 3)
+    unlock.refuse_living(found)
+    assert found.holder.ended
+    unlock.give_back(cluster, found)
+    assert holder(cluster.lease) is None
 
 
 def test_a_lock_that_moved_meanwhile_is_left_alone() -> None:
