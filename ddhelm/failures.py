@@ -84,7 +84,7 @@ def explain(text: str, facts: defaultdict[str, str], rows: Iterable[Row]) -> Ddh
             details = tuple(row.more(essence)) if row.more else _own_words(text, facts["tool"])
             return row.error(
                 one_line(row.message.format_map(words)),
-                hint=row.hint.format_map(words).replace(" -n  ", " ").strip(),
+                hint=re.sub(r" -n (?= |$)", "", row.hint.format_map(words)).strip(),
                 anchor=row.anchor or row.name,
                 details=details[:_MOST_DETAILS],
             )
@@ -294,7 +294,7 @@ ROWS: tuple[Row, ...] = (
         _FORBIDDEN,
         ClusterError,
         "`{user}` may not {verb} {resource} {scope}",
-        "kubectl auth can-i {verb} {resource}",
+        "kubectl auth can-i {verb} {resource} -n {space}",
         more=_each_forbidden,
     ),
     Row(

@@ -117,6 +117,19 @@ def test_every_forbidden_object_is_named_once() -> None:
     assert error.details == (line, other)
 
 
+@pytest.mark.parametrize(
+    ("scope", "asks"),
+    [
+        ('in the namespace "datadog"', "kubectl auth can-i list secrets -n datadog"),
+        ("at the cluster scope", "kubectl auth can-i list secrets"),
+    ],
+)
+def test_the_hint_asks_for_the_right_where_it_is_missing(scope: str, asks: str) -> None:
+    denied = 'secrets is forbidden: User "bob" cannot list resource "secrets" in API group ""'
+    text = f"Error from server (Forbidden): {denied} {scope}"
+    assert becomes(text, tool="kubectl").hint == asks
+
+
 def test_a_screenful_of_details_is_cut() -> None:
     lines = "\n".join(f"- at '/key{n}': got string, want boolean" for n in range(99))
     error = becomes(f"Error: values don't meet the specifications of the schema(s) in the following chart(s):\n{lines}")
