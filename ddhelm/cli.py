@@ -188,7 +188,7 @@ def apply(
     format_ = flags.output(output)
     if file is None:
         raise typer.Exit(without_file.onboard(_session(options), options, format_, dry_run=False))
-    command.refuse_flags(options, flags.defaults(Cluster, Inputs, Changing, Doing))
+    command.refuse_flags(options, Cluster, Inputs, Changing, Doing)
     raise typer.Exit(command.apply(_session(options), options, file, digest, format_))
 
 

@@ -504,6 +504,13 @@ def defaults(*groups: type) -> Mapping[str, Any]:
     return {name: getattr(group, name) for group in groups for name in group.__annotations__}
 
 
+def typed(name: str, value: Any, *groups: type) -> str:
+    """The flag of one of these groups as it was typed to have this value: `--no-apm` for a switch turned off."""
+    annotation = next(group.__annotations__[name] for group in groups if name in group.__annotations__)
+    on, _, off = _spelled(name, annotation).partition("/")
+    return off if value is False and off else on
+
+
 def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the flags of these groups; it is called with ``options`` and its own parameters by name.
 
@@ -523,6 +530,9 @@ def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]
         def wrapped(**given: Any) -> None:
             _refuse_empty(given, spelled)
             _refuse_two_on_stdin(given, spelled)
+            _refuse_both(given, spelled)
+            for name in _DURATIONS & given.keys():
+                seconds(given[name], spelled[name])
             command({name: given[name] for name in given}, **{p.name: given[p.name] for p in own})
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
@@ -574,6 +584,25 @@ def _refuse_two_on_stdin(given: Mapping[str, Any], spelled: Mapping[str, str]) -
             hint=f"put one of them into a file: {reading[0]} FILE",
             anchor="standard-input-twice",
         )
+
+
+_DURATIONS = {"timeout", "lock_timeout", "wait"}
+_EXCLUSIVE = {
+    ("etcd_secret", "no_etcd_secret"): "give one of them",
+    ("latest", "version"): "give one of them",
+    ("revert", "adopt"): "give one of them: --revert sets fields back, --adopt makes values of them",
+}
+
+
+def _refuse_both(given: Mapping[str, Any], spelled: Mapping[str, str]) -> None:
+    """UsageError for two flags of which one undoes the other."""
+    for (one, other), hint in _EXCLUSIVE.items():
+        if given.get(one) and given.get(other):
+            raise UsageError(
+                f"`{spelled[one]}` and `{spelled[other]}` cannot be meant together",
+                hint=hint,
+                anchor="contradicting-flags",
+            )
 
 
 _ANYWHERE = ("--context", "--kube-context", "--kubeconfig", "--namespace", "-n")
@@ -670,12 +699,6 @@ def request(options: Options) -> "Request":
         if value is not None:
             given[name] = tuple(value) if isinstance(value, list) else value
     if options.get("no_etcd_secret"):
-        if options.get("etcd_secret"):
-            raise UsageError(
-                "`--etcd-secret` and `--no-etcd-secret` cannot both be meant",
-                hint="ddhelm onboard --etcd-secret NAME",
-                anchor="contradicting-flags",
-            )
         given["etcd_secret"] = ""
     if given.get("site") is not None:
         given["site"] = settings.site_of(given["site"])

@@ -1,8 +1,6 @@
 """apply FILE: carry out exactly the plan that was reviewed, or nothing."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from ddhelm import flags
 from ddhelm.actions import planning
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
@@ -30,11 +28,12 @@ ALLOWED = frozenset(
 """Flags that change neither what is rendered nor where it goes."""
 
 
-def refuse_flags(options: Options, defaults: Mapping[str, Any]) -> None:
-    """UsageError for flags that a plan file already decides."""
+def refuse_flags(options: Options, *groups: type) -> None:
+    """UsageError for flags of these groups that a plan file already decides."""
+    defaults = flags.defaults(*groups)
     given = [name for name, value in defaults.items() if name not in ALLOWED and options[name] != value]
     if given:
-        names = ", ".join(f"`--{name.rstrip('_').replace('_', '-')}`" for name in given)
+        names = ", ".join(f"`{flags.typed(name, options[name], *groups)}`" for name in given)
         raise UsageError(
             f"{names} cannot be given with a plan file, which has decided that",
             hint="make a new plan with it: ddhelm plan … --out FILE",

@@ -8,7 +8,6 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.drift import Drift
-from ddhelm.errors import UsageError
 from ddhelm.flags import Options
 from ddhelm.views import console, envelope
 from ddhelm.views import drift as view
@@ -16,12 +15,6 @@ from ddhelm.views import drift as view
 
 def drift(session: Session, options: Options, output: str, *, revert: bool, adopt: bool) -> int:
     """Show it; 0 for none, 2 for some, 1 where not all could be compared. With an action: its outcome's code."""
-    if revert and adopt:
-        raise UsageError(
-            "`--revert` and `--adopt` cannot be meant together",
-            hint="give one of them: --revert sets fields back, --adopt makes values of them",
-            anchor="contradicting-flags",
-        )
     found = action.read(session)
     changing = revert or adopt
     options = {**options, "api_key_file": None, "app_key_file": None}

@@ -15,10 +15,6 @@ from ddhelm.views import console, pasted
 
 def upgrade(session: Session, options: Options, output: str, *, latest: bool, dry_run: bool) -> int:
     """Plan, show, ask and carry out; without a version the installed chart is kept and newer ones are named."""
-    if latest and options["version"]:
-        raise UsageError(
-            "`--latest` and `--version` cannot be meant together", hint="give one of them", anchor="contradicting-flags"
-        )
     request = flags.request(options)
     read = reading.installed(session)
     if not read:

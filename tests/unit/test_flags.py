@@ -85,3 +85,45 @@ def test_a_mistake_is_one_line_with_the_command_whose_help_explains_it(
 ) -> None:
     assert cli.run(arguments) == USAGE
     assert capsys.readouterr().err.splitlines() == [f"error: {says}", f"hint: {hint}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["onboard", "--timeout", "5"], "`--timeout 5` is no duration"),
+        (["rollback", "--lock-timeout", "soon"], "`--lock-timeout soon` is no duration"),
+        (["verify", "--wait", "1x"], "`--wait 1x` is no duration"),
+        (["uninstall", "--timeout", "0s"], "`--timeout 0s` is no duration"),
+        (["upgrade", "--latest", "--version", "3.1"], "`--latest` and `--version` cannot be meant together"),
+        (["drift", "--revert", "--adopt"], "`--revert` and `--adopt` cannot be meant together"),
+        (
+            ["onboard", "--etcd-secret", "x", "--no-etcd-secret"],
+            "`--etcd-secret` and `--no-etcd-secret` cannot be meant together",
+        ),
+    ],
+)
+def test_what_flags_alone_show_to_be_wrong_is_told_where_there_is_no_cluster(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    assert cli.run(arguments) == USAGE
+    assert capsys.readouterr().err.startswith(f"error: {told}\nhint: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed"),
+    [
+        (["--no-apm"], "`--no-apm`"),
+        (["--apm", "--site", "datadoghq.eu"], "`--apm`, `--site`"),
+        (["--drop-check", "etcd", "--set", "a=b"], "`--drop-check`, `--set`"),
+        (["--no-etcd-secret"], "`--no-etcd-secret`"),
+    ],
+)
+def test_what_a_plan_file_has_decided_is_refused_as_it_was_typed(
+    arguments: list[str], typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["apply", "plan.json", *arguments]) == USAGE
+    told = capsys.readouterr().err.splitlines()[0]
+    names, _, rest = told.removeprefix("error: ").partition(" cannot be given with a plan file")
+    assert rest
+    assert sorted(names.split(", ")) == sorted(typed.split(", "))
