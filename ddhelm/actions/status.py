@@ -103,6 +103,8 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     releases = pair(session.access.namespace, control_plane=True)
     read = _read(session.kubectl, releases)
     lines, stored, distribution, needed = _releases(releases, read)
+    if Role.CONTROL_PLANE not in needed and not distribution and _shows_control_plane(session, read):
+        needed |= {Role.CONTROL_PLANE}
     certificate = certexpiry.of(session.kubectl, stored.etcd_secret, _facts(read))
     workloads = _workloads(read, releases, session.masker)
     unread = {each.name for each in read.unread}
@@ -250,6 +252,14 @@ def _releases(
                 needed.add(Role.CONTROL_PLANE)
             settings = _settings(kept, read)
     return tuple(lines), settings, distribution, frozenset(needed)
+
+
+def _shows_control_plane(session: "Session", read: _Read) -> bool:
+    """Whether a node is labelled as some distribution labels its control plane; asked where no run left a fact."""
+    from ddhelm.recognition import role_keys
+
+    keys = set(role_keys(session.library.distributions()))
+    return any(keys & node.labels.keys() for node in read.nodes or ())
 
 
 def _settings(kept: Tree, read: _Read) -> Settings:
