@@ -80,7 +80,10 @@ def _ended(lease: Tree, who: str) -> bool:
 
 
 def given_back(lease: Tree | None) -> float:
-    """When the last holder gave the Lease back, all its children ended, in Unix seconds; 0 where it did not."""
+    """When the last holder gave the Lease back, all its children ended, in Unix seconds; 0 where it did not.
+
+    Where it was taken from a dead one: when it would have expired.
+    """
     spec: dict[str, Any] = (lease or {}).get("spec") or {}
     return seconds(spec.get("renewTime") or "") if spec and not spec.get("holderIdentity") else 0.0
 
@@ -112,7 +115,7 @@ class Lock:
         held = holder(self.lease)
         if held and self.now() < held.renewed + held.duration / 4:
             return
-        self.lease["spec"]["renewTime"] = _stamp(self.now())
+        self.lease["spec"]["renewTime"] = stamp(self.now())
         answer = self.cluster.replace(self.lease)
         if answer is None:
             self.lost = True
@@ -126,7 +129,7 @@ class Lock:
     def release(self) -> None:
         """Give the Lease back; it stays, without a holder."""
         if not self.lost:
-            self.lease["spec"] |= {"holderIdentity": "", "renewTime": _stamp(self.now())}
+            self.lease["spec"] |= {"holderIdentity": "", "renewTime": stamp(self.now())}
             self.cluster.replace(self.lease)
 
 
@@ -188,8 +191,8 @@ def _write(cluster: Cluster, namespace: str, lease: Tree | None, who: str, now: 
     spec = {
         "holderIdentity": who,
         "leaseDurationSeconds": DURATION,
-        "acquireTime": _stamp(now),
-        "renewTime": _stamp(now),
+        "acquireTime": stamp(now),
+        "renewTime": stamp(now),
     }
     marks = {_PROCESS: f"{who} {process.own()}"}
     if lease is None:
@@ -202,14 +205,15 @@ def _write(cluster: Cluster, namespace: str, lease: Tree | None, who: str, now: 
     return cluster.replace({**lease, "metadata": metadata, "spec": {**lease.get("spec", {}), **spec}})
 
 
-def _stamp(seconds: float) -> str:
+def stamp(seconds: float) -> str:
+    """RFC 3339 text with microseconds, as a Lease has it."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def seconds(stamp: str) -> float:
+def seconds(text: str) -> float:
     """Unix seconds of an RFC 3339 time; 0 where it cannot be read."""
     try:
-        return datetime.datetime.fromisoformat(stamp).timestamp()
+        return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0

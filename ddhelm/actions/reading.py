@@ -1,5 +1,6 @@
 """What stands before anything is decided: the cluster, the releases, the settings that earlier runs left."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -158,13 +159,16 @@ def not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tre
             hint="ddhelm unlock, then run this again" if holder.ended else "wait for it, then run this again",
             anchor="lock-held",
         )
+    free = lock.given_back(lease)
     for name, state in deployed.items():
         age = now - state.head.modified
-        ended = lock.given_back(lease) > state.head.modified
-        if state.head.pending and holder is None and not ended and age < BUSY:
+        left = BUSY - age
+        if free > state.head.modified:  # in the future where `unlock` took it from a dead run before it expired
+            left = min(left, free - now)
+        if state.head.pending and holder is None and left > 0:
             raise ReleaseError(
                 f"release `{name}` is busy: revision {state.head.revision} is `{state.head.status}` since {int(age)} s",
-                hint=f"its helm may still be at work; run this again in {int(BUSY - age)} s and it is recovered",
+                hint=f"its helm may still be at work; run this again in {math.ceil(left)} s and it is recovered",
                 anchor="release-busy",
             )
 

@@ -43,8 +43,13 @@ def refuse_living(held: Held) -> None:
 
 
 def give_back(cluster: lock.Cluster, held: Held) -> None:
-    """Remove the holder; PlanStale where the Lease moved since it was looked at."""
+    """Remove the holder; PlanStale where the Lease moved since it was looked at.
+
+    What a dead one left pending is recovered when its Lease would have ended anyway: a helm of its may live till then.
+    """
     spec = {**(held.lease.get("spec") or {}), "holderIdentity": ""}
+    if not held.alive:
+        spec["renewTime"] = lock.stamp(held.holder.renewed + max(held.age, held.holder.duration))
     if cluster.replace({**held.lease, "spec": spec}) is None:
         raise PlanStale(
             "the lock moved while you looked at it: it was renewed, or another run took it",

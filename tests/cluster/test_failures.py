@@ -302,9 +302,12 @@ def test_a_killed_run_holds_the_lock_until_it_expires_and_is_then_recovered(
     mend(sandbox, "worker-1")
     refused = ddhelm.onboard(code=5, key=None)
     assert f"(pid {running.process.pid})" in refused.err
+    assert "a run died at its work and still holds the lock" in refused.err
+    assert "ddhelm unlock" in refused.err
     assert pending(sandbox)
     long_ago = {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}
     sandbox.loader.merge(LEASE, long_ago)
+    assert "has ended" in ddhelm("unlock", "--yes").out
     assert "rollback" in assert_usable(ddhelm).out
     assert "new:tag" not in ddhelm("values", "worker").out
 
