@@ -258,6 +258,12 @@ def compute(
     return Coverage(tuple(verdicts))
 
 
+def picking_none(accept: Sequence[str], nodes: Sequence[Node]) -> tuple[str, ...]:
+    """The selectors of ``accept`` that no node matches; none where no node is known."""
+    labels = [node.labels for node in nodes]
+    return tuple(text for text in accept if labels and not any(map(selector.parse(text).matches, labels)))
+
+
 def schedulable(pod: Mapping[str, Any], nodes: Iterable[Node]) -> tuple[str, ...]:
     """The nodes that a Deployment's pod may land on (the Cluster Agent's): labels, taints, cordons; not resources."""
     chosen = rules(pod, daemon=False)

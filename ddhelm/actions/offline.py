@@ -91,7 +91,7 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         notices=(
             f"offline: from `{facts_file}`, without asking a cluster",
             *value_notes(request),
-            *proving.without_effect(found, wanted),
+            *proving.without_effect(found, wanted, read.nodes),
         ),
         problems=plan.broken_claims(results),
     )

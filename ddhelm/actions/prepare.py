@@ -167,7 +167,7 @@ def _planned(
     ]
     if made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None:
         notices = [*notices, _stray_control_plane()]
-    notices = [*notices, *without_effect(made.profile, wanted)]
+    notices = [*notices, *without_effect(made.profile, wanted, cluster.facts.nodes)]
     secrets, writes, days = secrets_of(session, wanted, made)
     notices = [*notices, *kept_elsewhere(session, wanted, secrets)]
     unforced = [

@@ -8,7 +8,9 @@ from ddhelm.actions import agents, certs, live, rights
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
+from ddhelm.coverage import picking_none
 from ddhelm.errors import PreflightFailed
+from ddhelm.facts import Node
 from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
 from ddhelm.plan import Deployed, Desired
@@ -198,8 +200,16 @@ def requirements(found: Profile) -> list[tree.Tree]:
     return [{"kind": n.kind, "spec": n.spec, "why": n.why, "hint": n.hint} for n in found.requirements]
 
 
-def without_effect(found: Profile, wanted: Settings) -> list[str]:
-    """A line about settings of the control-plane release where there is none."""
+def without_effect(found: Profile, wanted: Settings, nodes: Sequence[Node]) -> list[str]:
+    """Lines about settings that do nothing here: of a release that there is not, for nodes that there are not."""
+    idle = [
+        f"--accept-uncovered '{text}' picks none of the {len(nodes)} nodes; it is kept for nodes to come"
+        for text in picking_none(wanted.accept_uncovered, nodes)
+    ]
+    return [*idle, *_of_no_release(found, wanted)]
+
+
+def _of_no_release(found: Profile, wanted: Settings) -> list[str]:
     if not found.managed:
         return []
     given = {

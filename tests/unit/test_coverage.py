@@ -11,6 +11,7 @@ from ddhelm.coverage import (
     agent_placements,
     compute,
     parse_toleration,
+    picking_none,
     schedulable,
     transient,
 )
@@ -474,3 +475,10 @@ def test_no_nodes_and_nodes_without_labels_are_no_trouble() -> None:
     assert compute([], pair()).verdicts == ()
     bare = replace(node("n"), labels={})
     assert covered(bare).verdicts[0].blame is not None
+
+
+def test_an_acceptance_that_picks_no_node_is_named_and_of_unread_nodes_nothing_is_said() -> None:
+    nodes = (node("a", labels={"pool": "burst"}), node("b"))
+    accept = ("pool=burst", "pool=brust", "gpu")
+    assert picking_none(accept, nodes) == ("pool=brust", "gpu")
+    assert picking_none(accept, ()) == ()
