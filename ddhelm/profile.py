@@ -52,6 +52,11 @@ class Profile:
         """Whether there is a control-plane release beside the worker release."""
         return not self.managed
 
+    @property
+    def doubted(self) -> str:
+        """The distribution that ``--distribution`` named against what the cluster shows, else empty."""
+        return self.distribution if self.overridden and any(not each.supports for each in self.evidence) else ""
+
     def role_of(self, node: Node) -> str:
         """``control-plane`` or ``worker``: the release that a node belongs to."""
         return "control-plane" if any(label in node.labels for label in self.control_plane_labels) else "worker"
@@ -105,7 +110,8 @@ def of(
         )
     evidence = evidence_for(chosen, known, look)
     if override and (against := [e for e in evidence if not e.supports]):
-        notes.append(f"`--distribution {override}` was given although {against[0].signal} speaks against it")
+        first = f"{against[0].signal} ({against[0].seen})"
+        notes.append(f"`--distribution {override}` was given, and this speaks against it: {first}")
     notes += [*derived.notes, *_notes(chosen, look)]
     return Profile(
         distribution=chosen.name,

@@ -144,6 +144,13 @@ def _unknown(look: Look, known: Mapping[str, Distribution]) -> ClusterError:
     details += _seen(look)
     details += [f"not read: {unread.what}: {unread.why}" for unread in facts.unread]
     details.append(f"names for --distribution: {', '.join(sorted(known))}")
+    if not facts.has("nodes"):
+        return ClusterError(
+            "the distribution of this cluster cannot be told: its nodes could not be read",
+            hint="kubectl auth can-i list nodes; or name it: --distribution NAME",
+            anchor="unknown-distribution",
+            details=details,
+        )
     return ClusterError(
         "the distribution of this cluster is unknown",
         hint=f"--distribution {likely}, if that is what it is",
@@ -164,7 +171,7 @@ def _why_not(one: Distribution, look: Look) -> str:
     if missing is None:
         return ""
     sighting = look.at(missing)
-    return f"{sighting.signal} is needed, seen: {sighting.text}"
+    return f"needed: {sighting.signal}; seen: {sighting.text}"
 
 
 def _said(sighting: Sighting) -> str:
@@ -182,7 +189,9 @@ def _seen(look: Look) -> list[str]:
 
     return [
         *values("Kubernetes version", [look.facts.server_version or ""]),
-        f"nodes: {len(nodes)}, {len(look.control_plane)} of them with a control-plane label",
+        f"nodes: {len(nodes)}, {len(look.control_plane)} of them with a control-plane label"
+        if look.facts.has("nodes")
+        else "nodes: not read",
         *values("providerID", (node.provider_id.partition("://")[0] for node in nodes)),
         *values("osImage", (node.os_image for node in nodes)),
         *values("container runtime", (node.container_runtime for node in nodes)),

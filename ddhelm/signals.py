@@ -31,6 +31,9 @@ _WORDS: Mapping[str, str] = {
     "kubernetes": "Kubernetes",
 }
 
+_COUNTED = frozenset({"control-plane-nodes", "worker-nodes", "static-pods"})
+_COUNTS: Mapping[str, str] = {"some": "", "none": "no ", "several": "several "}
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -42,7 +45,9 @@ class Sighting:
 
     @property
     def signal(self) -> str:
-        """The row in words: ``label `kops.k8s.io/instancegroup```."""
+        """The row in words: ``label `kops.k8s.io/instancegroup```, ``no control-plane nodes``."""
+        if self.row.field in _COUNTED:
+            return f"{_COUNTS[self.row.pattern]}{_WORDS[self.row.field]}"
         return f"{_WORDS[self.row.field]} `{self.row.pattern}`"
 
 

@@ -23,7 +23,8 @@ def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -
     how = " (as told by --distribution)" if found.overridden else ""
     screen.print(f"[bold]{escape(found.title)}[/]{how}: distribution `{found.distribution}`", highlight=False)
     screen.print(f"Kubernetes {read.server_version or 'unknown'} at {access.server}, context `{access.context}`")
-    screen.print(f"{control_plane} control-plane nodes, {len(read.nodes) - control_plane} others")
+    counted = f"{control_plane} control-plane nodes, {len(read.nodes) - control_plane} others"
+    screen.print(counted if read.has("nodes") else "The nodes could not be read")
     if found.managed:
         screen.print(f"One release: {escape(found.why_managed)}")
     _rows(screen, "Evidence", [("for" if e.supports else "against", e.signal, e.seen) for e in found.evidence])

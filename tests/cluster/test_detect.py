@@ -79,10 +79,12 @@ def test_forbidden_nodes_stop_with_what_was_forbidden_and_the_flag(cluster: Clus
     stopped = ddhelm("detect", code=1)
     said = ddhelm("detect", "--distribution", "kubeadm")
 
-    assert "the distribution of this cluster is unknown" in stopped.err
+    assert "the distribution of this cluster cannot be told: its nodes could not be read" in stopped.err
     assert "`reader` may not list nodes" in stopped.err
-    assert "--distribution kubeadm" in stopped.err
+    assert "--distribution NAME" in stopped.err
+    assert "nodes: 0" not in stopped.err
     assert "distribution `kubeadm`" in said.out
+    assert "The nodes could not be read" in said.out
 
 
 def test_an_unknown_cluster_stops_with_evidence_and_changes_nothing(cluster: Clusters, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_kubeadm_lists_what_speaks_for_it() -> None:
     assert [(e.signal, e.seen, e.supports) for e in made.evidence] == [
         ("ConfigMap `kubeadm-config`", "exists in kube-system", True),
         (f"annotation `{CRI_SOCKET}`", "on 5 of 5 nodes", True),
-        ("control-plane nodes `some`", "3 of 5 nodes", True),
+        ("control-plane nodes", "3 of 5 nodes", True),
     ]
 
 
@@ -208,7 +208,6 @@ def test_a_cluster_that_looks_like_two_stops_with_both_names() -> None:
         pytest.param(cluster(workers()), "managed", id="no control-plane nodes"),
         pytest.param(cluster([]), "managed", id="no nodes at all"),
         pytest.param(cluster([Node("", {}, {})]), "managed", id="a node without anything"),
-        pytest.param(cluster([], unread={"nodes": FORBIDDEN}), "kubeadm", id="nodes forbidden"),
         pytest.param(cluster([*control_planes()], "v1.33.1-eks-1"), "kubeadm", id="EKS' version with a control plane"),
         pytest.param(
             cluster(workers(2, ["kops.k8s.io/instancegroup"])), "managed", id="kOps' nodes without control plane"
@@ -232,7 +231,7 @@ def test_what_was_ruled_out_says_why() -> None:
 
     assert caught.value.details[0] == (
         "it is not Amazon EKS (Kubernetes version `*-eks-*`: it is `v1.33.1-eks-1`): "
-        "control-plane nodes `none` is needed, seen: 3 of 3 nodes"
+        "needed: no control-plane nodes; seen: 3 of 3 nodes"
     )
 
 
@@ -276,6 +275,26 @@ def test_an_override_against_the_evidence_is_noted() -> None:
     made = found(SHOWN["kops"], override="kubeadm")
 
     assert any("--distribution kubeadm" in note and "speaks against it" in note for note in made.notes)
+
+
+def test_what_speaks_against_an_override_is_said_as_it_is() -> None:
+    made = found(SHOWN["kops"], override="eks")
+
+    assert made.doubted == "eks"
+    (note,) = (note for note in made.notes if "speaks against it" in note)
+    assert note == (
+        "`--distribution eks` was given, and this speaks against it: no control-plane nodes (needed, but 3 of 5 nodes)"
+    )
+    assert found(SHOWN["kops"], override="kops").doubted == ""
+
+
+def test_unread_nodes_are_not_no_nodes() -> None:
+    with pytest.raises(ClusterError) as caught:
+        found(cluster([], unread={"nodes": FORBIDDEN}))
+
+    assert "its nodes could not be read" in caught.value.message
+    assert "nodes: not read" in caught.value.details
+    assert "kubeadm" not in caught.value.hint
 
 
 def test_unreadable_nodes_are_bridged_by_the_last_run_and_said() -> None:
