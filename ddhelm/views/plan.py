@@ -15,6 +15,7 @@ from ddhelm.actions.status import Status
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
+from ddhelm.proof import Result
 from ddhelm.release import Role
 from ddhelm.views import console, diff, envelope, outcomes, pasted
 from ddhelm.views import coverage as coverage_view
@@ -47,7 +48,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
     coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
-    _results(prepared, screen)
+    checks(prepared.plan.results, screen)
     for left in prepared.profile.left_out:
         screen.print(f"• check `{left.component}` is left out: {left}", markup=False)
     if prepared.profile.managed:
@@ -260,8 +261,8 @@ def lines(found: Iterable[diff.Line], screen: Console) -> None:
         screen.print(text, style=_RICH[style], markup=False, highlight=False, soft_wrap=True)
 
 
-def _results(prepared: Prepared, screen: Console) -> None:
-    results = prepared.plan.results
+def checks(results: Sequence[Result], screen: Console) -> None:
+    """How many checks hold, and a line for each that does not, was skipped, or could not be decided."""
     holds = sum(result.ok and not result.skipped and not result.unknown for result in results)
     unknown = sum(bool(result.unknown) for result in results)
     tail = f", {unknown} could not be decided" if unknown else ""
@@ -270,8 +271,8 @@ def _results(prepared: Prepared, screen: Console) -> None:
         if result.skipped:
             screen.print(f"  - {result.claim.name}: skipped", markup=False, style="dim")
         elif result.unknown:
-            if result.claim.severity != "note":  # `ddhelm check` tells the notes
-                screen.print(f"  ? {result.claim.name}: {result.unknown}", markup=False, style="dim")
+            why = result.unknown if result.claim.severity != "note" else "a note, see `ddhelm check`"
+            screen.print(f"  ? {result.claim.name}: {why}", markup=False, style="dim")
         elif not result.ok:
             style = {"fatal": "bold red", "warning": "yellow"}.get(result.claim.severity, "dim")
             mark = console.BAD if result.claim.severity == "fatal" else console.WARN
