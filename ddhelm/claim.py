@@ -25,7 +25,14 @@ class Severity(StrEnum):
 
 
 class Undecided(Exception):
-    """Raised by a claim's function when what it needs was not read; the text says what."""
+    """Raised by a claim's function when what it needs was not read; the text says what.
+
+    ``hint``: how to find out by hand, where that depends on the releases (empty: the claim's own hint).
+    """
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,7 @@ class ProofContext:
     the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint.
+    ``doubted``: the distribution that ``--distribution`` named against what the cluster shows.
     ``untyped_files``: files of the host that the kubelet cannot look at, so that a type would keep the pod waiting.
     """
 
@@ -151,6 +159,7 @@ class ProofContext:
     kubernetes: str = ""
     requirements: Sequence[Mapping[str, Any]] = ()
     untyped_files: frozenset[str] = frozenset()
+    doubted: str = ""
 
     def of_role(self, role: Role) -> ReleaseView | None:
         """The release of that role, where this run has one."""

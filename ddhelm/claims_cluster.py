@@ -112,7 +112,9 @@ def _removal(owner: str) -> str:
 def api_versions_served(context: ProofContext) -> Iterator[Finding]:
     for release in context.releases:
         for version, kind, refs in _unserved(release.manifest, context):
-            yield Finding(f"`{release.name}` has {names(refs)}: this cluster serves no {kind} in `{version}`")
+            text = f"`{release.name}` has {names(refs)}: this cluster serves no {kind} in `{version}`"
+            wrong = f"is this cluster `{context.doubted}`? ddhelm detect shows what speaks against it"
+            yield Finding(text, wrong if context.doubted else "")
 
 
 def stored_versions_served(context: ProofContext) -> Iterator[Finding]:
@@ -121,7 +123,11 @@ def stored_versions_served(context: ProofContext) -> Iterator[Finding]:
             text = (
                 f"the deployed record of `{release.name}` has {names(refs)} in `{version}`, {kind} is not served there"
             )
-            yield Finding(f"{text}: upgrade and uninstall would both fail")
+            fix = f"helm mapkubeapis {release.name} --namespace {context.namespace}"
+            yield Finding(
+                f"{text}: upgrade and uninstall would both fail",
+                f"the plugin mapkubeapis rewrites the record: {fix}; never try uninstall as a cure",
+            )
 
 
 def _unserved(manifest: Manifest, context: ProofContext) -> Iterator[tuple[str, str, list[str]]]:
@@ -270,7 +276,7 @@ CLAIMS = (
         "stored-api-versions-served",
         "the cluster serves every API of the deployed records",
         Severity.FATAL,
-        "helm plugin mapkubeapis rewrites the record: helm mapkubeapis RELEASE; never try uninstall as a cure",
+        "helm's plugin mapkubeapis rewrites the record; never try uninstall as a cure",
         "stored-api-version-not-served",
         stored_versions_served,
     ),

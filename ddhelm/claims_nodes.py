@@ -78,9 +78,16 @@ def host_paths_apart(context: ProofContext) -> Iterator[Finding]:
 
 
 def host_agent(context: ProofContext) -> Iterator[Finding]:
-    taken = [f"`{r.name}` takes {', '.join(ports)}" for r in context.releases if (ports := _ports_on_host(r))]
-    if taken:
-        raise Undecided(f"{'; '.join(taken)} on its nodes, and what runs there outside Kubernetes cannot be seen")
+    ports = {release.name: found for release in context.releases if (found := _ports_on_host(release))}
+    if ports:
+        taken = "; ".join(f"`{name}` takes {', '.join(found.values())}" for name, found in ports.items())
+        numbers = "|".join(
+            str(number) for number in sorted({number for found in ports.values() for number, _ in found})
+        )
+        raise Undecided(
+            f"{taken} on its nodes, and what runs there outside Kubernetes cannot be seen",
+            f"on a node: ss -lntup | grep -E ':({numbers})\\b'",
+        )
     yield from ()
 
 
@@ -96,17 +103,18 @@ def _written_paths(release: ReleaseView) -> frozenset[str]:
     return frozenset(found)
 
 
-def _ports_on_host(release: ReleaseView) -> list[str]:
-    found: dict[tuple[int, str], None] = {}
+def _ports_on_host(release: ReleaseView) -> dict[tuple[int, str], str]:
+    """The ports that the release's agents take on their nodes, in order: number and words to the words."""
+    found: set[tuple[int, str]] = set()
     for placed in agent_placements(release.manifest, release.name, release.role):
-        found |= {(port.port, str(port)): None for port in placed.host_ports}
+        found |= {(port.port, str(port)) for port in placed.host_ports}
     for obj in release.agents():
         if not pod_spec(obj).get("hostNetwork"):
             continue
         for container in pod_spec(obj).get("containers") or ():
             if container.get("name") == "agent":
-                found |= {(port, f"{port}/tcp"): None for port in _own_ports(environment(container))}
-    return [text for _, text in sorted(found)]
+                found |= {(port, f"{port}/tcp") for port in _own_ports(environment(container))}
+    return {each: each[1] for each in sorted(found)}
 
 
 def _own_ports(variables: Mapping[str, Tree]) -> Iterator[int]:
@@ -180,7 +188,7 @@ CLAIMS = (
         "no-host-installed-agent",
         "no agent installed on a host itself holds a port that ours take",
         Severity.NOTE,
-        "on a node: ss -lntup | grep -E ':(8125|8126|5000|5001|5555)'",
+        "on a node: ss -lntup",
         "host-installed-agent",
         host_agent,
     ),

@@ -43,7 +43,8 @@ def no_shared_object(context: ProofContext) -> Iterator[Finding]:
 def no_duplicate(context: ProofContext) -> Iterator[Finding]:
     for release in context.releases:
         for ref in release.manifest.duplicates:
-            yield Finding(f"{ref} stands more than once in `{release.name}`")
+            hint = f"the chart or the values name two things alike: ddhelm values {release.role}"
+            yield Finding(f"{ref} stands more than once in `{release.name}`", hint)
 
 
 def agents_rendered(context: ProofContext) -> Iterator[Finding]:
@@ -233,7 +234,7 @@ CLAIMS = (
         "no-duplicate",
         "no object stands twice in one release",
         Severity.FATAL,
-        "the chart or the values name two things alike; ddhelm values ROLE shows what helm is sent",
+        "the chart or the values name two things alike: ddhelm values worker",
         "duplicate-object",
         no_duplicate,
     ),

@@ -127,11 +127,13 @@ def pods_admitted(context: ProofContext) -> Iterator[Finding]:
         raise Undecided(f"the labels of namespace `{context.namespace}` were not read")
     kind = Remark if context.label_namespace else Finding
     level = level_of(labels)
+    by_hand = f"kubectl label namespace {context.namespace} --overwrite {LABEL}=privileged"
     for release in context.releases:
         for obj in release.manifest.of_kind(*_WORKLOADS):
             found = violations(pod_template(obj), level)
             if found:
-                yield kind(f"`{level}` forbids the pods of {obj.ref}: {', '.join(found)}")
+                text = f"`{level}` forbids the pods of {obj.ref}: {', '.join(found)}"
+                yield kind(text, f"--label-namespace, or by hand: {by_hand}")
 
 
 def _named_paths(release: ReleaseView, agent: Object) -> Iterator[tuple[str, str | Finding]]:
@@ -250,7 +252,7 @@ CLAIMS = (
         "pods-admitted",
         "the namespace's pod security level lets the pods in",
         Severity.FATAL,
-        f"--label-namespace, or by hand: kubectl label namespace NAMESPACE --overwrite {LABEL}=privileged",
+        "--label-namespace",
         "pod-security",
         pods_admitted,
     ),

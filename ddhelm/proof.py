@@ -77,7 +77,7 @@ def _prove(claim: Claim, context: ProofContext) -> Result:
     try:
         findings = list(claim.function(context))
     except Undecided as error:
-        return Result(claim, True, unknown=str(error))
+        return Result(claim, True, unknown=str(error), hints=(error.hint,) if error.hint else ())
     against = [finding for finding in findings if not isinstance(finding, Remark)]
     return Result(
         claim,

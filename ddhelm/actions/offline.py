@@ -81,6 +81,7 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
         kubernetes=read.server_version or "",
         untyped_files=proving.untyped_files(found),
+        doubted=found.doubted,
         requirements=proving.requirements(found),
     )
     results = proof.run(context, skip=request.skip)

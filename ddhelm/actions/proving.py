@@ -186,6 +186,7 @@ def context(
         chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
         kubernetes=cluster.facts.server_version or "",
         untyped_files=untyped_files(made.profile),
+        doubted=made.profile.doubted,
         requirements=requirements(made.profile),
     )
 

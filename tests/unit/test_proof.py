@@ -613,6 +613,20 @@ def test_the_control_plane_alone_needs_no_cluster_agent_of_its_own() -> None:
     assert result("cluster-agent-joined", alone).unknown
 
 
+def test_a_forbidding_level_is_lifted_by_a_command_that_names_the_namespace() -> None:
+    forbidding = {"namespace_labels": {"pod-security.kubernetes.io/enforce": "baseline"}}
+    (hint,) = result("pods-admitted", context(state=forbidding)).hints
+    assert "kubectl label namespace datadog --overwrite" in hint
+
+
+def test_a_wrongly_named_distribution_is_blamed_for_apis_that_are_not_there() -> None:
+    own = {"apiVersion": "security.openshift.io/v1", "kind": "SecurityContextConstraints", "metadata": {"name": "x"}}
+    (hint,) = result("api-versions-served", replace(with_object(own), doubted="openshift")).hints
+    assert "`openshift`" in hint
+    assert "ddhelm detect" in hint
+    assert result("api-versions-served", with_object(own)).hints == ()
+
+
 def test_a_record_near_its_limit_is_said() -> None:
     found = result("record-fits", sized(1_000_000))
     assert found.ok
@@ -624,6 +638,8 @@ def test_ports_that_a_host_installed_agent_would_hold_are_named() -> None:
     assert f"`{CONTROL}` takes 5000/tcp, 5001/tcp, 5555/tcp" in unknown
     moved = control("agent", (*AGENT, "env", 3), {"name": "DD_EXPVAR_PORT", "value": "6000"})
     assert "6000/tcp" in result("no-host-installed-agent", moved).unknown
+    (hint,) = result("no-host-installed-agent", moved).hints
+    assert hint == "on a node: ss -lntup | grep -E ':(5001|5555|6000)\\b'"
     inside = control("agent", (*POD, "hostNetwork"), False)
     assert result("no-host-installed-agent", inside).unknown == ""
 
