@@ -80,10 +80,8 @@ def host_paths_apart(context: ProofContext) -> Iterator[Finding]:
 def host_agent(context: ProofContext) -> Iterator[Finding]:
     ports = {release.name: found for release in context.releases if (found := _ports_on_host(release))}
     if ports:
-        taken = "; ".join(f"`{name}` takes {', '.join(found.values())}" for name, found in ports.items())
-        numbers = "|".join(
-            str(number) for number in sorted({number for found in ports.values() for number, _ in found})
-        )
+        taken = "; ".join(f"`{name}` takes {', '.join(text for _, text in found)}" for name, found in ports.items())
+        numbers = "|".join(map(str, sorted({number for found in ports.values() for number, _ in found})))
         raise Undecided(
             f"{taken} on its nodes, and what runs there outside Kubernetes cannot be seen",
             f"on a node: ss -lntup | grep -E ':({numbers})\\b'",
@@ -103,8 +101,8 @@ def _written_paths(release: ReleaseView) -> frozenset[str]:
     return frozenset(found)
 
 
-def _ports_on_host(release: ReleaseView) -> dict[tuple[int, str], str]:
-    """The ports that the release's agents take on their nodes, in order: number and words to the words."""
+def _ports_on_host(release: ReleaseView) -> list[tuple[int, str]]:
+    """The ports that the release's agents take on their nodes, in order: number, and number with protocol."""
     found: set[tuple[int, str]] = set()
     for placed in agent_placements(release.manifest, release.name, release.role):
         found |= {(port.port, str(port)) for port in placed.host_ports}
@@ -114,7 +112,7 @@ def _ports_on_host(release: ReleaseView) -> dict[tuple[int, str], str]:
         for container in pod_spec(obj).get("containers") or ():
             if container.get("name") == "agent":
                 found |= {(port, f"{port}/tcp") for port in _own_ports(environment(container))}
-    return {each: each[1] for each in sorted(found)}
+    return sorted(found)
 
 
 def _own_ports(variables: Mapping[str, Tree]) -> Iterator[int]:
