@@ -153,7 +153,7 @@ def read_certificates(data: bytes, where: str) -> tuple[Certificate, ...]:
 
     found = _CERTIFICATE.findall(data)
     if not found:
-        raise _unreadable(f"{where} holds {_instead(data)}, not a certificate in PEM form")
+        raise _instead_of(data, where, "certificate")
     certificates = []
     for number, block in enumerate(found, 1):
         try:
@@ -199,7 +199,7 @@ def read_key(data: bytes, where: str, password: bytes | None = None) -> "Private
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     if b"PRIVATE KEY-----" not in data:
-        raise _unreadable(f"{where} holds {_instead(data)}, not a private key in PEM form")
+        raise _instead_of(data, where, "private key")
     locked = encrypted(data)
     if locked and password is None:
         raise ConfigError(
@@ -368,6 +368,18 @@ def _key_pem(key: "PrivateKey") -> bytes:
     )
 
 
+def _instead_of(data: bytes, where: str, wanted: str) -> ConfigError:
+    """What is wrong with a text that holds no whole certificate or key, and what makes one of it."""
+    label = _LABEL.search(data)
+    if label and label.group(1).decode("ascii").lower() == wanted:
+        return _unreadable(f"{where} holds a {wanted} that is cut off: its `-----END` line is missing")
+    text = f"{where} holds {_instead(data)}, not a {wanted} in PEM form"
+    if data[:1] != b"\x30":
+        return _unreadable(text)
+    kind = "x509" if wanted == "certificate" else "pkey"
+    return _unreadable(text, f"openssl {kind} -inform der -in FILE -out PEM makes PEM of it")
+
+
 def _instead(data: bytes) -> str:
     """What a text is where something else was awaited, without quoting it."""
     label = _LABEL.search(data)
@@ -378,9 +390,7 @@ def _instead(data: bytes) -> str:
     return "a certificate or key in DER form" if data[:1] == b"\x30" else "something else"
 
 
-def _unreadable(text: str) -> ConfigError:
-    return ConfigError(
-        text,
-        hint="openssl x509 -noout -text -in FILE, or openssl pkey -noout -in FILE",
-        anchor="certificate-unreadable",
-    )
+def _unreadable(
+    text: str, hint: str = "openssl x509 -noout -text -in FILE, or openssl pkey -noout -in FILE"
+) -> ConfigError:
+    return ConfigError(text, hint=hint, anchor="certificate-unreadable")

@@ -61,7 +61,13 @@ class Reply:
 
 
 def address(endpoint: str) -> tuple[str, str, int]:
-    """Scheme, host and port of an endpoint; UsageError for what is none."""
+    """Scheme, host and port of an endpoint; UsageError for what is none, without showing a password in it."""
+    if "@" in endpoint:
+        raise UsageError(
+            "the endpoint of etcd has a user or a password in it, which etcd's metrics do not take",
+            hint="--endpoint https://HOST:2379; a client certificate says who asks",
+            anchor="certs-flags",
+        )
     parts = urlsplit(endpoint)
     try:
         port = parts.port or 2379

@@ -464,7 +464,7 @@ def _start(command: Command, on_line: Callable[[str], None] | None, tether: Bina
         try:
             return sh.Command(argv[0])(*argv[1:], **options).process
         except (sh.CommandNotFound, sh.ForkException, OSError) as error:
-            reason = _last_line(str(error)) if isinstance(error, sh.ForkException) else type(error).__name__
+            reason = _not_started(error)
             # `from None`: what sh says about a failed start is a traceback of our own child
             raise ToolError(
                 f"`{command.argv[0]}` cannot be started: {reason}",
@@ -476,6 +476,16 @@ def _start(command: Command, on_line: Callable[[str], None] | None, tether: Bina
 def _chunks(text: bytes) -> Iterator[bytes]:
     for at in range(0, len(text), _STDIN_CHUNK):
         yield text[at : at + _STDIN_CHUNK]
+
+
+def _not_started(error: Exception) -> str:
+    import sh
+
+    if isinstance(error, sh.CommandNotFound):
+        return "there is no such executable"
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be run"
+    return _last_line(str(error))
 
 
 def _last_line(text: str) -> str:

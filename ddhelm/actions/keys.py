@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ddhelm.errors import ConfigError, UsageError
+from ddhelm.errors import ConfigError, ToolError, UsageError
 from ddhelm.run import Command, RunnerLike
 
 TOKEN_LENGTH = 32
@@ -107,7 +107,14 @@ def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], Non
             hint=f"name a program that prints the {what}",
             anchor="key-command",
         )
-    done = runner.run(Command(argv, timeout=_COMMAND_TIMEOUT, on_stderr=tell))
+    try:
+        done = runner.run(Command(argv, timeout=_COMMAND_TIMEOUT, on_stderr=tell))
+    except ToolError as error:
+        raise ConfigError(
+            f"{error.message}; it should print the {what}",
+            hint=f"command -v {shlex.quote(argv[0])} says where it is, if anywhere",
+            anchor="key-command",
+        ) from None
     if not done.ok:
         how = "did not end in time" if done.timed_out else f"ended with exit code {done.code}"
         raise ConfigError(

@@ -16,6 +16,8 @@ from ddhelm.settings import SITES
 LIMIT = 5.0
 """Seconds that a question may take: a machine without a network must not wait for long."""
 
+_NO_WAY = "HTTPS_PROXY=http://proxy:3128 leads to the others where this machine needs a proxy"
+
 WORDS = {API_KEY: "API key", APP_KEY: "application key"}
 
 
@@ -91,12 +93,14 @@ def _refused(site: str, key: Key, reply: Reply, *, find_site: bool) -> Preflight
             anchor="key-refused",
             details=details,
         )
-    return PreflightFailed(
-        message,
-        hint=f"no other site knows it either: copy it anew from https://app.{site}/organization-settings/api-keys",
-        anchor="key-refused",
-        details=details,
-    )
+    anew = f"copy it anew from https://app.{site}/organization-settings/api-keys"
+    if len(unasked) == len([each for each in SITES if each != site]):
+        details, hint = ["none of the other sites could be asked"], f"{_NO_WAY}; or {anew}"
+    elif unasked:
+        hint = f"no other site that could be asked knows it: {anew}; {_NO_WAY}"
+    else:
+        hint = f"no other site knows it either: {anew}"
+    return PreflightFailed(message, hint=hint, anchor="key-refused", details=details)
 
 
 def _unasked(keys: Mapping[str, Key], reason: str, hint: str, require: bool) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """certs: make or import a client certificate for etcd."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from ddhelm.actions import certfiles, certplan, certverify
 from ddhelm.actions import certs as action
 from ddhelm.certificates import COMMON_NAME, DAYS, KEY_TYPES, Pair
 from ddhelm.commands import opened, recording
-from ddhelm.errors import UsageError, VerifyFailed
+from ddhelm.errors import ConfigError, UsageError, VerifyFailed
 from ddhelm.flags import Options
 from ddhelm.run import Secrets
 from ddhelm.views import certs as view
@@ -79,7 +80,14 @@ class Files:
                 hint=f"{flag}, or --dir DIR with `{usual}` in it",
                 anchor="certs-flags",
             )
-        return named if named is not None else str(Path(self.folder or "") / usual)
+        if named is not None:
+            return named
+        path = Path(self.folder or "") / usual
+        if path.parent.expanduser().is_dir() and not os.path.lexists(path.expanduser()):
+            raise ConfigError(
+                f"there is no `{usual}` in `{self.folder}`", hint=f"{flag} names it", anchor="certificate-file"
+            )
+        return str(path)
 
 
 def plan(options: Options, output: str) -> None:
@@ -104,7 +112,9 @@ def issue(options: Options, given: Given, output: str, *, csr_only: bool) -> Non
         return
     if (given.out is None) == (given.secret is None):
         raise UsageError(
-            "say where the certificate goes: into a folder or into a Secret",
+            "say where the certificate goes: into a folder or into a Secret"
+            if given.out is None
+            else "`--out` and `--secret` cannot be meant together: the certificate goes into a folder or into a Secret",
             hint=f"--out DIR, or --secret {action.SUGGESTED}",
             anchor="certs-flags",
         )

@@ -66,6 +66,23 @@ def test_the_site_of_a_key_is_found_when_asked(datadog_api: DatadogApi, monkeypa
         assert validate("https://api.datadoghq.eu", "datadoghq.eu", {API_KEY: API}) == ()
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_sites_that_could_not_be_asked_are_not_said_to_refuse(
+    datadog_api: DatadogApi, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    datadog_api.state.api_keys = set()
+    others = tuple(site for site in SITES if site != SITE)
+    monkeypatch.setattr("ddhelm.actions.validating.homes", lambda key, but: ((), others[left:]))
+    error = refusal(datadog_api.url, {API_KEY: API}, find_site=True)
+    assert "no other site knows it" not in error.hint
+    assert "HTTPS_PROXY=" in error.hint
+    if left:
+        assert error.details == (f"could not be asked: {', '.join(others[1:])}",)
+        assert error.hint.startswith("no other site that could be asked knows it")
+    else:
+        assert error.details == ("none of the other sites could be asked",)
+
+
 def test_an_application_key_of_another_organisation_is_refused(datadog_api: DatadogApi) -> None:
     datadog_api.state.app_keys = set()
     assert "application key from `app.txt`" in refusal(datadog_api.url, {API_KEY: API, APP_KEY: APP}).message

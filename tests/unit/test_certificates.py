@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ddhelm import certificates
+from ddhelm import certificates, handshake
 from ddhelm.actions import certs
 from ddhelm.certificates import Pair
-from ddhelm.errors import ConfigError, DdhelmError
+from ddhelm.commands.certs import Files, Given, issue
+from ddhelm.errors import ConfigError, DdhelmError, UsageError
 from ddhelm.run import Secrets
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -143,7 +144,7 @@ BAD_CAS: list[tuple[str, bytes, bytes, str, str]] = [
     ("DER", DER, pem(CA_KEY), "certificate-unreadable", "in DER form"),
     ("a key for the certificate", pem(CA_KEY), pem(CA_KEY), "certificate-unreadable", "a `private key`"),
     ("a broken certificate", BROKEN, pem(CA_KEY), "certificate-unreadable", "is broken"),
-    ("half a certificate", HALF, pem(CA_KEY), "certificate-unreadable", "not a certificate"),
+    ("half a certificate", HALF, pem(CA_KEY), "certificate-unreadable", "a certificate that is cut off"),
     ("the certificate for the key", CA, CA, "certificate-unreadable", "a `certificate`, not a private key"),
     ("the public key for the key", CA, PUBLIC, "certificate-unreadable", "a `public key`"),
     ("a key cut off", CA, pem(CA_KEY)[:-60], "certificate-unreadable", "is broken"),
@@ -161,6 +162,42 @@ def test_a_ca_that_cannot_sign_is_told_apart(certificate: bytes, key: bytes, anc
     assert caught.value.anchor == anchor
     shown = " ".join((str(caught.value), caught.value.hint, *caught.value.details))
     assert not any(line in shown for line in key.decode("latin-1").splitlines() if len(line) > 20)
+
+
+def test_der_is_turned_into_pem_by_the_hint() -> None:
+    for certificate, key, command in ((DER, pem(CA_KEY), "openssl x509"), (CA, DER, "openssl pkey")):
+        with pytest.raises(ConfigError) as caught:
+            authority(certificate, key)
+        assert caught.value.hint.startswith(f"{command} -inform der -in FILE -out PEM ")
+
+
+def test_a_folder_without_one_of_the_files_hints_its_flag(tmp_path: Path) -> None:
+    (tmp_path / "etcd-client.crt").write_bytes(CA)
+    (tmp_path / "etcd-client.key").write_bytes(pem(CA_KEY))
+    with pytest.raises(ConfigError, match=r"there is no `etcd-ca\.crt` in") as caught:
+        Files(str(tmp_path)).read(Secrets())
+    assert (caught.value.hint, caught.value.anchor) == ("--ca FILE names it", "certificate-file")
+    (tmp_path / "other.crt").write_bytes(CA)
+    assert Files(str(tmp_path), ca=str(tmp_path / "other.crt")).read(Secrets()).ca == CA
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        Files(str(tmp_path / "nowhere")).read(Secrets())
+
+
+def test_where_a_certificate_goes_is_said_once() -> None:
+    for given, words in (
+        (Given(), "^say where the certificate goes"),
+        (Given(out="folder", secret="name"), "^`--out` and `--secret` cannot be meant together"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            issue({}, given, "table", csr_only=False)
+
+
+@pytest.mark.parametrize("endpoint", ["https://user:hush@h:2379", "https://user:hu/sh@h", "http://hush@h"])
+def test_an_endpoint_with_a_password_is_refused_without_showing_it(endpoint: str) -> None:
+    with pytest.raises(UsageError, match="has a user or a password in it") as caught:
+        handshake.address(endpoint)
+    assert "hu" not in f"{caught.value.message} {caught.value.hint}".replace("who", "")
+    assert caught.value.anchor == "certs-flags"
 
 
 def test_text_around_a_certificate_and_a_key_does_no_harm() -> None:

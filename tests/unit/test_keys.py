@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddhelm.actions import keys
-from ddhelm.errors import ConfigError, ToolError, UsageError
+from ddhelm.errors import ConfigError, UsageError
 from ddhelm.run import Runner
 
 PLANTED = "deadbeefdeadbeefdeadbeefdeadbeef"
@@ -141,8 +141,13 @@ def test_what_a_failed_program_said_is_told_and_one_that_is_missing_is_named() -
     with pytest.raises(ConfigError) as caught:
         from_command("sh -c 'echo not signed in >&2; exit 1'", said=["not signed in"])
     assert caught.value.details == ("not signed in",)
-    with pytest.raises(ToolError, match="`no-such-manager` cannot be started"):
+    with pytest.raises(ConfigError) as caught:
         from_command("no-such-manager read key")
+    assert caught.value.message == (
+        "`no-such-manager` cannot be started: there is no such executable; it should print the API key"
+    )
+    assert caught.value.anchor == "key-command"
+    assert caught.value.hint.startswith("command -v no-such-manager")
 
 
 def test_a_file_and_a_program_at_once_are_refused() -> None:
