@@ -24,6 +24,8 @@ LONGEST = 3650
 SET_BACK = timedelta(minutes=5)
 """How long before now a new certificate begins: the clocks of the nodes are not this machine's."""
 WARN_DAYS = 30
+RENEW = "ddhelm certs rotate --ca-cert FILE --ca-key FILE, or --dir DIR with what the CA signed"
+"""The hint for a certificate that ends: where the new one comes from must be said."""
 KEY_TYPES = ("ec", "rsa", "ed25519")
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

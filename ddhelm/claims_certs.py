@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ddhelm.certificates import WARN_DAYS
+from ddhelm.certificates import RENEW, WARN_DAYS
 from ddhelm.claim import Claim, Finding, ProofContext, Severity, pod_spec
 from ddhelm.etcd import CERTS
 
@@ -33,7 +33,7 @@ CLAIMS = (
         "etcd-certificate-valid",
         "the client certificate for etcd has not expired",
         Severity.FATAL,
-        "ddhelm certs rotate",
+        RENEW,
         "etcd-certificate-expired",
         valid,
     ),
@@ -41,7 +41,7 @@ CLAIMS = (
         "etcd-certificate-lasts",
         f"the client certificate for etcd stays valid for {WARN_DAYS} days",
         Severity.WARNING,
-        "ddhelm certs rotate",
+        RENEW,
         "etcd-certificate-expires",
         lasts,
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.promises import Problem
-from ddhelm.certificates import WARN_DAYS
+from ddhelm.certificates import RENEW, WARN_DAYS
 from ddhelm.errors import DdhelmError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Expiry:
         """Expired, or ending within a month."""
         if self.days is None or self.days >= WARN_DAYS:
             return None
-        return Problem(self.text, "ddhelm certs rotate", fatal=self.days < 0)
+        return Problem(self.text, RENEW, fatal=self.days < 0)
 
 
 def of(kubectl: "Kubectl", secret: str | None, facts: Mapping[str, Any]) -> Expiry | None:

@@ -218,7 +218,7 @@ def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...]
     if session.kubectl.create(body) is None:
         raise PreflightFailed(
             f"Secret `{name}` exists in `{session.access.namespace}` and is not overwritten",
-            hint="ddhelm certs rotate gives it a new certificate and restarts the agents; or choose another name",
+            hint=f"choose another name; where agents show it already, this renews it: {certificates.RENEW}",
             anchor="certificate-secret-exists",
         )
     shown = certificates.read_certificates(given.certificate, "the certificate")[0]

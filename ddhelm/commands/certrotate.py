@@ -94,11 +94,15 @@ def _confirm(session: Session) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             "this would restart agents, and there is no terminal to ask on",
-            hint="ddhelm certs rotate --dry-run shows what happens; add --yes to go on",
+            hint="the same with --dry-run shows what happens; with --yes it goes on",
             anchor="no-terminal",
         )
     screen = console.err()
     screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
     screen.print("Carry this out? [y/N] ", end="", markup=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("not confirmed; nothing was changed", hint="ddhelm certs rotate", anchor="not-confirmed")
+        raise UsageError(
+            "not confirmed; nothing was changed",
+            hint="the same with --dry-run shows what happens",
+            anchor="not-confirmed",
+        )

@@ -13,7 +13,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ddhelm import certificates, handshake
 from ddhelm.actions import certs
+from ddhelm.actions.certexpiry import Expiry
 from ddhelm.certificates import Pair
+from ddhelm.claims_certs import CLAIMS
 from ddhelm.commands.certs import Files, Given, issue
 from ddhelm.errors import ConfigError, DdhelmError, UsageError
 from ddhelm.run import Secrets
@@ -198,6 +200,17 @@ def test_an_endpoint_with_a_password_is_refused_without_showing_it(endpoint: str
         handshake.address(endpoint)
     assert "hu" not in f"{caught.value.message} {caught.value.hint}".replace("who", "")
     assert caught.value.anchor == "certs-flags"
+
+
+def test_the_hint_that_renews_a_certificate_can_be_pasted() -> None:
+    """Without saying where the new certificate comes from, `certs rotate` does nothing."""
+    hints = {claim.hint for claim in CLAIMS if claim.name.startswith("etcd-certificate")}
+    problem = Expiry("name", "2026-03-01", 5).problem
+    assert problem
+    assert hints == {problem.hint} == {certificates.RENEW}
+    line = certificates.RENEW.split(",")[0]
+    assert line.split()[3:] == ["--ca-cert", "FILE", "--ca-key", "FILE"]
+    assert Given(ca_cert="FILE", ca_key="FILE").authority.key == "FILE"
 
 
 def test_text_around_a_certificate_and_a_key_does_no_harm() -> None:
