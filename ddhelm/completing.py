@@ -38,7 +38,7 @@ def checks(incomplete: str) -> list[str]:
     """The control-plane checks."""
     from ddhelm.settings import CHECKS
 
-    return _starting(CHECKS, incomplete)
+    return _starting((*CHECKS, "none"), incomplete)
 
 
 def claims(incomplete: str) -> list[str]:

@@ -206,7 +206,7 @@ DropChecks = Annotated[
     typer.Option(
         "--drop-check",
         metavar="CHECK",
-        help="Leave out a control-plane check: etcd, kube_apiserver_metrics, … (repeatable).",
+        help="Leave out a control-plane check: etcd, … (repeatable); `none` takes it back.",
         autocompletion=completing.checks,
         rich_help_panel=DATADOG,
     ),

@@ -133,11 +133,14 @@ def from_record(record: Mapping[str, Any], origin: str) -> Settings:
 def changed(base: Settings, given: Mapping[str, Any], origin: str) -> Settings:
     """``base`` with the fields of ``given`` that are not None, which take ``origin``; raises ConfigError.
 
-    A list given replaces the stored list: the command line says what shall be, not what is added.
+    A list given replaces the stored list: the command line says what shall be, not what is added; ``none`` alone as
+    the checks to drop drops none.
     """
     new = {name: value for name, value in given.items() if value is not None}
     if new.get("etcd_secret") == "":
         new["etcd_secret"] = None
+    if new.get("drop_checks") == ("none",):
+        new["drop_checks"] = ()
     settings = replace(base, **new, origins={**base.origins, **dict.fromkeys(new, origin)})
     problems = list(_problems(settings))
     if problems:

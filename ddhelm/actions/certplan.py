@@ -9,6 +9,7 @@ from ddhelm.actions.reading import all_deployed, earlier, read
 from ddhelm.actions.session import Session
 from ddhelm.controlplane import LeftOut
 from ddhelm.profile import Profile
+from ddhelm.settings import Settings
 
 Name = Literal["listener", "files", "own", "none"]
 
@@ -75,28 +76,40 @@ def look(session: Session) -> Ways:
     used: Name | None = None
     if deployed:
         used = "none" if "etcd" in stored.drop_checks else "own" if stored.etcd_secret else _kind(usual)
-    return Ways(usual.title, of(usual, by(listener=False), by(own=True), used))
+    return Ways(usual.title, of(usual, by(listener=False), by(own=True), used, stored))
 
 
-def of(usual: Profile, without_listener: Profile, own: Profile, used: Name | None) -> tuple[Way, ...]:
-    """The ways, from what etcd is asked by each of them; ``used``: the one that the releases take now."""
+def of(usual: Profile, without_listener: Profile, own: Profile, used: Name | None, stored: Settings) -> tuple[Way, ...]:
+    """The ways, from what etcd is asked by each of them; ``used``: the one that the releases take now.
+
+    ``stored``: what they remember, which the commands keep or take back.
+    """
     secret = certs.SUGGESTED
     own_steps = (
         "ddhelm certs issue --csr-only --out etcd-certs; signed by etcd's CA: ddhelm certs import --dir etcd-certs "
-        f"--cert CERT --ca CA --secret {secret}; ddhelm onboard --etcd-secret {secret}"
+        f"--cert CERT --ca CA --secret {secret}; ddhelm onboard --etcd-secret {secret}{_asked_again(stored)}"
     )
-    back = "ddhelm onboard --no-etcd-secret" if used == "own" else "ddhelm onboard"
+    back = f"ddhelm onboard{' --no-etcd-secret' if stored.etcd_secret else ''}{_asked_again(stored)}"
+    others = "".join(f" --drop-check {check}" for check in stored.drop_checks if check != "etcd")
     listener = _way("listener", usual, back, used)
     ways = [
         listener,
         # no command: the agents take the files only where there is no listener
         _way("files", without_listener, "" if listener.here else back, used),
         _way("own", own, own_steps, used),
-        Way("none", True, (), _MEANS["none"], "ddhelm onboard --drop-check etcd", used=used == "none"),
+        Way("none", True, (), _MEANS["none"], f"ddhelm onboard --drop-check etcd{others}", used=used == "none"),
     ]
     best = next(way.name for way in ways if way.here)
     marked = [Way(w.name, w.here, w.found, w.means, w.command, recommended=w.name == best, used=w.used) for w in ways]
     return tuple(sorted(marked, key=lambda way: (not way.recommended, not way.here)))
+
+
+def _asked_again(stored: Settings) -> str:
+    """The flags that take back `--drop-check etcd`, and no other check that is left out."""
+    if "etcd" not in stored.drop_checks:
+        return ""
+    others = [check for check in stored.drop_checks if check != "etcd"]
+    return "".join(f" --drop-check {check}" for check in others or ["none"])
 
 
 def _way(name: Name, by: Profile, command: str, used: Name | None) -> Way:

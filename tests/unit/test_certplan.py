@@ -5,12 +5,14 @@ from typing import Any
 from ddhelm.actions import certplan
 from ddhelm.actions.certplan import Way
 from ddhelm.facts import ClusterFacts
+from ddhelm.settings import Settings
 from tests.unit.factsets import apiserver, cluster, etcd, found, kubeadm, stacked
 
 
-def ways(facts: ClusterFacts, **more: Any) -> dict[str, Way]:
+def ways(facts: ClusterFacts, stored: Settings | None = None, **more: Any) -> dict[str, Way]:
     usual = found(facts, **more)
-    known = certplan.of(usual, found(facts, without_listener=True), found(facts, own_certificate=True), None)
+    without, own = found(facts, without_listener=True), found(facts, own_certificate=True)
+    known = certplan.of(usual, without, own, None, stored or Settings())
     assert known[0].recommended
     assert sum(way.recommended for way in known) == 1
     assert not [way for way in known if "auth enable" in " ".join((way.command, way.means, *way.found))]
@@ -32,3 +34,14 @@ def test_without_a_listener_the_files_of_the_nodes_come_first() -> None:
     assert list(known) == ["files", "own", "none", "listener"]
     assert not known["listener"].here
     assert known["files"].found[0].startswith("https://127.0.0.1:2379 ")
+
+
+def test_a_command_takes_back_what_is_in_its_way_and_keeps_the_rest() -> None:
+    facts = cluster(kubeadm(3), pods=stacked())
+    dropped = ways(facts, Settings(drop_checks=("etcd",)))
+    assert dropped["listener"].command == "ddhelm onboard --drop-check none"
+    assert dropped["own"].command.endswith(" --etcd-secret ddhelm-etcd-client --drop-check none")
+    two = ways(facts, Settings(drop_checks=("etcd", "kube_scheduler"), etcd_secret="own"))
+    assert two["listener"].command == "ddhelm onboard --no-etcd-secret --drop-check kube_scheduler"
+    assert two["none"].command == "ddhelm onboard --drop-check etcd --drop-check kube_scheduler"
+    assert ways(facts, Settings(drop_checks=("kube_scheduler",)))["listener"].command == "ddhelm onboard"

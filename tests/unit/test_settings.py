@@ -53,6 +53,13 @@ def test_a_flag_changes_its_field_and_nothing_else() -> None:
     assert changed.origins == {"site": "stored", "tolerate": "the command line"}
 
 
+def test_none_alone_drops_no_check_any_more() -> None:
+    base = Settings(drop_checks=("etcd",))
+    assert settings.changed(base, {"drop_checks": ("none",)}, "x").drop_checks == ()
+    with pytest.raises(ConfigError, match="`none` is no control-plane check"):
+        settings.changed(base, {"drop_checks": ("none", "etcd")}, "x")
+
+
 def test_all_wrong_settings_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         settings.changed(Settings(), {"cluster_name": "Prod", "drop_checks": ("etdc",), "site": "europe"}, "x")
