@@ -32,15 +32,16 @@ def rotation(
         rotate.refuse_foreign(found)
     new = None if restart_only else _new(session, options, found, dry_run=dry_run)
     screen = console.out() if output == "table" else console.err()
-    if output == "table":
-        origin = "" if restart_only or _continues(found) else _origin(new, what)
-        view.table(found, screen, origin=origin)
-    if dry_run:
-        if output != "table":
-            print(envelope.text(view.json(found), output), end="")  # noqa: T201
+    idle = new is None and not found.late and not found.unfinished and not _behind(found)
+    if output == "table" and not idle:
+        view.table(found, screen, origin=new.origin if new is not None else "")
+    if dry_run and output != "table":
+        print(envelope.text(view.json(found), output), end="")  # noqa: T201
         return 0
-    if new is None and not found.late and not found.unfinished and not _behind(found):
-        screen.print(f"\nNothing to do: every pod was started after the last change of the {what.words}.", markup=False)
+    if idle:
+        screen.print(f"Nothing to do: every pod was started after the last change of the {what.words}.", markup=False)
+        return 0
+    if dry_run:
         return 0
     if not options["yes"]:
         _confirm(session, found)
@@ -70,14 +71,17 @@ def _carry_out(session: Session, found: Rotation, new: Key | None, how: How, out
 
 
 def _new(session: Session, options: Options, found: Rotation, *, dry_run: bool) -> Key | None:
-    """The new value, validated; None where the Secret is to stay, because it has it already or a run broke off."""
+    """The new value, validated; None where the Secret is to stay, because it has it already or a run broke off.
+
+    A dry run that is given none gets an empty one, whose origin alone is shown.
+    """
     what = found.what
     if what is Rotatable.TOKEN:
         return None if _continues(found) else keys.new_token(session.secrets)
     given: Mapping[str, Key] = onboard.given_keys(session, options)
     name = API_KEY if what is Rotatable.API_KEY else APP_KEY
     if name not in given and dry_run:
-        return None
+        return Key("where you give it", "")
     key = given.get(name) or keys.prompt(what.words, session.secrets, onboard.asker(options))
     if rotate.same(session, found, key):
         console.err().print(
@@ -99,12 +103,6 @@ def _continues(found: Rotation) -> bool:
 
 def _behind(found: Rotation) -> bool:
     return any(not each.workload.settled for each in found.readers)
-
-
-def _origin(new: Key | None, what: Rotatable) -> str:
-    if new is not None:
-        return new.origin
-    return "a random source" if what is Rotatable.TOKEN else "where you give it"
 
 
 def _refuse_flags(options: Options, what: Rotatable, *, restart_only: bool) -> None:
