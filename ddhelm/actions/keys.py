@@ -121,7 +121,7 @@ def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], Non
             f"`{line}`, which should print the {what}, {how}",
             hint="type it yourself; it is given no terminal and no variable that begins with DD_ or HELM_",
             anchor="key-command",
-            details=[each for each in done.err.splitlines()[-3:] if each.strip()],
+            details=[each for each in done.err.splitlines()[-3:] if each.strip() and tell is None],
         )
     if len(done.stdout) > _FILE_LIMIT:
         raise ConfigError(
