@@ -130,11 +130,11 @@ def from_record(record: Mapping[str, Any], origin: str) -> Settings:
     return Settings(**given, user=layers, origins=dict.fromkeys([*given, *(["user"] if user else [])], origin))
 
 
-def changed(base: Settings, given: Mapping[str, Any], origin: str) -> Settings:
+def changed(base: Settings, given: Mapping[str, Any], origin: str, *, hint: str = "ddhelm onboard --help") -> Settings:
     """``base`` with the fields of ``given`` that are not None, which take ``origin``; raises ConfigError.
 
     A list given replaces the stored list: the command line says what shall be, not what is added; ``none`` alone as
-    the checks to drop drops none.
+    the checks to drop drops none. ``hint`` is that of the error.
     """
     new = {name: value for name, value in given.items() if value is not None}
     if new.get("etcd_secret") == "":
@@ -146,7 +146,7 @@ def changed(base: Settings, given: Mapping[str, Any], origin: str) -> Settings:
     if problems:
         raise ConfigError(
             problems[0] if len(problems) == 1 else f"{len(problems)} settings are wrong",
-            hint="ddhelm onboard --help",
+            hint=hint,
             anchor="wrong-setting",
             details=() if len(problems) == 1 else problems,
         )

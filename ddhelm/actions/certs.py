@@ -206,7 +206,9 @@ def days_left(known: SecretKeys | None) -> int | None:
 def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...]) -> Made:
     from ddhelm.settings import Settings, changed
 
-    changed(Settings(), {"etcd_secret": name}, "the command line")  # its name is judged where all settings are
+    # its name is judged where all settings are
+    hint = f"--secret {SUGGESTED}: lower-case letters, digits, `-` and dots, a letter or digit at each end"
+    changed(Settings(), {"etcd_secret": name}, "the command line", hint=hint)
     if not given.ca:
         raise ConfigError(
             "the Secret needs the CA of etcd too: the check trusts etcd by it",

@@ -3,7 +3,8 @@
 import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -14,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ddhelm import certificates, handshake
 from ddhelm.actions import certs
 from ddhelm.actions.certexpiry import Expiry
+from ddhelm.actions.session import Session
 from ddhelm.certificates import Pair
 from ddhelm.claims_certs import CLAIMS
 from ddhelm.commands.certs import Files, Given, issue
@@ -268,3 +270,10 @@ def test_an_unusable_pair_is_refused_with_every_reason(monkeypatch: pytest.Monke
         "the key is not the key of the certificate `CN=somebody`",
         "the CA `CN=etcd-ca` expired on 2026-03-01",
     )
+
+
+def test_a_name_that_no_secret_can_have_is_refused_by_the_flag_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    with pytest.raises(ConfigError, match="`Bad_Name` cannot be the name of a Secret") as caught:
+        certs.import_to_secret(cast("Session", SimpleNamespace()), issued(), "Bad_Name")
+    assert caught.value.hint.startswith("--secret ddhelm-etcd-client")
