@@ -151,6 +151,9 @@ def rotate(
     cert: CertFile = None,
     key: KeyFile = None,
     ca: CaFile = None,
+    new_ca: Annotated[
+        bool, typer.Option("--new-ca", help="Take a certificate of another CA than the one in the Secret.")
+    ] = False,
     common_name: CommonName = None,
     days: Days = None,
     key_type: KeyType = None,
@@ -170,6 +173,7 @@ def rotate(
         command.how(timeout, lock_timeout),
         flags.output(output),
         restart_only=restart_only,
+        new_ca=new_ca,
         dry_run=dry_run,
         yes=yes,
     )

@@ -5,9 +5,12 @@ using a Secret as a subPath volume mount does not receive automated Secret updat
 certificate stays valid until its end, so no agent is without one in between.
 """
 
+from base64 import b64decode
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
+from ddhelm import certificates
 from ddhelm.actions import certfiles, certs, lock, restart
 from ddhelm.actions.carry_out import How, Wrote
 from ddhelm.actions.restart import Running
@@ -15,7 +18,7 @@ from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
 from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Certificate, Pair
-from ddhelm.errors import Interrupted, PreflightFailed
+from ddhelm.errors import ConfigError, Interrupted, PreflightFailed
 from ddhelm.release import NAMES, Role
 from ddhelm.run import interruptible
 
@@ -71,6 +74,37 @@ def refuse_foreign(found: Rotating) -> None:
             f"Secret `{found.secret.name}` was not written by ddhelm; whatever manages it would put the old one back",
             hint=f"change it there, then {_AGAIN}",
             anchor="certificate-secret-foreign",
+        )
+
+
+def other_authority(session: Session, found: Rotating, new: Pair) -> str:
+    """A sentence where the new pair comes with another CA than the Secret's; empty where not, or none can be read."""
+    path = f"/api/v1/namespaces/{quote(session.access.namespace)}/secrets/{quote(found.secret.name)}"
+    stored = ((session.kubectl.tree(path) or {}).get("data") or {}).get(certfiles.CA) or ""
+    try:
+        if certs.same_authority(b64decode(stored, validate=True), new):
+            return ""
+    except (ConfigError, ValueError):
+        return ""
+    names = ", ".join(f"`{one.subject}`" for one in certificates.read_certificates(new.ca, "the CA file"))
+    return f"{names} is another CA than the one in Secret `{found.secret.name}`, which agents and etcd trust"
+
+
+def shorter(found: Rotating, new: Pair) -> str:
+    """A sentence where the new certificate ends before the old one; empty where not, or that end is not noted."""
+    ends = certs.read(new).ends
+    if found.ends is None or ends >= found.ends:
+        return ""
+    return f"the new certificate ends on {ends:%Y-%m-%d}, before the one that it replaces ({found.ends:%Y-%m-%d})"
+
+
+def refuse_other(sentence: str) -> None:
+    """PreflightFailed for what ``other_authority`` says."""
+    if sentence:
+        raise PreflightFailed(
+            sentence,
+            hint="name the CA of etcd (kubeadm: /etc/kubernetes/pki/etcd/ca.crt); --new-ca where etcd has a new CA",
+            anchor="certificate-other-ca",
         )
 
 

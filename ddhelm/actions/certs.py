@@ -93,14 +93,14 @@ def issue_to_folder(files: CaFiles, wanted: Wanted, folder: str, hider: Secrets)
     moment = now()
     signer = authority(files, hider, moment)
     made = pair(signer, wanted, hider, moment)
-    return _in_folder(made, folder, _clipped(signer, wanted, moment))
+    return _in_folder(made, folder, remarks(signer, wanted, moment))
 
 
 def issue_to_secret(session: Session, files: CaFiles, wanted: Wanted, name: str) -> Made:
     """Make a pair and write it to a new Secret; ConfigError, PreflightFailed where the Secret exists."""
     moment = now()
     signer = authority(files, session.secrets, moment)
-    return _new_secret(session, name, pair(signer, wanted, session.secrets, moment), _clipped(signer, wanted, moment))
+    return _new_secret(session, name, pair(signer, wanted, session.secrets, moment), remarks(signer, wanted, moment))
 
 
 def request_to_folder(wanted: Wanted, folder: str, hider: Secrets) -> Requested:
@@ -151,6 +151,18 @@ def usable(given: Pair) -> tuple[str, ...]:
             "accepts by different CAs, or where another CA stands in between"
         )
     return tuple(notes)
+
+
+def same_authority(stored: bytes, given: Pair) -> bool:
+    """Whether a pair goes with the CAs of etcd that are stored: it brings them all, or their key signed it too.
+
+    A CA that was renewed with its old key is the same one; several in one file are for the time in which etcd changes
+    its CA. Raises ConfigError where a certificate cannot be read.
+    """
+    known, brought = (
+        {one.fingerprint for one in certificates.read_certificates(each, "the CA")} for each in (stored, given.ca)
+    )
+    return known <= brought or all(certificates.signed_by(given.certificate, each) for each in (stored, given.ca))
 
 
 def secret_object(namespace: str, name: str, given: Pair) -> Tree:
@@ -236,7 +248,8 @@ def _in_folder(made: Pair, folder: str, notes: tuple[str, ...]) -> Made:
     return Made(shown, f"`{folder}`", notes, files=tuple(str(path) for path in paths))
 
 
-def _clipped(signer: Authority, wanted: Wanted, moment: datetime.datetime) -> tuple[str, ...]:
+def remarks(signer: Authority, wanted: Wanted, moment: datetime.datetime) -> tuple[str, ...]:
+    """What to know about a certificate that a CA's key makes: what else that key can do, and an end before its days."""
     if moment + datetime.timedelta(days=wanted.days) <= signer.certificate.ends:
         return (CA_POWER,)
     left = signer.certificate.days_left(moment)

@@ -34,6 +34,7 @@ def rotate(
     output: str,
     *,
     restart_only: bool,
+    new_ca: bool,
     dry_run: bool,
     yes: bool,
 ) -> None:
@@ -49,7 +50,7 @@ def rotate(
     found = certrotate.look(session)
     if not restart_only:
         certrotate.refuse_foreign(found)
-    new = None if restart_only else _new(session, given, files, from_ca=from_ca)
+    new = None if restart_only else _new(session, found, given, files, from_ca=from_ca, new_ca=new_ca)
     screen = console.out() if output == "table" else console.err()
     if output == "table" or not dry_run:
         view.rotating(found, certs.read(new) if new else None, certs.now(), screen)
@@ -62,16 +63,22 @@ def rotate(
     _carry_out(session, found, new, how, output)
 
 
-def _new(session: Session, given: Given, files: Files, *, from_ca: bool) -> Pair:
+def _new(session: Session, found: Rotating, given: Given, files: Files, *, from_ca: bool, new_ca: bool) -> Pair:
+    notes: tuple[str, ...] = ()
     if not from_ca:
         pair = files.read(session.secrets)
     else:
         moment = certs.now()
-        pair = certs.pair(
-            certs.authority(given.authority, session.secrets, moment), given.wanted, session.secrets, moment
-        )
-    for note in certs.usable(pair):
-        console.problem(console.err(), note)
+        signer, wanted = certs.authority(given.authority, session.secrets, moment), given.wanted
+        pair = certs.pair(signer, wanted, session.secrets, moment)
+        notes = certs.remarks(signer, wanted, moment)
+    notes = (*certs.usable(pair), *notes)
+    other = certrotate.other_authority(session, found, pair)
+    if not new_ca:
+        certrotate.refuse_other(other)
+    for note in (other, *notes, certrotate.shorter(found, pair)):
+        if note:
+            console.problem(console.err(), note)
     return pair
 
 

@@ -1,7 +1,9 @@
 """Certificates are made as etcd wants them, and what cannot be one is told apart, in words, without a key."""
 
 import datetime
+from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ddhelm import certificates, handshake
-from ddhelm.actions import certs
+from ddhelm.actions import certrotate, certs
 from ddhelm.actions.certexpiry import Expiry
+from ddhelm.actions.certrotate import Rotating
 from ddhelm.actions.session import Session
+from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Pair
 from ddhelm.claims_certs import CLAIMS
 from ddhelm.commands.certs import Files, Given, issue
@@ -213,6 +217,53 @@ def test_the_hint_that_renews_a_certificate_can_be_pasted() -> None:
     line = certificates.RENEW.split(",")[0]
     assert line.split()[3:] == ["--ca-cert", "FILE", "--ca-key", "FILE"]
     assert Given(ca_cert="FILE", ca_key="FILE").authority.key == "FILE"
+
+
+def rotating(ends: str = "") -> Rotating:
+    return Rotating(
+        SecretKeys("name", frozenset(), frozenset(), "", ""),
+        datetime.datetime.fromisoformat(ends) if ends else None,
+        (),
+    )
+
+
+class Stored:
+    """A session whose cluster holds one Secret, and nothing else."""
+
+    def __init__(self, ca: str) -> None:
+        self.access, self.kubectl, self.ca = SimpleNamespace(namespace="datadog"), self, ca
+
+    def tree(self, path: str) -> Any:
+        assert path == "/api/v1/namespaces/datadog/secrets/name"
+        return {"data": {"etcd-ca.crt": self.ca}}
+
+
+def test_another_ca_than_the_one_in_the_secret_is_refused() -> None:
+    session: Any = Stored(b64encode(CA).decode())
+    other = issued(authority(made(OTHER_KEY), pem(OTHER_KEY)))
+    sentence = certrotate.other_authority(session, rotating(), other)
+    assert "is another CA than the one in Secret `name`" in sentence
+    with pytest.raises(DdhelmError, match="is another CA") as caught:
+        certrotate.refuse_other(sentence)
+    assert caught.value.anchor == "certificate-other-ca"
+    assert "--new-ca" in caught.value.hint
+    renewed = authority(made(CA_KEY, ends=NOW + 300 * DAY))
+    for pair in (issued(), issued(renewed), replace(other, ca=CA + other.ca)):
+        assert certrotate.other_authority(session, rotating(), pair) == ""
+    foreign = replace(issued(), ca=made(OTHER_KEY))  # signed by etcd's CA, but trusts another
+    assert certrotate.other_authority(session, rotating(), foreign)
+    for broken in ("", "%", b64encode(b"garbage").decode()):
+        unread: Any = Stored(broken)
+        assert certrotate.other_authority(unread, rotating(), other) == ""
+    certrotate.refuse_other("")
+
+
+def test_a_certificate_that_ends_before_the_old_one_is_said() -> None:
+    new = issued(days=90)  # until 2026-05-30
+    assert certrotate.shorter(rotating("2026-12-01T00:00:00+00:00"), new) == (
+        "the new certificate ends on 2026-05-30, before the one that it replaces (2026-12-01)"
+    )
+    assert certrotate.shorter(rotating("2026-05-01T00:00:00+00:00"), new) == certrotate.shorter(rotating(), new) == ""
 
 
 def test_text_around_a_certificate_and_a_key_does_no_harm() -> None:
