@@ -1,8 +1,8 @@
 """Claims on what the pods need: Secrets with their keys, files that check configurations name, and being let in."""
 
 import re
-from collections.abc import Iterator
-from posixpath import normpath
+from collections.abc import Iterator, Sequence
+from posixpath import basename, normpath
 
 from ddhelm import goyaml, podsecrets
 from ddhelm.claim import (
@@ -16,8 +16,10 @@ from ddhelm.claim import (
     pod_spec,
     pod_template,
 )
+from ddhelm.etcd import OWN
 from ddhelm.manifest import Object
 from ddhelm.podsecurity import LABEL, level_of, violations
+from ddhelm.release import SECRET
 from ddhelm.tree import Tree, get
 
 PATH_KEYS = (
@@ -63,10 +65,28 @@ def secrets_exist(context: ProofContext) -> Iterator[Finding]:
             for use in podsecrets.uses(pod_spec(obj)):
                 if not use.optional and (use.name not in known or (use.key and use.key not in known[use.name])):
                     missing.setdefault((use.name, use.key), []).append(str(obj.ref))
-    for (name, key), users in missing.items():
-        who = ", ".join(dict.fromkeys(users))
-        what = f"Secret `{name}`" if name not in known else f"key `{key}` of Secret `{name}`"
-        yield Finding(f"{what} is not there; {who} needs it", f"kubectl -n {context.namespace} describe secret {name}")
+    for name in dict.fromkeys(name for name, _ in missing):
+        read_by = {key: users for (of, key), users in missing.items() if of == name}
+        if name not in known:
+            who = ", ".join(dict.fromkeys(user for users in read_by.values() for user in users))
+            yield Finding(
+                f"Secret `{name}` is not there; {who} needs it", _made_by(context.namespace, name, [*read_by])
+            )
+            continue
+        for key, users in read_by.items():
+            who = ", ".join(dict.fromkeys(users))
+            look = f"kubectl -n {context.namespace} describe secret {name}"
+            yield Finding(f"key `{key}` of Secret `{name}` is not there; {who} needs it", look)
+
+
+def _made_by(namespace: str, name: str, keys: Sequence[str]) -> str:
+    """What makes a Secret that is not there."""
+    if name == SECRET:
+        return "ddhelm onboard"
+    if set(keys) <= {basename(path) for path in OWN.values()}:
+        return f"ddhelm certs import --secret {name} (with --dir, --cert and --ca), or `ddhelm certs issue --help`"
+    files = "".join(f" --from-file={key}=FILE" for key in keys if key)
+    return f"kubectl -n {namespace} create secret generic {name}{files}"
 
 
 def check_files_readable(context: ProofContext) -> Iterator[Finding]:

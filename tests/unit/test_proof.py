@@ -489,6 +489,21 @@ def test_what_this_run_writes_counts_as_there() -> None:
     assert not result("secrets-exist", context(state={"secrets": {}}, writes={"ddhelm": frozenset()})).ok
 
 
+@pytest.mark.parametrize(
+    ("keys", "hint"),
+    [
+        (("etcd-ca.crt", "etcd-client.crt", "etcd-client.key"), "ddhelm certs import --secret nope (with --dir"),
+        (("api-key",), f"kubectl -n {NAMESPACE} create secret generic nope --from-file=api-key=FILE"),
+        ((), f"kubectl -n {NAMESPACE} create secret generic nope"),
+    ],
+)
+def test_a_secret_that_is_missed_is_told_once_with_what_makes_it(keys: tuple[str, ...], hint: str) -> None:
+    volume = {"name": "own", "secret": {"secretName": "nope", "items": [{"key": key, "path": key} for key in keys]}}
+    found = result("secrets-exist", worker("agent", (*POD, "volumes"), [volume]))
+    assert [text.startswith("Secret `nope` is not there; ") for text in found.details] == [True]
+    assert [text.startswith(hint) for text in found.hints] == [True]
+
+
 def test_a_secret_that_the_chart_renders_or_a_pod_can_do_without_is_not_missed() -> None:
     path = (*AGENT, "env", 0, "valueFrom", "secretKeyRef")
     optional = {"name": "gone", "key": "x", "optional": True}
