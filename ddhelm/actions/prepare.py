@@ -22,6 +22,7 @@ from ddhelm.actions.proving import (
     refused,
     secrets_of,
     server_side,
+    unknown_site,
     without_effect,
 )
 from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, read
@@ -167,7 +168,7 @@ def _planned(
     ]
     if made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None:
         notices = [*notices, _stray_control_plane()]
-    notices = [*notices, *without_effect(made.profile, wanted, cluster.facts.nodes)]
+    notices = [*notices, *unknown_site(wanted), *without_effect(made.profile, wanted, cluster.facts.nodes)]
     secrets, writes, days = secrets_of(session, wanted, made)
     notices = [*notices, *kept_elsewhere(session, wanted, secrets)]
     unforced = [

@@ -16,7 +16,7 @@ from ddhelm.manifest import Manifest, ObjectRef
 from ddhelm.plan import Deployed, Desired
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
-from ddhelm.settings import Settings
+from ddhelm.settings import SITES, Settings
 
 if TYPE_CHECKING:
     pass
@@ -208,6 +208,13 @@ def without_effect(found: Profile, wanted: Settings, nodes: Sequence[Node]) -> l
         for text in picking_none(wanted.accept_uncovered, nodes)
     ]
     return [*idle, *_of_no_release(found, wanted)]
+
+
+def unknown_site(wanted: Settings) -> list[str]:
+    """A line about a site that Datadog's documentation does not list, which may be a new one or mistyped."""
+    if wanted.site is None or wanted.site in SITES:
+        return []
+    return [f"`{wanted.site}` is none of Datadog's sites that are known here ({', '.join(SITES)}); it is used as it is"]
 
 
 def _of_no_release(found: Profile, wanted: Settings) -> list[str]:

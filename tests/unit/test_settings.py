@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddhelm import settings
+from ddhelm.actions import proving
 from ddhelm.errors import ConfigError
 from ddhelm.release import Role
 from ddhelm.settings import SecretKey, Settings, UserLayers
@@ -104,3 +105,14 @@ def test_values_for_one_release_go_over_those_for_both() -> None:
 def test_a_site_of_which_nothing_is_left_is_named_as_it_was_typed() -> None:
     with pytest.raises(ConfigError, match="`http://` is no Datadog site"):
         settings.changed(Settings(), {"site": settings.site_of("http://")}, "the command line")
+
+
+@pytest.mark.parametrize("site", [None, *settings.SITES])
+def test_no_word_is_lost_on_a_site_that_is_known(site: str | None) -> None:
+    assert proving.unknown_site(Settings(site=site)) == []
+
+
+def test_a_site_that_is_not_known_is_used_and_told() -> None:
+    (told,) = proving.unknown_site(Settings(site="datadoghq.xx"))
+    assert told.startswith("`datadoghq.xx` is none of Datadog's sites")
+    assert told.endswith("; it is used as it is")
