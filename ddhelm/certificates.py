@@ -32,6 +32,11 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
+def days_of(number: int) -> str:
+    """`1 day`, `2 days`."""
+    return f"{number} day" if number == 1 else f"{number} days"
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What a certificate says. ``names`` are its alternative names, ``client``: it may be shown by a client.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ddhelm.certificates import RENEW, WARN_DAYS
+from ddhelm.certificates import RENEW, WARN_DAYS, days_of
 from ddhelm.claim import Claim, Finding, ProofContext, Severity, pod_spec
 from ddhelm.etcd import CERTS
 
@@ -16,7 +16,7 @@ def valid(context: ProofContext) -> Iterator[Finding]:
 def lasts(context: ProofContext) -> Iterator[Finding]:
     for name, days in context.certificates.items():
         if 0 <= days < WARN_DAYS:
-            yield Finding(f"the certificate in Secret `{name}` ends in {days} days")
+            yield Finding(f"the certificate in Secret `{name}` ends in {days_of(days)}")
 
 
 def seen_by_the_agent_alone(context: ProofContext) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.promises import Problem
-from ddhelm.certificates import RENEW, WARN_DAYS
+from ddhelm.certificates import RENEW, WARN_DAYS, days_of
 from ddhelm.errors import DdhelmError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Expiry:
         if self.days is None:
             why = f" ({self.why})" if self.why else ""
             return f"client certificate for etcd {where}: expiry unknown{why}, see `ddhelm certs verify`"
-        left = "expired" if self.days < 0 else f"{self.days} days left"
+        left = "expired" if self.days < 0 else f"{days_of(self.days)} left"
         return f"client certificate for etcd {where}: {left} (ends on {self.ends[:10]})"
 
     @property

@@ -253,7 +253,7 @@ def remarks(signer: Authority, wanted: Wanted, moment: datetime.datetime) -> tup
     if moment + datetime.timedelta(days=wanted.days) <= signer.certificate.ends:
         return (CA_POWER,)
     left = signer.certificate.days_left(moment)
-    return (CA_POWER, f"the CA itself ends in {left} days, and so does the certificate")
+    return (CA_POWER, f"the CA itself ends in {certificates.days_of(left)}, and so does the certificate")
 
 
 def _password(files: CaFiles, hider: Secrets) -> bytes:

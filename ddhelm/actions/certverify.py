@@ -81,7 +81,8 @@ def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified
         if pair.ca and not certificates.signed_by(pair.certificate, pair.ca):
             notes.append("the client certificate was not signed by the CA that is given, which etcd's own was")
         if shown.days_left(moment) < certificates.WARN_DAYS:
-            notes.append(f"the client certificate ends in {shown.days_left(moment)} days: {certificates.RENEW}")
+            left = certificates.days_of(shown.days_left(moment))
+            notes.append(f"the client certificate ends in {left}: {certificates.RENEW}")
     reply = _ask(endpoint, "/metrics", pair, shown, moment, timeout)
     if reply.status != 200:
         raise _failed(f"etcd answers {reply.status} to GET /metrics at `{endpoint}`", f"curl -i {endpoint}/metrics")

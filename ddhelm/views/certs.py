@@ -7,7 +7,7 @@ from ddhelm.actions.certplan import TITLES, Ways
 from ddhelm.actions.certrotate import Rotated, Rotating
 from ddhelm.actions.certs import Made, Requested
 from ddhelm.actions.certverify import Verified
-from ddhelm.certificates import Certificate
+from ddhelm.certificates import Certificate, days_of
 from ddhelm.views import envelope, pasted
 from ddhelm.views.console import BAD, GOOD, WARN, words
 
@@ -111,7 +111,9 @@ def verified(found: Verified, now: datetime, console: "Console") -> None:
         console.print(words(f"{GOOD} {_about(found.shown, now)}, accepted at {found.endpoint}"))
     if found.server:
         left = found.server.days_left(now)
-        console.print(words(f"{GOOD} etcd's own certificate `{found.server.subject}` is trusted ({left} days left)"))
+        console.print(
+            words(f"{GOOD} etcd's own certificate `{found.server.subject}` is trusted ({days_of(left)} left)")
+        )
     console.print(words(f"{GOOD} {found.metrics} metrics at {found.endpoint}/metrics"))
     console.print(words(f"{GOOD if found.dashboards else BAD} {found.verdict}"))
     for note in found.notes:
@@ -136,7 +138,9 @@ def verified_json(found: Verified, now: datetime) -> Tree:
 
 def rotating(found: Rotating, new: Certificate | None, now: datetime, console: "Console") -> None:
     """What will happen, for people."""
-    ends = "is not noted" if found.ends is None else f"ends on {found.ends:%Y-%m-%d} ({(found.ends - now).days} days)"
+    ends = (
+        "is not noted" if found.ends is None else f"ends on {found.ends:%Y-%m-%d} ({days_of((found.ends - now).days)})"
+    )
     if new is not None:
         console.print(words(f"Secret `{found.secret.name}`: the certificate {ends}; the new one:"))
         console.print(words(f"  {_about(new, now)}"))
@@ -144,7 +148,8 @@ def rotating(found: Rotating, new: Certificate | None, now: datetime, console: "
         console.print(words(f"Secret `{found.secret.name}` stays as it is"))
     for each in found.readers:
         name, count = each.target.name, each.workload.desired
-        console.print(words(f"{each.target.kind} `{name}`: {count} agents restart, {found.at_once} at a time"))
+        agents = "1 agent restarts" if count == 1 else f"{count} agents restart"
+        console.print(words(f"{each.target.kind} `{name}`: {agents}, {found.at_once} at a time"))
     if new is not None:
         console.print("The old certificate is accepted until it ends: etcd keeps no list of revoked ones.")
 
@@ -163,4 +168,4 @@ def rotating_json(found: Rotating, rotated: Rotated | None, now: datetime) -> Tr
 
 def _about(certificate: Certificate, now: datetime) -> str:
     left = certificate.days_left(now)
-    return f"client certificate `{certificate.subject}`, valid until {certificate.ends:%Y-%m-%d} ({left} days)"
+    return f"client certificate `{certificate.subject}`, valid until {certificate.ends:%Y-%m-%d} ({days_of(left)})"

@@ -67,6 +67,11 @@ def text(console: "Console") -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s: `1 pod`, `2 pods`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def words(sentence: str, style: str = "") -> "Text":
     """A sentence with its things in backticks made bold; the backticks stay, for eyes without colour.
 

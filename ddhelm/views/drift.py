@@ -7,7 +7,7 @@ from ddhelm import tree
 from ddhelm.drift import AUTOSCALER, Change, Drift, Fate, FieldDrift, ObjectDrift
 from ddhelm.managedfields import Writer
 from ddhelm.views import diff, envelope
-from ddhelm.views.console import GOOD, problem, words
+from ddhelm.views.console import GOOD, counted, problem, words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,9 @@ def table(found: Drift, console: "Console") -> None:
     """For people."""
     for release, method in found.methods.items():
         drifted = [each for each in found.objects if each.release == release]
-        console.print(words(f"`{release}`: " + (f"{len(drifted)} objects drifted" if drifted else "as deployed")))
+        console.print(
+            words(f"`{release}`: " + (f"{counted(len(drifted), 'object')} drifted" if drifted else "as deployed"))
+        )
         for each in drifted:
             for style, text in lines(each):
                 console.print(f"  {text}", style=_STYLES[style] or None, markup=False, highlight=False, soft_wrap=True)
@@ -48,7 +50,7 @@ def table(found: Drift, console: "Console") -> None:
         console.print(words(f"{GOOD} no drift: every object is as it was deployed", "good"))
         return
     counts = ", ".join(f"{count} {fate}" for fate, count in found.fates.items() if count)
-    problem(console, f"{len(found.objects)} objects drifted; at the next upgrade: {counts}", _hint(found))
+    problem(console, f"{counted(len(found.objects), 'object')} drifted; at the next upgrade: {counts}", _hint(found))
 
 
 def _hint(found: Drift) -> str:

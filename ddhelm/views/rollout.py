@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ddhelm.actions.watch import Polled, Unreadable, Watched
 from ddhelm.rollout import Complete, Stalled
 from ddhelm.views import workloads
-from ddhelm.views.console import BAD, GOOD, WARN, problem, words
+from ddhelm.views.console import BAD, GOOD, WARN, counted, problem, words
 from ddhelm.workloads import Workload
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def outcome(watched: Watched, console: "Console") -> None:
                 problem(console, cause.text, cause.hint)
         return
     ready = sum(each.ready for each in watched.workloads)
-    console.print(words(f"{GOOD} rolled out: {ready} pods ready after {watched.elapsed:.0f} s", "good"))
+    console.print(words(f"{GOOD} rolled out: {counted(ready, 'pod')} ready after {watched.elapsed:.0f} s", "good"))
     for name in progress.empty:
         problem(console, f"`{name}` wants no node: nothing runs through it", "ddhelm status")
 

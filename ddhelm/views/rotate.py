@@ -6,7 +6,7 @@ from ddhelm.actions.rotate import Rotated, Rotation
 from ddhelm.release import Rotatable
 from ddhelm.settings import SITES
 from ddhelm.views import envelope
-from ddhelm.views.console import GOOD, words
+from ddhelm.views.console import GOOD, counted, words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +38,8 @@ def done(rotation: Rotation, rotated: Rotated, console: "Console") -> None:
     restarted = len(rotated.restarted)
     ready = sum(each.ready for watched in rotated.watched for each in watched.workloads)
     took = sum(watched.elapsed for watched in rotated.watched)
-    sentence = f"{GOOD} {restarted} workloads restarted, {ready} pods ready with the {what.words} after {took:.0f} s"
-    console.print(words(sentence, "good"))
+    counts = f"{counted(restarted, 'workload')} restarted, {counted(ready, 'pod')} ready"
+    console.print(words(f"{GOOD} {counts} with the {what.words} after {took:.0f} s", "good"))
     if what in _PAGES:
         console.print(words(f"The old {what.words} is used by no pod any more and may be revoked: {page(rotation)}"))
 

@@ -328,3 +328,8 @@ def test_a_name_that_no_secret_can_have_is_refused_by_the_flag_it_came_from(monk
     with pytest.raises(ConfigError, match="`Bad_Name` cannot be the name of a Secret") as caught:
         certs.import_to_secret(cast("Session", SimpleNamespace()), issued(), "Bad_Name")
     assert caught.value.hint.startswith("--secret ddhelm-etcd-client")
+
+
+@pytest.mark.parametrize(("days", "said"), [(0, "0 days left"), (1, "1 day left"), (2, "2 days left")])
+def test_one_day_is_not_days(days: int, said: str) -> None:
+    assert said in Expiry("own", "2026-03-02T00:00:00+00:00", days).text

@@ -96,3 +96,7 @@ def test_strings_of_a_kind_of_their_own_are_written_as_strings() -> None:
 def test_an_unknown_format_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="table"):
         envelope.text({}, "table")
+
+
+def test_one_of_a_thing_has_no_s() -> None:
+    assert [console.counted(number, "pod") for number in (0, 1, 2)] == ["0 pods", "1 pod", "2 pods"]
