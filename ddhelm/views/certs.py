@@ -74,7 +74,9 @@ def made(result: Made | Requested, now: datetime, console: "Console") -> None:
     for file in result.files:
         console.print(words(f"  `{file}`"))
     if result.secret:
-        console.print(words(f"\nNext: ddhelm onboard --etcd-secret {result.secret}"))
+        tried = f"\nTry it: ddhelm certs verify --endpoint https://HOST:2379 --secret {result.secret}"
+        console.print(words(tried), soft_wrap=True)
+        console.print(words(f"Next: ddhelm onboard --etcd-secret {result.secret}"))
     elif result.files:
         folder = result.files[0].rpartition("/")[0] or "."
         console.print(words(f"\nTry it: ddhelm certs verify --endpoint https://HOST:2379 --dir {folder}"))

@@ -25,6 +25,8 @@ from ddhelm.claims_certs import CLAIMS
 from ddhelm.commands.certs import Files, Given, issue
 from ddhelm.errors import ConfigError, DdhelmError, UsageError
 from ddhelm.run import Secrets
+from ddhelm.views import certs as view
+from ddhelm.views import console
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -264,6 +266,14 @@ def test_a_certificate_that_ends_before_the_old_one_is_said() -> None:
         "the new certificate ends on 2026-05-30, before the one that it replaces (2026-12-01)"
     )
     assert certrotate.shorter(rotating("2026-05-01T00:00:00+00:00"), new) == certrotate.shorter(rotating(), new) == ""
+
+
+def test_a_new_secret_is_tried_before_agents_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = certificates.read_certificate(issued().certificate, "it")
+    view.made(certs.Made(shown, "Secret `name`", ("another CA",), secret="name"), NOW, console.out())
+    out = capsys.readouterr().out
+    assert out.index("another CA") < out.index("ddhelm certs verify --endpoint https://HOST:2379 --secret name")
+    assert out.index("certs verify") < out.index("ddhelm onboard --etcd-secret name")
 
 
 def test_text_around_a_certificate_and_a_key_does_no_harm() -> None:
