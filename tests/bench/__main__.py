@@ -19,7 +19,7 @@ from ddhelm import coverage
 from ddhelm.coverage import Placement
 from ddhelm.facts import Node
 from tests.bench.measure import Program, Row, Sample, Work, in_turns, table
-from tests.bench.stage import NAMESPACE, RELEASES, Stage
+from tests.bench.stage import NAMESPACE, RELEASES, Stage, plugins_with
 
 BARE_TYPER = '''\
 from typing import Annotated
@@ -65,6 +65,10 @@ def nothing_to_do(stage: Stage) -> Iterator[Row]:
         "upgrade": lambda: one_after_the_other(upgrades),
         "dry run": lambda: one_after_the_other(dry_runs),
     }
+    plugins = plugins_with("diff")
+    if plugins is not None:
+        diffs = [stage.diff(release, plugins) for release in RELEASES]
+        works["helm-diff"] = lambda: one_after_the_other(diffs)
     before = stage.revisions()
     works["onboard"]()
     if stage.revisions() != before:
@@ -72,6 +76,11 @@ def nothing_to_do(stage: Stage) -> Iterator[Row]:
     taken = in_turns(works, stage.rounds(11))
     yield Row("onboard, nothing to do", "helm upgrade --install, both", taken["onboard"], taken["upgrade"], 0.5)
     yield Row("plan", "helm upgrade --dry-run=server, both", taken["plan"], taken["dry run"], 0.6)
+    if plugins is None:
+        print("  helm-diff is not installed here: nothing to compare a plan with", file=sys.stderr)
+    else:  # a plan with Helm 4 asks the API server about conflicts too
+        limit = 0.7 if stage.helm.startswith("4") else 0.4
+        yield Row("plan", "helm diff upgrade, both", taken["plan"], taken["helm-diff"], limit)
 
 
 def one_after_the_other(programs: Sequence[Program]) -> Sample:

@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ from ddhelm.masking import Masker
 from tests.agent import install, shape
 from tests.bench.measure import Program
 from tests.demo.chart import STAND_IN
-from tests.sandbox import topology
+from tests.sandbox import build, topology
 from tests.sandbox.api import at_once
 from tests.sandbox.sandbox import Sandbox
 
@@ -40,7 +41,7 @@ class Stage:
 
     def __init__(self, folder: Path, helm: str, chart: str | None, effort: float) -> None:
         self.folder = folder
-        self._helm = helm
+        self.helm = helm
         self._effort = effort
         self._sandbox: Sandbox | None = None
         self._onboarded = False
@@ -58,7 +59,7 @@ class Stage:
         """What the figures were taken on."""
         chart = "the stand-in chart" if self.chart == STAND_IN else self.chart.name
         python = platform.python_version()
-        return f"{os.cpu_count()} cores, Python {python}, Helm {self._helm}, {chart}; medians of runs that take turns"
+        return f"{os.cpu_count()} cores, Python {python}, Helm {self.helm}, {chart}; medians of runs that take turns"
 
     @property
     def sandbox(self) -> Sandbox:
@@ -69,7 +70,7 @@ class Stage:
 
     @property
     def environ(self) -> dict[str, str]:
-        return self.sandbox.environment(self._helm)
+        return self.sandbox.environment(self.helm)
 
     def rounds(self, usual: int) -> int:
         return max(3, round(usual * self._effort))
@@ -127,6 +128,14 @@ class Stage:
         command = ["helm", "upgrade", "--install", release, str(self.chart), *place, *flags]
         return Program(command, self.environ, stdin=self._values(release))
 
+    def diff(self, release: str, plugins: Path) -> Program:
+        """What the helm-diff plugin says of the same upgrade."""
+        values = self.folder / f"{release}.json"
+        values.write_text(self._values(release))
+        place = ["--namespace", NAMESPACE, "--reset-values", "--values", str(values)]
+        command = ["helm", "diff", "upgrade", release, str(self.chart), *place]
+        return Program(command, {**self.environ, "HELM_PLUGINS": str(plugins)})
+
     def revisions(self) -> dict[str, str]:
         """Release -> revision."""
         listed = json.loads(self.answer("helm", "list", "--namespace", NAMESPACE, "--output", "json"))
@@ -166,6 +175,14 @@ class Stage:
         environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
         done = subprocess.run(command, env=environ, input=stdin, capture_output=True, text=True, check=True)
         return done.stdout
+
+
+def plugins_with(name: str) -> Path | None:
+    """The folder of the user's own Helm plugins, where one of that name is among them."""
+    helm = shutil.which("helm") or build.helm("4.3")
+    folder = subprocess.run([helm, "env", "HELM_PLUGINS"], capture_output=True, text=True, check=True).stdout.strip()
+    declared = [yaml.safe_load(file.read_text()) for file in Path(folder).glob("*/plugin.yaml")]
+    return Path(folder) if any(plugin.get("name") == name for plugin in declared) else None
 
 
 def _renamed(secret: dict[str, Any], name: str) -> dict[str, Any]:

@@ -25,10 +25,11 @@ def session(monkeypatch: pytest.MonkeyPatch, cluster: Clusters) -> Session:
 
 
 def pods(sandbox: Sandbox) -> dict[str, set[str]]:
-    """Workload (its `app` label) to the uids of its pods."""
+    """Workload (its `app` label) to the uids of its pods; one that is going is the old one of a Deployment."""
     found: dict[str, set[str]] = {}
     for pod in sandbox.api_get("/api/v1/namespaces/datadog/pods")["items"]:
-        found.setdefault(pod["metadata"]["labels"]["app"], set()).add(pod["metadata"]["uid"])
+        if "deletionTimestamp" not in pod["metadata"]:
+            found.setdefault(pod["metadata"]["labels"]["app"], set()).add(pod["metadata"]["uid"])
     return found
 
 

@@ -29,7 +29,8 @@ def born(sandbox: Sandbox) -> dict[str, list[str]]:
     """Workload to the creation times of its pods, earliest first."""
     found: dict[str, list[str]] = {}
     for pod in sandbox.api_get("/api/v1/namespaces/datadog/pods")["items"]:
-        found.setdefault(pod["metadata"]["labels"]["app"], []).append(pod["metadata"]["creationTimestamp"])
+        if "deletionTimestamp" not in pod["metadata"]:
+            found.setdefault(pod["metadata"]["labels"]["app"], []).append(pod["metadata"]["creationTimestamp"])
     return {name: sorted(times) for name, times in found.items()}
 
 
