@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
@@ -159,7 +159,7 @@ def test_a_dry_run_changes_nothing_at_all(cluster: Clusters) -> None:
 def test_without_a_terminal_a_change_needs_yes(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
-    refused = ddhelm("onboard", *ddhelm.chart(), environment={"DD_API_KEY": "x" * 32}, code=64)
+    refused = ddhelm("onboard", *ddhelm.chart(), environment={"DD_API_KEY": API_KEY}, code=64)
     assert "--yes" in refused.err
     assert sandbox.writes() == []
 
