@@ -24,57 +24,60 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
+    """What a pattern in the words of a tool means: see ``Meaning``."""
+
     kind: str
     pattern: re.Pattern[str]
     line: str
     hint: str
 
 
-def _row(kind: str, pattern: str, line: str, hint: str) -> _Row:
-    return _Row(kind, re.compile(pattern, re.IGNORECASE), line, hint)
+def row(kind: str, pattern: str, line: str, hint: str) -> Row:
+    """A row of a table of patterns; upper and lower case are the same."""
+    return Row(kind, re.compile(pattern, re.IGNORECASE), line, hint)
 
 
 ROWS = (
-    _row(
+    row(
         "forbidden",
         r"\b403\b",
         "{where} answers 403 Forbidden: the token is good, its account may not read that",
         "kubectl auth can-i get /metrics --as=system:serviceaccount:{namespace}:{account}; if no: ddhelm drift shows a "
         "changed ClusterRole, ddhelm onboard repairs it; if yes: the component runs without authorization-kubeconfig",
     ),
-    _row(
+    row(
         "unauthorized",
         r"\b401\b",
         "{where} answers 401 Unauthorized: it does not take the token",
         "the check needs bearer_token_auth, and the component authentication-kubeconfig",
     ),
-    _row(
+    row(
         "not-served",
         r"\b404\b",
         "{where} answers 404: no metrics are served there",
         "another program may listen on that port; ddhelm detect shows the ports that the static pods name",
     ),
-    _row(
+    row(
         "key-mismatch",
         r"key values mismatch|private key does not match|KEY_VALUES_MISMATCH",
         "the client certificate and its key do not belong together",
         "mount certificate and key from the same place",
     ),
-    _row(
+    row(
         "client-expired",
         r"alert certificate[ _]expired|expired certificate|SSLV3_ALERT_CERTIFICATE_EXPIRED",
         "{where} refuses the client certificate: it has expired",
         "renew it on the node (kubeadm certs renew) or make a new one (ddhelm certs issue), then restart the agent: a "
         "mounted file keeps its old content",
     ),
-    _row(
+    row(
         "server-expired",
         r"certificate has expired|certificate verify failed: certificate is not yet valid|not yet valid",
         "the certificate of {where} is out of date",
         "renew it on the node (kubeadm certs renew); a clock that is wrong says the same",
     ),
-    _row(
+    row(
         "client-certificate",
         r"alert (?:bad certificate|certificate required|unknown ca|handshake failure)|bad[ _]certificate"
         r"|CERTIFICATE_REQUIRED|ALERT_UNKNOWN_CA|HANDSHAKE_FAILURE|remote error: tls",
@@ -82,64 +85,64 @@ ROWS = (
         "is the file in the container (kubectl exec POD -c agent -- ls -l PATH)? a missing one is passed over "
         "in silence; etcd takes only client certificates that its own CA signed",
     ),
-    _row(
+    row(
         "server-name",
         r"hostname mismatch|ip address mismatch|doesn't match|cannot validate certificate for|is valid for .* not ",
         "the certificate of {where} does not name the address that is used",
         "use an address from the certificate's SAN: tls_use_host_header with extra_headers.Host, or switch the "
         "verification off (tls_verify: false, and no tls_ca_cert)",
     ),
-    _row(
+    row(
         "unknown-authority",
         r"certificate verify failed|unknown authority|CERTIFICATE_VERIFY_FAILED|x509: ",
         "the certificate of {where} is not signed by the CA that the check was given",
         "name the CA that signed it (tls_ca_cert), and mount that file: a missing one is passed over in silence",
     ),
-    _row(
+    row(
         "wrong-protocol",
         r"wrong[ _]version[ _]number|400 Client Error: Bad Request for url: http:|HTTP response to HTTPS client"
         r"|UNEXPECTED_EOF|BadStatusLine|record[ _]layer",
         "{where} does not speak the protocol of the URL (http against https)",
         "ddhelm detect shows the URL that the static pods name; ddhelm onboard writes it",
     ),
-    _row(
+    row(
         "no-file",
         r"no such file|invalid path|not a regular file|could not find .*(?:file|bundle)",
         "there is no file {path} in the agent's container",
         "ls -l on the node; every host file needs a mount: ddhelm check; without the file: "
         "ddhelm onboard --drop-check {check}",
     ),
-    _row(
+    row(
         "file-denied",
         r"permission denied",
         "the agent may not read {path}",
         "ls -l on the node; the agent runs as root unless `agents.containers.agent.securityContext` says otherwise",
     ),
-    _row(
+    row(
         "refused",
         r"connection refused|errno 111",
         "nobody listens at {where}: connection refused",
         "is the component up, and is this its port and bind address? ddhelm detect; kubectl get pods -n kube-system",
     ),
-    _row(
+    row(
         "unresolved",
         r"name or service not known|no such host|failed to resolve|name resolution",
         "the name of {where} cannot be resolved",
         "agents on the host network need dnsPolicy ClusterFirstWithHostNet; an address in the check file needs no DNS",
     ),
-    _row(
+    row(
         "unreachable",
         r"no route to host|network is unreachable|connection reset|remote end closed",
         "{where} cannot be reached",
         "a network policy or a firewall stands between the agent and the component",
     ),
-    _row(
+    row(
         "timeout",
         r"timed? ?out|deadline exceeded",
         "{where} does not answer in time",
         "is the component overloaded, or a firewall in between? the check's `timeout` is 10 s by default",
     ),
-    _row(
+    row(
         "server-error",
         r"\b5\d\d server error|\b50[0-4]\b",
         "{where} answers with an error of its own",
@@ -158,9 +161,9 @@ def meaning(error: str, *, check: str, namespace: str = "datadog", account: str 
         "namespace": namespace,
         "account": account,
     }
-    for row in ROWS:
-        if row.pattern.search(text):
-            return Meaning(row.kind, row.line.format_map(fields), row.hint.format_map(fields))
+    for each in ROWS:
+        if each.pattern.search(text):
+            return Meaning(each.kind, each.line.format_map(fields), each.hint.format_map(fields))
     short = text if len(text) <= _LIMIT else text[: _LIMIT - 1].rstrip() + "…"
     return Meaning("other", short, f"kubectl -n {namespace} exec POD -c agent -- agent check {check}")
 

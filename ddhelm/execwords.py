@@ -1,56 +1,42 @@
 """Why `kubectl exec` brought no status, in words: what kubectl, the kubelet, the runtime and the agent say."""
 
 import re
-from dataclasses import dataclass
 
-from ddhelm.checkerrors import Meaning
+from ddhelm.checkerrors import Meaning, row
 from ddhelm.toolwords import last_line, without_noise
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    kind: str
-    pattern: re.Pattern[str]
-    line: str
-    hint: str
-
-
-def _row(kind: str, pattern: str, line: str, hint: str) -> _Row:
-    return _Row(kind, re.compile(pattern, re.IGNORECASE), line, hint)
-
 
 STARTING = "starting"
 FORBIDDEN = re.compile(r'pods/exec"? is forbidden|cannot (?:create|get) resource "pods/exec"', re.IGNORECASE)
 """The user may not exec; true of every pod, so that nobody asks the next one."""
 
 ROWS = (
-    _row(
+    row(
         STARTING,
         r"make sure the agent is running|could not reach agent|auth_token|ipc.*not (?:found|exist)",
         "the agent's process does not answer yet",
         "kubectl -n {namespace} logs {pod} -c {container}",
     ),
-    _row("gone", r"\(NotFound\)|pods? .* not found", "the pod is gone: another one took its place", "ddhelm verify"),
-    _row(
+    row("gone", r"\(NotFound\)|pods? .* not found", "the pod is gone: another one took its place", "ddhelm verify"),
+    row(
         "no-container",
         r"container not found|container .* is not valid for pod|container .* (?:is )?not (?:running|found)",
         "container `{container}` does not run in the pod",
         "kubectl -n {namespace} describe pod {pod}",
     ),
-    _row(
+    row(
         "no-agent",
         r"executable file not found|no such file or directory|exit code 12[67]|exit status 12[67]",
         "there is no program `{program}` in container `{container}`",
         "kubectl -n {namespace} get pod {pod} -o yaml shows which image this is",
     ),
-    _row(
+    row(
         "kubelet",
         r"error dialing backend|unable to upgrade connection|tls: internal error|certificate signed by unknown",
         "the API server does not reach the kubelet of the node",
         "kubectl -n {namespace} logs {pod} -c {container} fails in the same way; a firewall on port 10250, "
         "konnectivity, or serving certificates that nobody approved: kubectl get csr",
     ),
-    _row(
+    row(
         "admission",
         r"admission webhook|denied the request|policy",
         "a policy of the cluster refuses `kubectl exec`: {last}",
@@ -63,9 +49,9 @@ def why(err: str, *, pod: str, container: str, program: str, namespace: str) -> 
     """What a failed exec says; what no row knows is quoted by its last line."""
     last = last_line(without_noise(err)) or "no word of kubectl or of the agent"
     fields = {"pod": pod, "container": container, "program": program, "namespace": namespace, "last": last}
-    for row in ROWS:
-        if row.pattern.search(err):
-            return Meaning(row.kind, row.line.format_map(fields), row.hint.format_map(fields))
+    for each in ROWS:
+        if each.pattern.search(err):
+            return Meaning(each.kind, each.line.format_map(fields), each.hint.format_map(fields))
     return Meaning(
         "exec-failed",
         f"`{program} status` failed: {last}",
