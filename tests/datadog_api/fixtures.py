@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -19,8 +20,9 @@ def shared() -> DatadogApi:
 
 
 @pytest.fixture
-def datadog_api() -> DatadogApi:
-    """The server, knowing nothing yet and never asked."""
+def datadog_api() -> Iterator[DatadogApi]:
+    """The server, knowing nothing yet and never asked; the test after this one finds it so, too."""
     api = shared()
     api.state = State()
-    return api
+    yield api
+    api.state = State()
