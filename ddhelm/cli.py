@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
-from ddhelm import __version__, cli_certs, completing, flags
+from ddhelm import __version__, cli_certs, completing, flaggroups, flags
 from ddhelm.errors import DdhelmError, Interrupted
-from ddhelm.flags import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Rotating, Running, Shown, takes
+from ddhelm.flaggroups import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Rotating, Running, Shown, takes
 from ddhelm.helppage import App
 from ddhelm.release import Role, Rotatable
 
@@ -56,7 +56,7 @@ def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Outpu
     """Install or update both releases: look, plan, ask, do, watch, report."""
     from ddhelm.commands import onboard as command
 
-    raise typer.Exit(command.onboard(_session(options), options, flags.output(output), dry_run=dry_run))
+    raise typer.Exit(command.onboard(_session(options), options, flaggroups.output(output), dry_run=dry_run))
 
 
 plan_app = App(invoke_without_command=True)
@@ -97,7 +97,7 @@ def plan(
 
     if ctx.invoked_subcommand is not None:
         return
-    format_ = flags.output(output, command.FORMATS)
+    format_ = flaggroups.output(output, command.FORMATS)
     command.offline_flags(offline, facts, against, out)
     if facts is not None:
         code = command.offline(options, facts, against, format_, detailed=detailed_exitcode, limit=12)
@@ -113,7 +113,7 @@ def plan_show(
     """Show a plan file; needs no cluster."""
     from ddhelm.commands import diff as command
 
-    command.show_file(file, flags.output(output, ("table", "json", "yaml", "markdown")))
+    command.show_file(file, flaggroups.output(output, ("table", "json", "yaml", "markdown")))
 
 
 diff_app = App(invoke_without_command=True)
@@ -129,7 +129,7 @@ def diff(
     from ddhelm.commands import diff as command
 
     if ctx.invoked_subcommand is None:
-        format_ = flags.output(output, command.FORMATS)
+        format_ = flaggroups.output(output, command.FORMATS)
         code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=None, out=None)
         raise typer.Exit(code)
 
@@ -185,7 +185,7 @@ def apply(
     from ddhelm.commands import apply as command
     from ddhelm.commands import onboard as without_file
 
-    format_ = flags.output(output)
+    format_ = flaggroups.output(output)
     if file is None:
         raise typer.Exit(without_file.onboard(_session(options), options, format_, dry_run=False))
     command.refuse_flags(options, Cluster, Inputs, Changing, Doing)
@@ -203,7 +203,7 @@ def upgrade(
     """Upgrade existing releases as one unit; keeps the installed chart where no version is given."""
     from ddhelm.commands import upgrade as command
 
-    format_ = flags.output(output)
+    format_ = flaggroups.output(output)
     raise typer.Exit(command.upgrade(_session(options), options, format_, latest=latest, dry_run=dry_run))
 
 
@@ -223,7 +223,7 @@ def rollback(
     """Bring both releases back to what Helm has stored, settings included: shown, asked for, watched."""
     from ddhelm.commands import rollback as command
 
-    format_ = flags.output(output)
+    format_ = flaggroups.output(output)
     raise typer.Exit(command.rollback(_session(options), options, revision, format_, dry_run=dry_run))
 
 
@@ -233,7 +233,7 @@ def history(options: Options, output: flags.Output = "table") -> None:
     """Both releases in one timeline: which run made which revisions, of which chart, when."""
     from ddhelm.commands import history as command
 
-    command.history(_session(options), flags.output(output))
+    command.history(_session(options), flaggroups.output(output))
 
 
 @app.command()
@@ -247,7 +247,7 @@ def drift(
     """Show what was changed in the cluster since it was deployed, and by whom; exit 2 for any."""
     from ddhelm.commands import drift as command
 
-    code = command.drift(_session(options), options, flags.output(output), revert=revert, adopt=adopt)
+    code = command.drift(_session(options), options, flaggroups.output(output), revert=revert, adopt=adopt)
     raise typer.Exit(code)
 
 
@@ -265,7 +265,7 @@ def rotate(
     """Put a new key into the Secret and restart what reads it; says when the old one may be revoked."""
     from ddhelm.commands import rotate as command
 
-    format_ = flags.output(output)
+    format_ = flaggroups.output(output)
     code = command.rotation(_session(options), options, what, format_, restart_only=restart_only, dry_run=dry_run)
     raise typer.Exit(code)
 
@@ -293,7 +293,7 @@ def check(
     """Prove that the pair fits this cluster; exit 3 if a fatal claim fails."""
     from ddhelm.commands import check as command
 
-    format_ = flags.output(output)
+    format_ = flaggroups.output(output)
     raise typer.Exit(command.claims(format_) if list_ else command.check(_session(options), options, format_))
 
 
@@ -303,7 +303,7 @@ def status(options: Options, output: flags.Output = "table") -> None:
     """Releases, workloads and which node runs an agent; exit 4 where something is not as promised."""
     from ddhelm.commands import status as command
 
-    raise typer.Exit(command.status(_session(options), flags.output(output)))
+    raise typer.Exit(command.status(_session(options), flaggroups.output(output)))
 
 
 @app.command()
@@ -328,10 +328,10 @@ def verify(
     code = command.verify(
         _session(options),
         options,
-        flags.output(output),
+        flaggroups.output(output),
         only=only,
-        wait=flags.seconds(wait, "--wait") or 0,
-        timeout=flags.seconds(timeout, "--timeout"),
+        wait=flaggroups.seconds(wait, "--wait") or 0,
+        timeout=flaggroups.seconds(timeout, "--timeout"),
         concurrency=concurrency,
     )
     raise typer.Exit(code)
@@ -356,7 +356,7 @@ def detect(options: Options, distribution: flags.Distribution = None, output: fl
     """Say which distribution this is, by which evidence, and what follows from it."""
     from ddhelm.commands import detect as command
 
-    command.detect(_session(options), distribution, flags.output(output))
+    command.detect(_session(options), distribution, flaggroups.output(output))
 
 
 @app.command()
@@ -381,10 +381,10 @@ def uninstall(
         _session(options),
         delete_secrets=delete_secrets,
         delete_namespace=delete_namespace,
-        timeout=flags.seconds(timeout, "--timeout"),
+        timeout=flaggroups.seconds(timeout, "--timeout"),
         yes=yes,
         dry_run=dry_run,
-        output=flags.output(output),
+        output=flaggroups.output(output),
     )
     raise typer.Exit(code)
 
@@ -451,7 +451,7 @@ def run(arguments: list[str]) -> int:
     from ddhelm.views import pasted
 
     pasted.at(pasted.NOWHERE)
-    arguments = flags.behind(arguments)
+    arguments = flaggroups.behind(arguments)
     code = _run(arguments)
     for log in _calls():
         log.end(next((word for word in arguments if not word.startswith("-")), ""), code)
@@ -466,7 +466,7 @@ def _calls() -> "list[Calls]":
 
 def _run(arguments: list[str]) -> int:
     try:
-        flags.no_contradiction(arguments)
+        flaggroups.no_contradiction(arguments)
         code = app(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:
         return _tell(error)

@@ -1,11 +1,11 @@
 """apply FILE: carry out exactly the plan that was reviewed, or nothing."""
 
-from ddhelm import flags
+from ddhelm import flaggroups
 from ddhelm.actions import planning
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.errors import UsageError
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 
 ALLOWED = frozenset(
     {
@@ -30,10 +30,10 @@ ALLOWED = frozenset(
 
 def refuse_flags(options: Options, *groups: type) -> None:
     """UsageError for flags of these groups that a plan file already decides."""
-    defaults = flags.defaults(*groups)
+    defaults = flaggroups.defaults(*groups)
     given = [name for name, value in defaults.items() if name not in ALLOWED and options[name] != value]
     if given:
-        names = ", ".join(f"`{flags.typed(name, options[name], *groups)}`" for name in given)
+        names = ", ".join(f"`{flaggroups.typed(name, options[name], *groups)}`" for name in given)
         raise UsageError(
             f"{names} cannot be given with a plan file, which has decided that",
             hint="make a new plan with it: ddhelm plan … --out FILE",

@@ -2,7 +2,7 @@
 
 import sys
 
-from ddhelm import flags
+from ddhelm import flaggroups
 from ddhelm.actions import certrotate, certs
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.certrotate import Rotating
@@ -11,7 +11,7 @@ from ddhelm.certificates import Pair
 from ddhelm.commands import opened, recording
 from ddhelm.commands.certs import Files, Given
 from ddhelm.errors import UsageError
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.views import certs as view
 from ddhelm.views import console, envelope
 from ddhelm.views import rollout as rollout_view
@@ -22,7 +22,8 @@ __all__ = ["Files", "Given", "how", "rotate"]
 def how(timeout: str | None, lock_timeout: str | None) -> How:
     """How it is carried out; UsageError for a duration that is none."""
     return How(
-        timeout=flags.seconds(timeout, "--timeout"), lock_timeout=flags.seconds(lock_timeout, "--lock-timeout") or 0
+        timeout=flaggroups.seconds(timeout, "--timeout"),
+        lock_timeout=flaggroups.seconds(lock_timeout, "--lock-timeout") or 0,
     )
 
 

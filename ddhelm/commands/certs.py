@@ -11,7 +11,7 @@ from ddhelm.actions import certs as action
 from ddhelm.certificates import COMMON_NAME, DAYS, KEY_TYPES, Pair
 from ddhelm.commands import opened, recording
 from ddhelm.errors import ConfigError, UsageError, VerifyFailed
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.run import Secrets
 from ddhelm.views import certs as view
 from ddhelm.views import console, envelope

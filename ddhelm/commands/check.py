@@ -1,10 +1,11 @@
 """check: prove that the pair fits this cluster, and name what does not."""
 
-from ddhelm import flags, proof
+from ddhelm import proof
 from ddhelm.actions import prepare
 from ddhelm.actions.session import Session
+from ddhelm.commands import requests
 from ddhelm.errors import PreflightFailed
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.views import check as view
 from ddhelm.views import console, envelope
 
@@ -20,7 +21,7 @@ def claims(output: str) -> int:
 
 def check(session: Session, options: Options, output: str) -> int:
     """Prove every claim; 0, or 3 where a fatal one fails."""
-    prepared = prepare.prepare(session, flags.request(options))
+    prepared = prepare.prepare(session, requests.request(options))
     if output == "table":
         view.table(prepared, console.out())
     else:

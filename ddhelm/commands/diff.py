@@ -5,15 +5,16 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ddhelm import flags, planfile
 from ddhelm import plan as plan_
+from ddhelm import planfile
 from ddhelm.actions import compare, planning, prepare
 from ddhelm.actions import offline as offline_
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
+from ddhelm.commands import requests
 from ddhelm.commands.onboard import stop_if_broken
 from ddhelm.errors import UsageError
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.plan import Step, StepKind
 from ddhelm.views import console, diff, envelope, markdown, pasted
 from ddhelm.views import plan as view
@@ -37,7 +38,7 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
 
     0, or 2 for changes with ``detailed``; PreflightFailed (3) where the plan could not be carried out.
     """
-    request = flags.request(options)
+    request = requests.request(options)
     prepared = prepare.prepare(session, request)
     _print(session, prepared, options, output, limit)
     stop_if_broken(prepared)
@@ -78,7 +79,7 @@ def offline(
 ) -> int:
     """The same without a cluster, from the facts in a file, against saved manifests; never written to a plan file."""
     session = offline_.session(options["namespace"])
-    prepared = offline_.plan_offline(session, flags.request(options), facts, against)
+    prepared = offline_.plan_offline(session, requests.request(options), facts, against)
     _print(session, prepared, options, output, limit)
     stop_if_broken(prepared)
     return plan_.exit_code(prepared.plan, detailed=detailed)
@@ -104,12 +105,12 @@ def revisions(session: Session, options: Options, old: int, new: int, *, detaile
 
 def versions(session: Session, options: Options, old: str, new: str, *, detailed: bool) -> int:
     """Show how two chart versions differ under your values; 0, or 2 for a difference with ``detailed``."""
-    return _compared(compare.versions(session, flags.request(options), old, new), options, detailed)
+    return _compared(compare.versions(session, requests.request(options), old, new), options, detailed)
 
 
 def values(session: Session, options: Options, *, detailed: bool) -> int:
     """Show which values helm would be sent differ from the stored ones, and which layer sets them."""
-    prepared = prepare.prepare(session, flags.request(options))
+    prepared = prepare.prepare(session, requests.request(options))
     screen = console.out()
     changed = False
     for step, one in ((s, d) for s in prepared.plan.steps for d in prepared.desired if d.release == s.release):

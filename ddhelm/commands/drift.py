@@ -8,7 +8,7 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.drift import Drift
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.views import console, envelope
 from ddhelm.views import drift as view
 

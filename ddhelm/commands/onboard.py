@@ -5,15 +5,15 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ddhelm import flags, planfile
+from ddhelm import flaggroups, planfile
 from ddhelm.actions import carry_out, keys, prepare, status
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.commands import recording
+from ddhelm.commands import recording, requests
 from ddhelm.errors import PreflightFailed, UsageError
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
 from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
@@ -33,7 +33,7 @@ _WORDS = {
 def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -> int:
     """The whole job; gives the exit code, or raises what stopped it."""
     options = {**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))}
-    request = flags.request(options)
+    request = requests.request(options)
     carried, given = how(options), given_keys(session, options)
     prepared = prepare.prepare(session, request)
     return carry_on(
@@ -44,8 +44,8 @@ def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -
 def how(options: Options) -> carry_out.How:
     """How the flags want a plan carried out; UsageError for a duration that is none."""
     return carry_out.How(
-        timeout=flags.seconds(options["timeout"], "--timeout"),
-        lock_timeout=flags.seconds(options["lock_timeout"], "--lock-timeout") or 0,
+        timeout=flaggroups.seconds(options["timeout"], "--timeout"),
+        lock_timeout=flaggroups.seconds(options["lock_timeout"], "--lock-timeout") or 0,
         rollback=not options["no_rollback"],
     )
 

@@ -2,7 +2,7 @@
 
 from ddhelm.actions.session import Session
 from ddhelm.calls import Calls
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.views import logs, pasted
 
 calls: list[Calls] = []

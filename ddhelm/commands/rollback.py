@@ -4,7 +4,7 @@ from ddhelm.actions import rollback as action
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 
 
 def rollback(session: Session, options: Options, revision: int | None, output: str, *, dry_run: bool) -> int:

@@ -10,7 +10,7 @@ from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard
 from ddhelm.errors import UsageError
-from ddhelm.flags import Options, seconds
+from ddhelm.flaggroups import Options, seconds
 from ddhelm.release import API_KEY, APP_KEY, Rotatable
 from ddhelm.views import console, envelope
 from ddhelm.views import rollout as rollout_view

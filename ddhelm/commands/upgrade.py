@@ -2,20 +2,19 @@
 
 from dataclasses import replace
 
-from ddhelm import flags
 from ddhelm.actions import prepare, reading
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard
+from ddhelm.commands import onboard, requests
 from ddhelm.errors import DdhelmError, UsageError
 from ddhelm.facts import version_of
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.source import source
 from ddhelm.views import console, pasted
 
 
 def upgrade(session: Session, options: Options, output: str, *, latest: bool, dry_run: bool) -> int:
     """Plan, show, ask and carry out; without a version the installed chart is kept and newer ones are named."""
-    request = flags.request(options)
+    request = requests.request(options)
     read = reading.installed(session)
     if not read:
         raise UsageError(

@@ -6,7 +6,7 @@ from ddhelm.actions import validating
 from ddhelm.actions.keys import Key
 from ddhelm.actions.session import Session
 from ddhelm.datadog import address
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.release import API_KEY, APP_KEY
 from ddhelm.settings import SITES, Settings
 from ddhelm.views import console

@@ -1,17 +1,17 @@
 """values: what helm would be sent, as YAML, and which layer set each key."""
 
-from ddhelm import flags
 from ddhelm.actions import rendering
 from ddhelm.actions.session import Session
+from ddhelm.commands import requests
 from ddhelm.errors import UsageError
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.release import Role
 from ddhelm.views import values as view
 
 
 def values(session: Session, options: Options, role: Role, *, explain: bool) -> None:
     """Print one release's values; UsageError where this cluster has no such release."""
-    built, found, _ = rendering.values_only(session, flags.request(options))
+    built, found, _ = rendering.values_only(session, requests.request(options))
     by_role = {release.role: tree for release, tree in built}
     if role not in by_role:
         raise UsageError(

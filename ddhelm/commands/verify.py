@@ -9,7 +9,7 @@ from ddhelm.actions.keys import Key
 from ddhelm.actions.session import Observer, Session
 from ddhelm.actions.verify import Verification
 from ddhelm.arrivals import Arrivals
-from ddhelm.flags import Options
+from ddhelm.flaggroups import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, Role
 from ddhelm.settings import SecretKey
 from ddhelm.tree import Tree

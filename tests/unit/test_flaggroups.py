@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddhelm import cli, flags
+from ddhelm import cli, flaggroups
 
 USAGE = 64
 
@@ -66,7 +66,7 @@ def test_standard_input_is_read_for_one_flag_only(
     ],
 )
 def test_what_names_the_cluster_may_stand_before_the_command(typed: list[str], meant: list[str]) -> None:
-    assert flags.behind(typed) == meant
+    assert flaggroups.behind(typed) == meant
 
 
 @pytest.mark.parametrize(
