@@ -200,6 +200,7 @@ def settled(sandbox: Sandbox, count: int) -> Placed:
     except TimeoutError:
         waiting = [pod["status"] for pod in sandbox.loader.get(PODS)["items"] if "nodeName" not in pod["spec"]]
         assert (counted(sandbox), waiting[:3]) == ({}, [])
+        raise
     return pods(sandbox)
 
 
