@@ -87,7 +87,12 @@ def line(entry: Entry) -> str:
 
 def to_json(entry: Entry) -> dict[str, Any]:
     """The entry as a tree; what is empty is left out, so that a line stays short."""
-    tree: dict[str, Any] = {
+    return _short({**complete(entry), "changes": [_short(_change(each)) for each in entry.changes]})
+
+
+def complete(entry: Entry) -> dict[str, Any]:
+    """The entry as a tree with all of its fields."""
+    return {
         "version": _VERSION,
         "id": entry.id,
         "verb": entry.verb,
@@ -108,7 +113,6 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "changes": [_change(each) for each in entry.changes],
         "ddhelm": entry.ddhelm,
     }
-    return {key: value for key, value in tree.items() if value not in ("", None, [])}
 
 
 def read(text: str) -> Entry | None:
@@ -195,13 +199,16 @@ def _cut(entry: Entry, text: int, parts: int) -> Entry:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    tree = {
+    return {
         "what": change.what,
         "release": change.release,
         "revision": change.revision,
         "target": change.target,
     }
-    return {key: value for key, value in tree.items() if value not in ("", None)}
+
+
+def _short(tree: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tree.items() if value not in ("", None, [])}
 
 
 def _changed(tree: dict[str, Any]) -> Change:

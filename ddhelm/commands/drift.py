@@ -30,6 +30,8 @@ def drift(session: Session, options: Options, output: str, *, revert: bool, adop
 def _revert(session: Session, options: Options, found: Drift, output: str) -> int:
     if not any(each.revertible for each in found.objects):
         console.err().print("\nNothing to set back: no field that a manifest sets has another value.", markup=False)
+        if output != "table":
+            sys.stdout.write(envelope.text(view.json(found), output))
         return found.exit_code
     request = Request(force_conflicts=True)
     how = onboard.how(options)

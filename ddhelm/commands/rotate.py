@@ -40,6 +40,8 @@ def rotation(
         return 0
     if idle:
         screen.print(f"Nothing to do: every pod was started after the last change of the {what.words}.", markup=False)
+        if output != "table":
+            print(envelope.text(view.json(found, rotate.Rotated(False, (), ())), output), end="")  # noqa: T201
         return 0
     if dry_run:
         return 0

@@ -94,9 +94,7 @@ class _Seen:
         try:
             found = rendering.recognise(self._session, read, Settings(), None)
         except DdhelmError as error:
-            from ddhelm import facts
-
-            return envelope.wrap("Detection", {"profile": None, "error": error.message, "facts": facts.to_json(read)})
+            return detect_view.json(read, None, error.message)
         return detect_view.json(read, found)
 
     def values(self) -> str:

@@ -61,10 +61,10 @@ def verify(
     if output == "table":
         _show(found, arrived, pages)
     else:
-        document = view.json(found)
-        skipped = {"skipped": arrived.reason} if isinstance(arrived, _Skipped) else arrival_view.data(arrived)
-        document["data"] |= {"datadog": skipped, "links": arrival_view.links_data(pages)}
-        document["data"]["exitCode"] = _code(found, arrived)
+        datadog = (
+            arrival_view.skipped_data(arrived.reason) if isinstance(arrived, _Skipped) else arrival_view.data(arrived)
+        )
+        document = view.json(found, pages, datadog, _code(found, arrived))
         print(envelope.text(document, output), end="")  # noqa: T201
     return _code(found, arrived)
 
@@ -146,5 +146,5 @@ def close(session: Session, document: Tree, output: str) -> int:
         screen.print("")
         view.table(found, screen)
         arrival_view.links(pages, screen)
-    document["data"]["verification"] = {**view.data(found), "links": arrival_view.links_data(pages)}
+    document["data"]["verification"] = view.data(found, pages)
     return found.exit_code

@@ -75,12 +75,19 @@ def skipped(reason: str, console: "Console") -> None:
 def data(found: Arrivals) -> Tree:
     """For programs, within the document of the verification."""
     return {
+        "skipped": None,
         "site": found.site,
         "cluster": found.cluster,
         "exitCode": found.exit_code,
         "integrations": [_json(each) for each in found.checks],
         "hosts": {**_json(found.hosts), "agents": found.agents, "hosts": found.hosts.hosts, "missing": found.missing},
     }
+
+
+def skipped_data(reason: str) -> Tree:
+    """The same where Datadog was not asked."""
+    nothing: Tree = {"site": None, "cluster": None, "exitCode": 0, "integrations": [], "hosts": None}
+    return {"skipped": reason, **nothing}
 
 
 def _json(each: Arrival) -> Tree:

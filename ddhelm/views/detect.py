@@ -12,9 +12,10 @@ from ddhelm.tree import Tree
 from ddhelm.views import envelope
 
 
-def json(read: ClusterFacts, found: Profile) -> Tree:
-    """The complete answer: every fact that was read (enough to plan from) and the profile made of them."""
-    return envelope.wrap("Detection", {"profile": profile.to_json(found), "facts": facts.to_json(read)})
+def json(read: ClusterFacts, found: Profile | None, error: str | None = None) -> Tree:
+    """The complete answer: every fact that was read (enough to plan from) and the profile made of them, or why none."""
+    told = None if found is None else profile.to_json(found)
+    return envelope.wrap("Detection", {"profile": told, "error": error, "facts": facts.to_json(read)})
 
 
 def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -> None:

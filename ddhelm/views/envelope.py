@@ -4,17 +4,39 @@
 """
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from ddhelm.views import pasted
 
 API_VERSION = "ddhelm/v1"
 FORMATS = ("json", "yaml")
 
+Kind = Literal[
+    "Certificate",
+    "CertificateRequest",
+    "CertificateRotation",
+    "Check",
+    "Checks",
+    "Detection",
+    "Drift",
+    "EtcdVerification",
+    "EtcdWays",
+    "History",
+    "Outcome",
+    "Plan",
+    "Removal",
+    "Removed",
+    "Rotated",
+    "Rotation",
+    "Status",
+    "Verification",
+]
+"""Every kind of document; docs/reference/json.md has the fields of each."""
+
 Tree = dict[str, Any]
 
 
-def wrap(kind: str, data: Tree) -> Tree:
+def wrap(kind: Kind, data: Tree) -> Tree:
     """The envelope around an answer's data."""
     return {"apiVersion": API_VERSION, "kind": kind, "data": data}
 

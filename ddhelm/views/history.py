@@ -105,7 +105,7 @@ def _cells(record: Record) -> tuple[str, str, str, str, str]:
 
 def _run(run: Told) -> Tree:
     return {
-        "audit": None if run.entry is None else {**audit.to_json(run.entry), "onlyHere": not run.shared},
+        "audit": None if run.entry is None else {**audit.complete(run.entry), "onlyHere": not run.shared},
         "revisions": [
             {
                 "release": each.name,

@@ -194,6 +194,7 @@ def outcome_json(prepared: Prepared, result: Outcome, found: Status | None) -> t
                 "details": list(failure.details),
             },
             "status": None if found is None else status_view.json(found)["data"],
+            "verification": None,
         },
     )
 
@@ -201,7 +202,7 @@ def outcome_json(prepared: Prepared, result: Outcome, found: Status | None) -> t
 def nothing_json(prepared: Prepared) -> tree.Tree:
     """The outcome of a run that had nothing to do."""
     data: tree.Tree = {"wrote": [], "steps": [], "chart": prepared.chart.version, "rolledBack": {}, "failure": None}
-    return envelope.wrap("Outcome", {**data, "status": None})
+    return envelope.wrap("Outcome", {**data, "status": None, "verification": None})
 
 
 def _heading(access: Access, prepared: Prepared) -> Iterable[tuple[str, str]]:

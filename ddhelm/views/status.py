@@ -111,19 +111,18 @@ def _releases(status: Status, *, wide: bool) -> "Table":
 
 def _workload_json(line: WorkloadLine) -> Tree:
     live = line.live
-    numbers = (
-        {
-            "desired": live.desired,
-            "upToDate": live.updated,
-            "ready": live.ready,
-            "available": live.available,
-            "misscheduled": live.misscheduled,
-            "settled": live.settled,
-        }
-        if live
-        else {}
-    )
-    return {"release": line.release, "kind": line.kind, "name": line.name, "exists": live is not None, **numbers}
+    return {
+        "release": line.release,
+        "kind": line.kind,
+        "name": line.name,
+        "exists": live is not None,
+        "desired": live and live.desired,
+        "upToDate": live and live.updated,
+        "ready": live and live.ready,
+        "available": live and live.available,
+        "misscheduled": live and live.misscheduled,
+        "settled": live and live.settled,
+    }
 
 
 def _release_state(line: ReleaseLine) -> "Text":

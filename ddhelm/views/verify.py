@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.arrival import Pausing
 from ddhelm.actions.verify import Asked, Verification
+from ddhelm.arrivals import Link
 from ddhelm.verdicts import CheckVerdict, Kind, PodVerdict, State
-from ddhelm.views import envelope
+from ddhelm.views import arrival, envelope
 from ddhelm.views.console import BAD, GOOD, WARN, grid, problem, words
 
 if TYPE_CHECKING:
@@ -77,17 +78,25 @@ def sentence(found: Verification, good: int) -> str:
     return f"{told}; Cluster Agent `{leader}` leads" if leader else told
 
 
-def json(found: Verification) -> Tree:
-    """For programs: every pod with every check, in the versioned envelope of kind ``Verification``."""
-    return envelope.wrap("Verification", data(found))
+def json(found: Verification, pages: Sequence[Link] = (), datadog: Tree | None = None, code: int | None = None) -> Tree:
+    """For programs: every pod with every check, in the versioned envelope of kind ``Verification``.
+
+    ``datadog`` is what arrived there, ``code`` the exit code where that changes it.
+    """
+    told = data(found, pages)
+    return envelope.wrap(
+        "Verification", {**told, "exitCode": found.exit_code if code is None else code, "datadog": datadog}
+    )
 
 
-def data(found: Verification) -> Tree:
-    """The same without the envelope, for an answer that holds more."""
+def data(found: Verification, pages: Sequence[Link]) -> Tree:
+    """The same without the envelope, for an answer that holds more; Datadog was not asked."""
     return {
         "context": found.context,
         "namespace": found.namespace,
         "exitCode": found.exit_code,
+        "datadog": None,
+        "links": arrival.links_data(pages),
         "agents": [_pod_json(each) for each in found.pods],
         "findings": [
             {
@@ -106,7 +115,8 @@ def data(found: Verification) -> Tree:
 
 def _pod_json(each: PodVerdict) -> Tree:
     status = each.status
-    tree: Tree = {
+    link, leadership, dispatch = (status.link, status.leadership, status.dispatch) if status else (None, None, None)
+    return {
         "pod": each.pod.name,
         "node": each.pod.node,
         "release": each.pod.release,
@@ -126,21 +136,16 @@ def _pod_json(each: PodVerdict) -> Tree:
             }
             for check in each.checks
         ],
+        "clusterAgent": link and {"endpoint": link.endpoint, "version": link.version, "error": link.error},
+        "leaderElection": leadership and {"state": leadership.state, "leader": leadership.leader},
+        "clusterChecks": dispatch
+        and {
+            "leads": dispatch.leads,
+            "agents": dispatch.nodes,
+            "configurations": dispatch.configs,
+            "dangling": dispatch.dangling,
+        },
     }
-    if status and status.link:
-        tree["clusterAgent"] = {
-            "endpoint": status.link.endpoint, "version": status.link.version, "error": status.link.error,
-        }  # fmt: skip
-    if status and status.leadership:
-        tree["leaderElection"] = {"state": status.leadership.state, "leader": status.leadership.leader}
-    if status and status.dispatch:
-        tree["clusterChecks"] = {
-            "leads": status.dispatch.leads,
-            "agents": status.dispatch.nodes,
-            "configurations": status.dispatch.configs,
-            "dangling": status.dispatch.dangling,
-        }
-    return tree
 
 
 def _grid(found: Verification) -> "Table":

@@ -12,6 +12,7 @@ import yaml
 
 from tests.charts import chart
 from tests.datadog_api.fixtures import shared
+from tests.docs import jsonpage
 from tests.sandbox.sandbox import Sandbox
 
 API_KEY = "0123456789abcdef0123456789abcdef"
@@ -30,8 +31,10 @@ class Result:
 
     @property
     def json(self) -> Any:
-        """Its standard output as JSON."""
-        return json.loads(self.out)
+        """Its standard output as JSON, exactly as the page about it says."""
+        document = json.loads(self.out)
+        jsonpage.check(document)
+        return document
 
     def __str__(self) -> str:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"

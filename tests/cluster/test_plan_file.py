@@ -6,7 +6,6 @@ from pathlib import Path
 from tests.charts import chart, is_stand_in, package
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
-from tests.docs import jsonpage
 from tests.sandbox.fixtures import Clusters, each_helm
 
 KEY = {"DD_API_KEY": API_KEY}
@@ -64,7 +63,6 @@ def test_a_plan_shows_exactly_what_is_stored_after_it_is_applied(cluster: Cluste
     ddhelm.onboard()
     flags = ("--set", "datadog.tags={team:infra}", "--no-logs")
     changed = ddhelm("plan", *flags, "-o", "json", "--detailed-exitcode", code=2).json
-    jsonpage.check(changed)
     assert [step["kind"] for step in changed["data"]["steps"]] == ["upgrade", "upgrade"]
     patch = ddhelm("diff", *flags, "-o", "unified").out
     assert "+++ b/datadog/DaemonSet/worker-node-ddagent-datadog.yaml" in patch
@@ -72,7 +70,6 @@ def test_a_plan_shows_exactly_what_is_stored_after_it_is_applied(cluster: Cluste
     assert "<details>" in markdown
     assert len(markdown) < 65_536
     done = ddhelm("onboard", "--yes", *flags, "-o", "json").json
-    jsonpage.check(done)
     assert [step["revision"] for step in done["data"]["steps"]] == [2, 2]
     assert ddhelm("plan", "--detailed-exitcode", "-o", "json").json["data"]["changes"] is False
 

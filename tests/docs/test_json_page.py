@@ -1,23 +1,32 @@
-"""The page about JSON says what programs get; cluster tests hold real documents against it (``jsonpage.check``)."""
+"""The page about JSON says what programs get; cluster tests hold every document that they read against it too."""
 
 import copy
+import re
+from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from ddhelm.drift import Change, Drift, Fate, FieldDrift, ObjectDrift
-from ddhelm.managedfields import Writer
-from ddhelm.manifest import ObjectRef
-from ddhelm.views import drift
-from tests.docs import jsonpage
+from tests.docs import jsonpage, jsonsamples
+from tests.docs.pages import page
 
-FIELD = FieldDrift(("data", "a"), Change.ALTERED, "1", "2", (Writer("kubectl-edit"),), Fate.CONFLICT)
-FOUND = ObjectDrift("worker-node-ddagent", ObjectRef("v1", "ConfigMap", "datadog", "confd"), fields=(FIELD,))
-DOCUMENT = drift.json(Drift((FOUND,), {"worker-node-ddagent": "ssa"}))
+SAMPLES = jsonsamples.documents()
+DOCUMENT = next(document for document in SAMPLES if document["kind"] == "Drift")
 
 
-def test_a_document_has_the_fields_of_the_page() -> None:
-    jsonpage.check(DOCUMENT)
+def test_every_kind_of_document_has_its_section_and_no_other_has() -> None:
+    text = page(jsonpage.PAGE).text
+    assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) == jsonpage.KINDS
+    (table,) = re.findall(r"^\| command \| prints \|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert set(re.findall(r"\[(\w+)\]\(#", table)) == jsonpage.KINDS
+
+
+def test_every_field_of_the_page_is_in_some_document_and_no_other_is() -> None:
+    met: dict[str, set[str]] = defaultdict(set)
+    for document in SAMPLES:
+        met[document["kind"]] |= jsonpage.check(document)
+    lacking = {kind: jsonpage.fields(kind) - met[kind] for kind in jsonpage.KINDS}
+    assert not {kind: sorted(fields) for kind, fields in lacking.items() if fields}
 
 
 def _without(document: dict[str, Any]) -> None:
@@ -38,8 +47,3 @@ def test_any_difference_from_the_page_is_found(change: Any) -> None:
     change(document)
     with pytest.raises(AssertionError, match="Drift"):
         jsonpage.check(document)
-
-
-@pytest.mark.parametrize("kind", ["Plan", "Outcome", "Drift"])
-def test_each_kind_has_a_table(kind: str) -> None:
-    assert jsonpage.shape(kind)
