@@ -186,6 +186,8 @@ def _cut(entry: Entry, text: int, parts: int) -> Entry:
         entry,
         id=cut(entry.id),
         verb=cut(entry.verb),
+        began=one_line(entry.began, _TEXT),
+        ended=one_line(entry.ended, _TEXT),
         who=Who(cut(entry.who.user), cut(entry.who.host), cut(entry.who.name), cut(entry.who.job)),
         cluster=cut(entry.cluster),
         context=cut(entry.context),
