@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ddhelm import errors, failures
+from ddhelm import errors, failurerows, failures
 from ddhelm.errors import ClusterError, DdhelmError, ToolError
-from ddhelm.failures import FETCHING, ROWS
+from ddhelm.failurerows import FETCHING, ROWS
 from ddhelm.run import Completed
 from ddhelm.toolwords import last_line, one_line, without_noise
 
@@ -60,13 +60,13 @@ def test_the_tools_say_it_differently_but_it_is_one_error(case: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("row", [*ROWS, *FETCHING], ids=lambda row: row.name)
-def test_each_row_is_there_because_of_a_captured_text(row: failures.Row) -> None:
+def test_each_row_is_there_because_of_a_captured_text(row: failurerows.Row) -> None:
     rows = FETCHING if row in FETCHING else ROWS
     of_table = [each for each in said() if each.fetching == (rows is FETCHING)]
     assert any(_first_row(each, rows) is row for each in of_table)
 
 
-def _first_row(each: Said, rows: tuple[failures.Row, ...]) -> failures.Row | None:
+def _first_row(each: Said, rows: tuple[failurerows.Row, ...]) -> failurerows.Row | None:
     essence = without_noise(each.text)
     flags = re.IGNORECASE | re.MULTILINE
     return next((row for row in rows if re.search(row.pattern, essence, flags)), None)

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from ddhelm import errors, failures, proof
+from ddhelm import errors, failurerows, proof
 from tests.docs.pages import ROOT, page
 
 ERRORS = "docs/reference/errors.md"
@@ -12,7 +12,7 @@ ERRORS = "docs/reference/errors.md"
 
 def anchors_in_the_source() -> dict[str, str]:
     """anchor -> the place that uses it: constants given as `anchor=`, the rows about helm's messages, the claims."""
-    found = {row.anchor or row.name: f"row {row.name}" for row in (*failures.ROWS, *failures.FETCHING)}
+    found = {row.anchor or row.name: f"row {row.name}" for row in (*failurerows.ROWS, *failurerows.FETCHING)}
     found |= {claim.anchor: f"claim {claim.name}" for claim in proof.CLAIMS}
     for path in sorted((ROOT / "ddhelm").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

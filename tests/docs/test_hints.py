@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ddhelm import checkerrors, execwords, failures, pasting, proof
+from ddhelm import checkerrors, execwords, failurerows, pasting, proof
 from tests.docs.commandline import verbs
 from tests.docs.pages import ROOT
 
@@ -15,7 +15,7 @@ OTHER_TOOLS = re.compile(r"\b(?:kubectl|helm|kops|oc) [^;,()]*")
 
 def hints() -> Iterator[tuple[str, str]]:
     """(place, hint) of every hint in the source; what is filled in at run time is left out of the text."""
-    for row in (*failures.ROWS, *failures.FETCHING):
+    for row in (*failurerows.ROWS, *failurerows.FETCHING):
         yield f"row {row.name}", row.hint
     for meaning in (*checkerrors.ROWS, *execwords.ROWS):
         yield f"kind {meaning.kind}", meaning.hint
