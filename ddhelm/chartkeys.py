@@ -28,7 +28,10 @@ class KeyTree:
         """The node at ``path``, made where it is missing."""
         node = self
         for step in path:
-            node = node.keys.setdefault(str(step), KeyTree())
+            below = node.keys.get(name := str(step))
+            if below is None:
+                below = node.keys[name] = KeyTree()
+            node = below
         return node
 
 

@@ -467,7 +467,7 @@ def _calls() -> "list[Calls]":
 def _run(arguments: list[str]) -> int:
     try:
         flaggroups.no_contradiction(arguments)
-        code = app(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
+        code = app.serving(arguments)(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:
         return _tell(error)
     except TyperException as error:

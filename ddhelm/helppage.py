@@ -3,6 +3,8 @@
 Typer's own panels cut long flags (`--control-plane-…`) where a terminal is narrow; a flag that is cut cannot be typed.
 """
 
+import copy
+import os
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -50,6 +52,25 @@ class App(typer.Typer):
     def command(self, *name: Any, **settings: Any) -> Callable[[F], F]:
         """As Typer's, with this help."""
         return super().command(*name, **{"cls": Command, **settings})
+
+    def serving(self, arguments: Sequence[str]) -> "App":
+        """The App with no more commands than a command line can mean: Typer makes all of them at every start.
+
+        All are there where the first word is none of them, for the list and for what was probably meant, and in a shell
+        that completes.
+        """
+        first = arguments[0] if arguments else ""
+        names = {_name(each) for each in (*self.registered_commands, *self.registered_groups)}
+        if first not in names | {"--version"} or "_DDHELM_COMPLETE" in os.environ:
+            return self
+        one = copy.copy(self)
+        one.registered_commands = [each for each in self.registered_commands if _name(each) in arguments]
+        one.registered_groups = [each for each in self.registered_groups if _name(each) in arguments]
+        return one
+
+
+def _name(registered: Any) -> str:
+    return str(registered.name or registered.callback.__name__.replace("_", "-"))
 
 
 def page(command: Any, ctx: Any, width: int) -> str:
