@@ -363,7 +363,8 @@ class Sandbox:
         home = self.layout.home
         # PYTHON…: a machine that forbids bytecode would have every ddhelm compiled anew, a quarter of its time.
         foreign = ("DD_", "HELM_", "DDHELM_", "KUBE", "XDG_", "DATADOG_", "PYTHON")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        # But PYTHONPATH says which checkout is meant: without it a worktree would test the one that is installed.
+        kept = {k: v for k, v in os.environ.items() if k == "PYTHONPATH" or not k.startswith(foreign)}
         path = [str(build.helm(helm).parent), str(build.tool("kubectl").parent), kept.get("PATH", "/usr/bin:/bin")]
         own = {
             "PATH": os.pathsep.join(path),
