@@ -28,11 +28,12 @@ Method = Literal["ssa", "csa"]
 
 
 class Change(StrEnum):
-    """How a field differs."""
+    """How a field differs. ``OWNED``: it does not, but somebody took it over and a coming step changes it."""
 
     ALTERED = "altered"
     REMOVED = "removed"
     ADDED = "added"
+    OWNED = "owned"
 
 
 class Fate(StrEnum):

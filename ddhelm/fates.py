@@ -4,18 +4,18 @@
 change the same field, give it up, or ask for what already stands there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ddhelm.drift import HELM, Change, Fate, FieldDrift, Method, ObjectDrift, Standing, of_object
-from ddhelm.managedfields import lookup
-from ddhelm.tree import Tree
+from ddhelm.drift import HELM, Change, Fate, FieldDrift, Method, ObjectDrift, Standing, of_object, removal
+from ddhelm.managedfields import STATUS, lookup
+from ddhelm.tree import Path, Tree, diff
 
 
 def coming(
     standing: Iterable[tuple[Standing, Tree]], method: Method, *, forced: bool = False
 ) -> tuple[ObjectDrift, ...]:
-    """The objects that are not as deployed, with the fate of each field; nothing for those that are as deployed.
+    """The objects that others changed or took over, with the fate of each field; nothing for the rest.
 
     ``standing`` gives each object with its body in the manifest to come, masked. ``method`` is how helm applies
     (server-side or client-side), ``forced`` whether it takes fields from other managers. Objects that are gone are
@@ -23,11 +23,40 @@ def coming(
     """
     found = []
     for each, desired in standing:
+        if each.live is None:
+            continue
         drifted = of_object(each, method)
-        if drifted is not None and not drifted.missing:
-            fields = tuple(_coming(one, desired, method, forced=forced) for one in drifted.fields)
-            found.append(replace(drifted, fields=fields))
+        fields = () if drifted is None else tuple(_coming(f, desired, method, forced=forced) for f in drifted.fields)
+        if method == "ssa":
+            fields += tuple(_taken(each, each.live, desired, fields, forced=forced))
+        if fields:
+            found.append(ObjectDrift(each.release, each.ref, fields=fields))
     return tuple(found)
+
+
+def _taken(
+    standing: Standing, live: Tree, desired: Tree, known: Iterable[FieldDrift], *, forced: bool
+) -> Iterator[FieldDrift]:
+    """Fields that stand as deployed and that others own too: server-side apply asks who owns them."""
+    paths = [field.path for field in known]
+    for change in diff(standing.deployed, desired):
+        path = change.path
+        stands, value = lookup(live, path)
+        if not stands or change.op == "add" or any(_overlap(path, other) for other in paths):
+            continue
+        owners = (entry.writer for entry in standing.entries if entry.owns(path))
+        others = tuple(dict.fromkeys(o for o in owners if o.manager != HELM and o.subresource != STATUS))
+        if not others or (change.op == "replace" and value == change.new):
+            continue
+        fate, undo = Fate.OVERWRITTEN if forced else Fate.CONFLICT, ""
+        if change.op == "remove":  # the other owner keeps it there
+            fate, undo = Fate.KEPT, removal(standing.ref, path, live)
+        yield FieldDrift(path, Change.OWNED, change.old, value, others, fate, undo=undo)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
 
 
 def _coming(field: FieldDrift, desired: Tree, method: Method, *, forced: bool) -> FieldDrift:

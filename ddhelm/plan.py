@@ -341,7 +341,8 @@ def conflict_problems(steps: Iterable[Step]) -> tuple[Problem, ...]:
     ]
     if not lines:
         return ()
-    text = f"{len(lines)} fields that would change are owned by other managers; Helm would fail half-way"
+    which = "1 field that would change is" if len(lines) == 1 else f"{len(lines)} fields that would change are"
+    text = f"{which} owned by other managers; Helm would fail half-way"
     hint = "give them back (kubectl), or overwrite them with --force-conflicts"
     return (Problem(text, hint, "field-conflict", tuple(lines)),)
 

@@ -56,5 +56,5 @@ def _touched(session: Session, one: Desired, state: Deployed, standing: live.Rea
         deployed = masker.body(live.applied(before, one.release.name, namespace))
         yield (
             Standing(one.release.name, obj.ref, deployed, now.body, None if ahead is None else ahead.body, owners),
-            obj.body,
+            masker.body(live.applied(obj, one.release.name, namespace)),
         )

@@ -66,6 +66,12 @@ def lines(each: ObjectDrift) -> Iterator[diff.Line]:
         return
     yield "change", f"~ {each.ref}"
     for field in each.fields:
+        if field.change is Change.OWNED:
+            yield "change", f"    ~ {tree.show(field.path)}: as deployed, but no longer helm's alone"
+            yield "dim", f"      owned by {who(field)}; {_FATES[field.fate]}"
+            if field.undo:
+                yield "dim", f"      to remove it: {field.undo}"
+            continue
         change = tree.Change(field.path, _OPS[field.change], field.deployed, field.live)  # type: ignore[arg-type]
         for style, text in diff.fields([change]):
             yield style, f"    {text}"

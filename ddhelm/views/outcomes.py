@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ddhelm.drift import ObjectDrift
+from ddhelm.drift import Change, ObjectDrift
 from ddhelm.tree import Tree
 from ddhelm.views import diff, drift
 
@@ -26,5 +26,7 @@ def stored_lines(objects: Sequence[Tree]) -> Iterator[diff.Line]:
         yield "change", f"  ~ {each['kind']} {each['name']}"
         for field in each["fields"]:
             by = ", ".join(writer["manager"] for writer in field["by"]) or "admission, or unknown"
-            yield "plain", f"      {field['path']}: {field['deployed']} → {field['live']}"
+            owned = field["change"] == Change.OWNED
+            stands = "as deployed, but no longer helm's alone" if owned else f"{field['deployed']} → {field['live']}"
+            yield "plain", f"      {field['path']}: {stands}"
             yield "dim", f"        by {by}; {field['nextUpgrade']}"

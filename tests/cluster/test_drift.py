@@ -3,6 +3,7 @@
 Every difference is made by a real program: kubectl, the HorizontalPodAutoscaler, an admission policy.
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -114,6 +115,12 @@ def test_each_change_is_found_with_its_author_and_its_fate(cluster: Clusters, he
     assert all(len(agents) == 1 for agents in agents_by_node(sandbox).values())
 
 
+def _agent_environment(sandbox: Sandbox) -> list[dict[str, Any]]:
+    daemonset = sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/daemonsets/{AGENT}")
+    containers = daemonset["spec"]["template"]["spec"]["containers"]
+    return list(next(each["env"] for each in containers if each["name"] == "agent"))
+
+
 @each_helm("3.22", "4.3")
 def test_a_plan_says_what_becomes_of_each_field_and_that_is_what_happens(cluster: Clusters, helm_version: str) -> None:
     """A field kept, one overwritten or in conflict, one that the upgrade sets to what already stands there."""
@@ -136,16 +143,32 @@ def test_a_plan_says_what_becomes_of_each_field_and_that_is_what_happens(cluster
     assert "overwritten" in told
     assert "conflict" not in told
     ddhelm.onboard(*upgrade[2:], "--force-conflicts", key=None)
-    (agent,) = (
-        each
-        for each in sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/daemonsets/{AGENT}")["spec"]["template"]["spec"][
-            "containers"
-        ]
-        if each["name"] == "agent"
-    )
-    found_now = {each["name"]: each.get("value") for each in agent["env"]}
+    found_now = {each["name"]: each.get("value") for each in _agent_environment(sandbox)}
     assert (found_now["STRAY"], found_now["DD_TAGS"]) == ("1", '["a:b"]')
     assert found_now["DD_LOG_LEVEL"] != "debug"
+
+
+def test_a_field_that_another_program_applied_at_its_value_is_told_before_it_stops_helm(cluster: Clusters) -> None:
+    """Nothing has drifted; the owner alone makes the upgrade fail, which Helm says half-way."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard("--worker-set", "datadog.logLevel=warn")
+    level = next(each for each in _agent_environment(sandbox) if each["name"] == "DD_LOG_LEVEL")
+    template = {"spec": {"containers": [{"name": "agent", "env": [level]}]}}
+    body = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": AGENT}, "spec": {"template": template}}
+    apply = ("-n", "datadog", "apply", "--server-side", "--field-manager=argocd", "-f", "-")
+    sandbox.kubectl(*apply, input=json.dumps(body))
+    assert found(ddhelm, code=0) == {}
+    assert ddhelm("plan", "-o", "json").json["data"]["changedInCluster"] == []
+    upgrade = ("--worker-set", "datadog.logLevel=error")
+    planned = ddhelm("plan", *upgrade, "-o", "json", code=3).json["data"]
+    (field,) = (field for each in planned["changedInCluster"] for field in each["fields"])
+    assert field["path"].endswith("containers[name=agent].env[name=DD_LOG_LEVEL].value")
+    assert (field["change"], field["live"], field["nextUpgrade"]) == ("owned", "warn", "conflict")
+    assert managers(field) == ["argocd"]
+    assert "as deployed, but no longer helm's alone" in ddhelm("plan", *upgrade, "--force-conflicts").out
+    ddhelm.onboard(*upgrade, "--force-conflicts", key=None)
+    assert {each["name"]: each.get("value") for each in _agent_environment(sandbox)}["DD_LOG_LEVEL"] == "error"
 
 
 def test_what_was_added_survives_a_revert_and_is_said_to(cluster: Clusters) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddhelm.drift import Fate, Method, Standing
+from ddhelm.drift import Change, Fate, Method, Standing
 from ddhelm.fates import coming
 from ddhelm.managedfields import entries
 from ddhelm.tree import Path, Tree, drop, put
@@ -72,3 +72,33 @@ def test_what_is_as_deployed_or_gone_has_no_fate() -> None:
 def test_what_admission_put_there_stays() -> None:
     live = put(served(), (*CONTAINER, "env"), [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])
     assert fate(live, HELM_APPLY, desired=NEWER) == [Fate.KEPT]
+
+
+TAKEN = by("argocd", IMAGE, operation="Apply")
+
+
+@pytest.mark.parametrize(
+    ("desired", "method", "forced", "expected"),
+    [
+        (NEWER, "ssa", False, [Fate.CONFLICT]),
+        (NEWER, "ssa", True, [Fate.OVERWRITTEN]),
+        (NEWER, "csa", False, []),
+        (drop(MANIFEST, IMAGE), "ssa", False, [Fate.KEPT]),
+        (drop(MANIFEST, IMAGE), "ssa", True, [Fate.KEPT]),
+        (MANIFEST, "ssa", False, []),
+    ],
+    ids=["changed", "changed-forced", "changed-client-side", "given-up", "given-up-forced", "not-changed"],
+)
+@pytest.mark.parametrize("forecast", [True, False])
+def test_a_field_that_another_owns_at_its_deployed_value(
+    desired: Tree, method: Method, forced: bool, expected: list[Fate], forecast: bool
+) -> None:
+    found = fate(served(), HELM_APPLY, TAKEN, desired=desired, method=method, forced=forced, forecast=forecast)
+    assert found == expected
+
+
+def test_what_somebody_changed_is_told_once() -> None:
+    (one,) = coming(
+        [(Standing("r", DAEMONSET, MANIFEST, CHANGED, None, entries([HELM_APPLY, SET_IMAGE])), NEWER)], "ssa"
+    )
+    assert [field.change for field in one.fields] == [Change.ALTERED]
