@@ -6,13 +6,12 @@ Secrets are not listed: Helm's own records are read, and objects of the releases
 import contextlib
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddhelm import __version__, audit, journal
+from ddhelm import __version__, audit, journal, wholefile
 from ddhelm.actions import audit as recording
 from ddhelm.actions import lock, revisions
 from ddhelm.errors import ConfigError, DdhelmError
@@ -195,18 +194,9 @@ def release(path: Path, *, force: bool) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Put the archive in its place, whole and for its owner only; ConfigError where that fails."""
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        wholefile.replace(path, data)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         raise _unwritable(str(path), error) from None
 
 

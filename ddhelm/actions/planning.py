@@ -1,15 +1,12 @@
 """Writes a plan file, and makes its plan again to hold it against what stands now."""
 
-import contextlib
 import datetime
-import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ddhelm import __version__, planfile, settings
+from ddhelm import __version__, planfile, settings, wholefile
 from ddhelm import tree as tree_
 from ddhelm.actions import live
 from ddhelm.actions.prepare import prepare
@@ -101,18 +98,9 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
 def write(name: str, data: str) -> None:
     """Write a plan file: readable by its owner only, whole or not at all; ConfigError where it cannot be written."""
     path = Path(name).expanduser()
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        wholefile.replace(path, data.encode())
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
         raise ConfigError(
             f"the plan cannot be written to `{name}`: {error.strerror}", hint="name another file", anchor="plan-file"
         ) from None
