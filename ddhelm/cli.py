@@ -480,11 +480,17 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # the one place where a bug becomes a report instead of a traceback
         from ddhelm.views import errors as view
 
-        view.bug(error, arguments)
+        view.bug(error, arguments, _hide)
         return BUG
     if code == INTERRUPTED:  # Typer has turned ^C at a question into an exit code
         _tell(Interrupted("interrupted", hint="`ddhelm status` says where the cluster stands", anchor="interrupted"))
     return code if isinstance(code, int) else 0
+
+
+def _hide(text: str) -> str:
+    """The text without the secrets of this run; one that started no program has been told of none."""
+    run = sys.modules.get("ddhelm.run")
+    return run.hide(text) if run is not None else text
 
 
 def _tell(error: DdhelmError) -> int:

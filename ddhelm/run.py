@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ class Secrets:
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
+        _every.add(self)
 
     def add(self, *values: str) -> None:
         """Remember values and their base64 forms; shorter ones than 6 characters would hide ordinary words."""
@@ -69,6 +71,16 @@ class Secrets:
         for form in sorted(self._forms, key=len, reverse=True):
             text = text.replace(form, _MASK)
         return text
+
+
+_every: "weakref.WeakSet[Secrets]" = weakref.WeakSet()
+
+
+def hide(text: str) -> str:
+    """Take every secret value out of a text that any part of this process has been told of."""
+    for each in tuple(_every):
+        text = each.hide(text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ddhelm import __version__
 from ddhelm.errors import DdhelmError
@@ -57,8 +57,11 @@ def usage(message: str, command: str) -> None:
         show(DdhelmError(message, hint=f"{command} --help"))
 
 
-def bug(error: Exception, arguments: Sequence[str]) -> None:
-    """Print a report that can be pasted into an issue: versions, the command, the end of the traceback, no secrets."""
+def bug(error: Exception, arguments: Sequence[str], hide: Callable[[str], str]) -> None:
+    """Print a report that can be pasted into an issue: versions, the command, the end of the traceback, no secrets.
+
+    ``hide`` takes the values out that this run knows to be secret, whatever they look like.
+    """
     from ddhelm.views import console
 
     frames = traceback.format_exception(error)[-_FRAMES:]
@@ -70,7 +73,7 @@ def bug(error: Exception, arguments: Sequence[str]) -> None:
     screen, status = console.err(), pasted.sentence("`ddhelm status`")
     screen.print(f"[bold red]error:[/] a bug in ddhelm: {type(error).__name__}")
     screen.print(f"[bold cyan]hint:[/] {_plain(status)} shows where the cluster stands; and report this:\n")
-    sys.stderr.write(Masker(b"report").text("\n".join(report)) + "\n")
+    sys.stderr.write(Masker(b"report").text(hide("\n".join(report))) + "\n")
 
 
 def _plain(text: str) -> str:
