@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
+from ddhelm import masking
 from ddhelm.errors import ClusterError
 from ddhelm.staticpods import StaticPod
 from ddhelm.staticpods import parse as parse_static_pod
@@ -50,6 +51,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 _ANNOTATION_LIMIT = 256
+_MASKER = masking.Masker(b"facts")
 _NOT_FOUND = re.compile(r"(?i)\bnot ?found\b|\b404\b")
 
 
@@ -101,8 +103,8 @@ class Taint:
 class Node:
     """A node, reduced to what decides distribution, role and coverage.
 
-    ``annotations`` keeps every key; values are cut at 256 characters. ``address`` is the first InternalIP, which is
-    what a pod sees as ``status.hostIP``.
+    ``annotations`` keeps every key; secrets in the values are masked, the rest is cut at 256 characters. ``address`` is
+    the first InternalIP, which is what a pod sees as ``status.hostIP``.
     """
 
     name: str
@@ -254,7 +256,7 @@ def _node(item: Tree, pool: dict[str, str], known: dict[Taint, Taint]) -> Node:
         name=_text(metadata.get("name")),
         labels={one(key): one(value) for key, value in _mapping(metadata.get("labels")).items()},
         annotations={
-            one(key): one(_text(value)[:_ANNOTATION_LIMIT])
+            one(key): one(_annotation(key, _text(value)))
             for key, value in _mapping(metadata.get("annotations")).items()
         },
         taints=tuple(taint(_mapping(entry)) for entry in _list(spec.get("taints"))),
@@ -278,6 +280,14 @@ def _node(item: Tree, pool: dict[str, str], known: dict[Taint, Taint]) -> Node:
             "",
         ),
     )
+
+
+def _annotation(key: str, value: str) -> str:
+    """What is kept of an annotation: masked before it is cut, since half a secret has no shape; the same in every run,
+    so that facts can be compared.
+    """
+    shown: str = masking.constant(_MASKER.keyed(key, value))
+    return shown[:_ANNOTATION_LIMIT]
 
 
 def _items(name: str, document: str | None) -> Iterator[Tree]:

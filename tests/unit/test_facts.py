@@ -83,6 +83,25 @@ def test_a_node_is_reduced_to_what_decides() -> None:
     )
 
 
+def test_secrets_in_annotations_are_masked_alike_in_every_run_and_before_they_are_cut() -> None:
+    key = "0123456789abcdef" * 2
+    notes = {
+        "example.com/api-key": "hunter-two",
+        "example.com/note": f"joined with {key}",
+        "example.com/long": '{"password": "' + "x" * 400 + '"}',
+        "kubeadm.alpha.kubernetes.io/cri-socket": "unix:///run/x.sock",
+    }
+    item = {"metadata": {"name": "n", "annotations": notes}}
+    first, second = (facts.parse(answers(nodes={"items": [item]})).nodes[0] for _ in range(2))
+    assert first.annotations == second.annotations
+    assert dict(first.annotations) == {
+        "example.com/api-key": "***",
+        "example.com/note": "joined with ***",
+        "example.com/long": '{"password": "***"}',
+        "kubeadm.alpha.kubernetes.io/cri-socket": "unix:///run/x.sock",
+    }
+
+
 def test_version_uid_and_groups_are_read() -> None:
     groups = {"groups": [{"name": "apps", "versions": [{"groupVersion": "apps/v1"}, {"groupVersion": "apps/v1beta1"}]}]}
 
