@@ -5,7 +5,10 @@ order, the particular before the general.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from ddhelm.certificates import RENEW
 
 _LIMIT = 160
 _ADDRESS = re.compile(r" ?(?:object )?at 0x[0-9a-f]+")
@@ -151,11 +154,32 @@ ROWS = (
 )
 
 
+_PLAN = "ddhelm certs plan says where etcd's certificate comes from; "
+_TRY = "ddhelm certs verify --endpoint {url} --dir DIR tries a pair"
+ETCD: Mapping[str, str] = {
+    "key-mismatch": f"{_PLAN}{_TRY}; out of a Secret: {RENEW}",
+    "client-expired": f"{_PLAN}out of a Secret: {RENEW}; a file of the node: renew it there (kubeadm certs renew), "
+    "then restart the agent: a mounted file keeps its old content",
+    "server-expired": "ddhelm certs verify --endpoint {url} --dir DIR shows etcd's own certificate; renew it on the "
+    "node (kubeadm certs renew); a clock that is wrong says the same",
+    "client-certificate": f"{_PLAN}etcd takes only client certificates that its own CA signed, and a file that is "
+    f"not in the container is passed over in silence; {_TRY}; out of a Secret: {RENEW}",
+    "server-name": "ddhelm certs verify --endpoint {url} --dir DIR names the addresses of etcd's certificate; "
+    "ddhelm detect shows the address that the check uses",
+    "unknown-authority": f"{_PLAN}the check needs the CA of etcd's own certificate; {_TRY}; out of a Secret, where "
+    "etcd has a new CA: ddhelm certs rotate --new-ca --dir DIR",
+    "no-file": f"{_PLAN}a file of the node: ls -l there, and ddhelm check for its mount; a Secret of our own: "
+    "ddhelm certs issue --csr-only --out DIR; without etcd's metrics: ddhelm onboard --drop-check {check}",
+}
+"""Hints for the check of etcd, by kind: its certificates are what ``ddhelm certs`` is for."""
+
+
 def meaning(error: str, *, check: str, namespace: str = "datadog", account: str = "ACCOUNT") -> Meaning:
     """What an error of a check means; one that no row knows is quoted, with the agent's log as hint."""
     text = _ADDRESS.sub("", " ".join(error.split()))
     fields = {
         "where": _where(text),
+        "url": _url(text),
         "path": _path(text),
         "check": check,
         "namespace": namespace,
@@ -163,7 +187,8 @@ def meaning(error: str, *, check: str, namespace: str = "datadog", account: str 
     }
     for each in ROWS:
         if each.pattern.search(text):
-            return Meaning(each.kind, each.line.format_map(fields), each.hint.format_map(fields))
+            hint = ETCD.get(each.kind, each.hint) if check == "etcd" else each.hint
+            return Meaning(each.kind, each.line.format_map(fields), hint.format_map(fields))
     short = text if len(text) <= _LIMIT else text[: _LIMIT - 1].rstrip() + "…"
     return Meaning("other", short, f"kubectl -n {namespace} exec POD -c agent -- agent check {check}")
 
@@ -174,6 +199,12 @@ def _where(text: str) -> str:
     if pool := _POOL.search(text):
         return f"`{pool['host']}:{pool['port']}`"
     return "the component"
+
+
+def _url(text: str) -> str:
+    """Where etcd was asked, for a command line."""
+    pool = _POOL.search(text)
+    return f"https://{pool['host']}:{pool['port']}" if pool else "https://HOST:2379"
 
 
 def _path(text: str) -> str:

@@ -19,6 +19,7 @@ def hints() -> Iterator[tuple[str, str]]:
         yield f"row {row.name}", row.hint
     for meaning in (*checkerrors.ROWS, *execwords.ROWS):
         yield f"kind {meaning.kind}", meaning.hint
+    yield from ((f"etcd {kind}", hint) for kind, hint in checkerrors.ETCD.items())
     for claim in proof.CLAIMS:
         yield f"claim {claim.name}", claim.hint
     for path in sorted((ROOT / "ddhelm").rglob("*.py")):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddhelm.checkerrors import meaning
+from ddhelm.checkerrors import ETCD, ROWS, meaning
 
 POOL = "HTTPSConnectionPool(host='127.0.0.1', port=10259): Max retries exceeded with url: /metrics (Caused by {})"
 NEW = (
@@ -72,6 +72,21 @@ def test_the_line_names_where_and_which_file() -> None:
     )
     assert "`https://127.0.0.1:1/metrics`" in forbidden.line
     assert "--as=system:serviceaccount:ns:sa" in forbidden.hint
+
+
+@pytest.mark.parametrize("kind", sorted(ETCD))
+def test_where_a_certificate_of_etcd_is_the_cause_the_hint_names_a_command_of_certs(kind: str) -> None:
+    assert kind in {row.kind for row in ROWS}
+    assert "ddhelm certs " in ETCD[kind]
+
+
+def test_the_certs_commands_are_for_etcd_alone_and_name_the_address_that_was_asked() -> None:
+    refused = POOL.replace("10259", "2379").format(BAD)
+    assert "ddhelm certs verify --endpoint https://127.0.0.1:2379 --dir DIR" in meaning(refused, check="etcd").hint
+    assert "ddhelm certs" not in meaning(refused, check="kube_scheduler").hint
+    missing = meaning("Could not find the TLS certificate file, invalid path: /host/etc/x.crt", check="etcd")
+    assert "ddhelm certs plan" in missing.hint
+    assert "--drop-check etcd" in missing.hint
 
 
 def test_an_unknown_error_is_quoted_and_short() -> None:
