@@ -5,10 +5,9 @@ It is there when a pod of the Service is Ready, and it greets who brings the tok
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-from tests.agent import shape
+from tests.agent import shape, started
 from tests.agent.shape import Json
 from tests.sandbox.sandbox import Sandbox
 
@@ -16,19 +15,24 @@ OWN = ("kubernetes_apiserver", "kubernetes_state_core", "orchestrator")
 
 
 def environment(sandbox: Sandbox, pod: Json, container: str) -> dict[str, str]:
-    """The literal variables of a container, and those out of Secrets; what is missing is left out."""
-    (spec,) = (each for each in pod["spec"]["containers"] if each["name"] == container)
-    found = {}
-    for variable in spec.get("env", []):
+    """The variables of a container, those out of Secrets as it got them at its start; what was missing is left out."""
+    found = literals(pod, container)
+    for variable in _container(pod, container).get("env", []):
         reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
-        if "value" in variable:
-            found[variable["name"]] = variable["value"]
-        elif reference:
-            secret = sandbox.loader.find(f"/api/v1/namespaces/{_space(pod)}/secrets/{reference['name']}") or {}
-            value = (secret.get("data") or {}).get(reference["key"])
-            if value is not None:
-                found[variable["name"]] = base64.b64decode(value).decode()
+        value = (started.secret(sandbox, pod, reference["name"]) or {}).get(reference["key"]) if reference else None
+        if value is not None:
+            found[variable["name"]] = value.decode()
     return found
+
+
+def literals(pod: Json, container: str) -> dict[str, str]:
+    """The variables of a container whose values stand in its pod."""
+    return {each["name"]: each["value"] for each in _container(pod, container).get("env", []) if "value" in each}
+
+
+def _container(pod: Json, name: str) -> Json:
+    (spec,) = (each for each in pod["spec"]["containers"] if each["name"] == name)
+    return dict(spec)
 
 
 def seen_from(sandbox: Sandbox, pod: Json) -> Json:
@@ -56,7 +60,7 @@ def status(sandbox: Sandbox, pod: Json) -> Json:
     app = pod["metadata"]["labels"]["app"]
     leader = min(_pods(sandbox, _space(pod), f"app={app}"), key=lambda each: str(each["metadata"]["name"]))
     leads = leader["metadata"]["name"] == pod["metadata"]["name"]
-    own = environment(sandbox, pod, "cluster-agent")
+    own = literals(pod, "cluster-agent")
     instances = [shape.instance(each, n, source="built-in", metrics=9) for n, each in enumerate(OWN)] if leads else []
     found = shape.document("cluster_agent", pod["metadata"]["name"], instances, loading={}, config_errors={})
     found["leaderelection"] = (
@@ -75,7 +79,7 @@ def _dispatching(sandbox: Sandbox, pod: Json) -> Json:
     for each in _pods(sandbox, _space(pod), "app.kubernetes.io/component=agent"):
         names = {container["name"] for container in each["spec"]["containers"]}
         if "agent" in names:
-            providers = environment(sandbox, each, "agent").get("DD_EXTRA_CONFIG_PROVIDERS", "")
+            providers = literals(each, "agent").get("DD_EXTRA_CONFIG_PROVIDERS", "")
             takers += "clusterchecks" in providers.split()
     return {
         "Leader": True, "Follower": False, "Active": True, "NodeCount": takers, "ActiveConfigs": 0,

@@ -5,7 +5,6 @@ together here from the pod that the real DaemonSet controller made; nothing is t
 """
 
 import logging
-from base64 import b64decode
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests.agent import started
 from tests.cluster.driver import CONTROL_PLANE
 from tests.sandbox.sandbox import Sandbox
 
@@ -114,14 +114,15 @@ class NodeAgent:
     def _of_secret(self, source: dict[str, Any], inside: PurePosixPath) -> Path:
         """A file of a Secret's volume, as the kubelet makes it when the pod starts."""
         name = source["secretName"]
-        found = self.sandbox.loader.get(f"/api/v1/namespaces/{self.namespace}/secrets/{name}")["data"]
+        found = started.secret(self.sandbox, self.pod, name)
+        assert found is not None, f"there is no Secret `{name}`"
         keys = {
             item["path"]: item["key"] for item in source.get("items") or [{"path": key, "key": key} for key in found]
         }
         assert str(inside) in keys, f"the volume of Secret `{name}` has no `{inside}`"
         assert keys[str(inside)] in found, f"Secret `{name}` has no key `{keys[str(inside)]}`"
         file = self.files / f"{name}-{keys[str(inside)]}"
-        file.write_bytes(b64decode(found[keys[str(inside)]]))
+        file.write_bytes(found[keys[str(inside)]])
         return file
 
     def collect(self, check: str, instance: dict[str, Any]) -> set[str]:

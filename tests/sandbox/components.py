@@ -157,6 +157,8 @@ class Cluster:
             "kubelet-preferred-address-types": "InternalIP",
             "audit-policy-file": self.layout.root / "audit-policy.yaml",
             "audit-log-path": self.layout.audit_log,
+            # What a Secret was when a pod started can be read to the end: see tests/agent/started.py.
+            "etcd-compaction-interval": "0",
             # 5,000 simulated nodes and the eight connections that make them.
             "max-requests-inflight": 2000,
             "max-mutating-requests-inflight": 1000,
