@@ -142,7 +142,7 @@ def verify(
 def rotate(
     options: Options,
     restart_only: Annotated[
-        bool, typer.Option("--restart-only", help="Leave the Secret and restart the agents that read it.")
+        bool, typer.Option("--restart-only", help="Write nothing; restart what has not been since the last change.")
     ] = False,
     ca_cert: CaCert = None,
     ca_key: CaKey = None,

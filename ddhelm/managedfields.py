@@ -62,6 +62,14 @@ def entries(managed: Iterable[Mapping[str, Any]] | None) -> tuple[Entry, ...]:
     return tuple(_entry(each) for each in managed or ())
 
 
+def changed(metadata: Mapping[str, Any], *paths: Path) -> str:
+    """The API server's time (RFC 3339) of the last change to one of these fields of an object; empty where it does not
+    say.
+    """
+    found = entries(metadata.get("managedFields"))
+    return max((each.writer.time for each in found if any(each.owns(path) for path in paths)), default="")
+
+
 def lookup(tree: Any, path: Path) -> tuple[bool, Any]:
     """Whether ``path`` leads to something in a JSON tree, and to what."""
     for step in path:

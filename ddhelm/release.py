@@ -40,6 +40,8 @@ class Rotatable(StrEnum):
         return {self.API_KEY: "API key", self.APP_KEY: "application key"}.get(self, "token of the Cluster Agent")
 
 
+ROTATING = "ddhelm.dev/rotating"
+"""Annotation of that Secret: the key (see ``Rotatable``) whose rotation has begun and not ended."""
 LEASE = "ddhelm"
 HISTORY = "ddhelm-history"
 """Name of the ConfigMap that tells which runs changed what."""

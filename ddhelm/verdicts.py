@@ -203,7 +203,8 @@ def _unlinked(link: Link, namespace: str) -> Meaning:
         return Meaning(
             "token",
             f"the Cluster Agent at `{link.endpoint}` refuses this agent: their tokens differ",
-            f"kubectl -n {namespace} rollout restart daemonset,deployment: a token is read only at start",
+            "ddhelm rotate token ends what broke off, or gives all a new one: a token is read only at start; where it "
+            f"stands in a Secret of yours: kubectl -n {namespace} rollout restart daemonset,deployment",
         )
     why = meaning(link.error or "it gave no version", check="cluster agent", namespace=namespace)
     where = f" at `{link.endpoint}`" if link.endpoint and link.endpoint not in why.line else ""

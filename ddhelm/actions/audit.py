@@ -26,6 +26,7 @@ from ddhelm import __version__, audit, journal
 from ddhelm.actions import lock
 from ddhelm.actions.carry_out import StepDone, StepStarted, Wrote
 from ddhelm.actions.leftovers import MANAGED_BY, OURS
+from ddhelm.actions.restart import Restarting
 from ddhelm.actions.session import Observer, Session
 from ddhelm.actions.uninstall import Finished, Started
 from ddhelm.audit import Change, Entry, Outcome, Who
@@ -95,6 +96,9 @@ class Recording:
                 self.made(event.step.release.name, event.revision)
             elif isinstance(event, Wrote):
                 self.began(event.what)
+            elif isinstance(event, Restarting):
+                for each in event.targets:
+                    self.began(f"restart of {each.kind} {each.name}", release=each.release)
             elif isinstance(event, Started):
                 self.began(f"uninstall of {event.what}")
             elif isinstance(event, Finished) and not self._said(event.what):

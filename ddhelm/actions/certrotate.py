@@ -6,6 +6,8 @@ certificate stays valid until its end, so no agent is without one in between.
 """
 
 from base64 import b64decode
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -18,26 +20,37 @@ from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
 from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Certificate, Pair
-from ddhelm.errors import ConfigError, Interrupted, PreflightFailed
+from ddhelm.errors import ConfigError, DdhelmError, Interrupted, PreflightFailed
+from ddhelm.managedfields import changed
 from ddhelm.release import NAMES, Role
 from ddhelm.run import interruptible
 
 _HOW = How()
+_FILES = (certfiles.CERTIFICATE, certfiles.KEY, certfiles.CA)
 _AGAIN = "ddhelm certs rotate --restart-only"
 
 
 @dataclass(frozen=True, slots=True)
 class Rotating:
-    """The Secret that the agents show to etcd, when its certificate ends (None: not noted), and who reads it."""
+    """The Secret that the agents show to etcd, when its certificate ends (None: not noted), and who reads it.
+
+    ``late`` have not been restarted since the last change of the Secret.
+    """
 
     secret: SecretKeys
     ends: datetime | None
     readers: tuple[Running, ...]
+    late: tuple[Running, ...]
 
     @property
     def agents(self) -> int:
-        """How many pods restart."""
+        """How many pods show the certificate."""
         return sum(each.workload.desired for each in self.readers)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every pod has what the Secret holds."""
+        return not self.late and all(each.workload.settled for each in self.readers)
 
     @property
     def at_once(self) -> str:
@@ -64,7 +77,8 @@ def look(session: Session) -> Rotating:
         )
     readers = tuple(each for name, each in found if name == names[0])
     restart.refuse(readers)
-    return Rotating(known, certs.ends(known), readers)
+    since = changed(session.kubectl.secret_metadata(known.name) or {}, *(("data", each) for each in _FILES))
+    return Rotating(known, certs.ends(known), readers, restart.late(readers, since))
 
 
 def refuse_foreign(found: Rotating) -> None:
@@ -77,14 +91,29 @@ def refuse_foreign(found: Rotating) -> None:
         )
 
 
-def other_authority(session: Session, found: Rotating, new: Pair) -> str:
-    """A sentence where the new pair comes with another CA than the Secret's; empty where not, or none can be read."""
+def stored(session: Session, found: Rotating) -> Mapping[str, bytes]:
+    """What the Secret holds; a key that is not there, or cannot be read, is left out."""
     path = f"/api/v1/namespaces/{quote(session.access.namespace)}/secrets/{quote(found.secret.name)}"
-    stored = ((session.kubectl.tree(path) or {}).get("data") or {}).get(certfiles.CA) or ""
+    data = (session.kubectl.tree(path) or {}).get("data") or {}
+    held = {}
+    for key in _FILES:
+        with suppress(ValueError):
+            held[key] = b64decode(data.get(key) or "", validate=True)
+    return held
+
+
+def same(held: Mapping[str, bytes], new: Pair) -> bool:
+    """Whether the Secret holds this very pair already."""
+    given = {certfiles.CERTIFICATE: new.certificate, certfiles.KEY: new.key, certfiles.CA: new.ca}
+    return all(held.get(key) == value for key, value in given.items())
+
+
+def other_authority(found: Rotating, held: Mapping[str, bytes], new: Pair) -> str:
+    """A sentence where the new pair comes with another CA than the Secret's; empty where not, or none can be read."""
     try:
-        if certs.same_authority(b64decode(stored, validate=True), new):
+        if certs.same_authority(held.get(certfiles.CA, b""), new):
             return ""
-    except (ConfigError, ValueError):
+    except ConfigError:
         return ""
     names = ", ".join(f"`{one.subject}`" for one in certificates.read_certificates(new.ca, "the CA file"))
     return f"{names} is another CA than the one in Secret `{found.secret.name}`, which agents and etcd trust"
@@ -119,27 +148,53 @@ class Rotated:
 def carry_out(
     session: Session, found: Rotating, new: Pair | None, how: How = _HOW, observer: Observer = silent
 ) -> Rotated:
-    """Write the Secret, replace the pods, wait for the last one; raises RolloutFailed with what stands then."""
-    namespace, done = session.access.namespace, ""
-    shown = certs.read(new) if new else None
+    """Write the Secret (None: it stays), replace the pods, wait for the last one.
+
+    With a new pair all pods are replaced, without one those that are late. What fails after the first write is raised
+    with what stands then in its details.
+    """
+    namespace = session.access.namespace
+    shown, marked = (None, found.late) if new is None else (certs.read(new), found.readers)
+    begun, wrote = False, False
     try:
         with (
             interruptible(),
             lock.held(session.kubectl, namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout) as lease,
         ):
             if new is not None and shown is not None:
+                observer(Wrote(f"Secret `{found.secret.name}` gets a certificate that ends on {shown.ends:%Y-%m-%d}"))
+                begun = True
                 certs.replace_secret(session, found.secret.name, new)
-                done = f"Secret `{found.secret.name}` holds the certificate that ends on {shown.ends:%Y-%m-%d}"
-                observer(Wrote(done))
-            watched = restart.restart(session, found.readers, lease=lease, how=how, observer=observer)
-    except Interrupted as error:
-        details = (*error.details, *([done] if done else ()))
-        raise Interrupted(error.message, hint=_AGAIN, anchor="interrupted", details=details) from None
-    if not watched.ok:
-        failure = watched.failure()
-        rest = [done] if done else []
-        rest.append("agents that were not restarted show the old certificate, which etcd accepts until it ends")
-        raise type(failure)(
-            failure.message, hint=failure.hint, anchor=failure.anchor, details=(*failure.details, *rest)
-        )
+                wrote = True
+            begun = True
+            watched = restart.restart(session, marked, also=found.readers, lease=lease, how=how, observer=observer)
+            if not watched.ok:
+                raise watched.failure()
+    except DdhelmError as error:
+        told = _standing(session, found, new, wrote=wrote) if begun else ()
+        if isinstance(error, Interrupted):
+            hint = _AGAIN if told else "nothing was changed"
+            raise Interrupted(error.message, hint=hint, anchor="interrupted", details=told) from None
+        if not told:
+            raise
+        then = (f"then: {error.hint}",) if error.hint else ()
+        hint, details = f"when the cause is mended: {_AGAIN}", (*error.details, *then, *told)
+        raise type(error)(error.message, hint=hint, anchor=error.anchor, details=details) from None
     return Rotated(shown, watched)
+
+
+def _standing(session: Session, found: Rotating, new: Pair | None, *, wrote: bool) -> tuple[str, ...]:
+    """What was done of a rotation that broke off, a line each; none for nothing."""
+    if new is None:
+        return (_LEFT,)
+    holds = f"holds the certificate that ends on {certs.read(new).ends:%Y-%m-%d}"
+    if not wrote:
+        try:
+            if not same(stored(session, found), new):
+                return ()
+        except DdhelmError:
+            holds = "may hold the new certificate already: that could not be read"
+    return (f"Secret `{found.secret.name}` {holds}", _LEFT)
+
+
+_LEFT = "agents that were not restarted show the old certificate, which etcd accepts until it ends"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from ddhelm import certificates
 from ddhelm.actions import certfiles
-from ddhelm.actions.session import Session
+from ddhelm.actions.carry_out import Wrote
+from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.answers import CERTIFICATE_ENDS, SecretKeys
 from ddhelm.certificates import Authority, Certificate, Pair
 from ddhelm.errors import ConfigError, PreflightFailed
@@ -96,11 +97,12 @@ def issue_to_folder(files: CaFiles, wanted: Wanted, folder: str, hider: Secrets)
     return _in_folder(made, folder, remarks(signer, wanted, moment))
 
 
-def issue_to_secret(session: Session, files: CaFiles, wanted: Wanted, name: str) -> Made:
+def issue_to_secret(session: Session, files: CaFiles, wanted: Wanted, name: str, observer: Observer = silent) -> Made:
     """Make a pair and write it to a new Secret; ConfigError, PreflightFailed where the Secret exists."""
     moment = now()
     signer = authority(files, session.secrets, moment)
-    return _new_secret(session, name, pair(signer, wanted, session.secrets, moment), remarks(signer, wanted, moment))
+    made = pair(signer, wanted, session.secrets, moment)
+    return _new_secret(session, name, made, remarks(signer, wanted, moment), observer)
 
 
 def request_to_folder(wanted: Wanted, folder: str, hider: Secrets) -> Requested:
@@ -126,9 +128,9 @@ def read_pair(certificate: str, key: str, ca: str, hider: Secrets, password: byt
     return Pair(own, plain, authorities)
 
 
-def import_to_secret(session: Session, given: Pair, name: str) -> Made:
+def import_to_secret(session: Session, given: Pair, name: str, observer: Observer = silent) -> Made:
     """Put a pair that some CA made into a new Secret; PreflightFailed where it could not be shown to etcd."""
-    return _new_secret(session, name, given, usable(given))
+    return _new_secret(session, name, given, usable(given), observer)
 
 
 def usable(given: Pair) -> tuple[str, ...]:
@@ -215,7 +217,7 @@ def days_left(known: SecretKeys | None) -> int | None:
     return None if end is None else (end - now()) // datetime.timedelta(days=1)
 
 
-def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...]) -> Made:
+def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...], observer: Observer) -> Made:
     from ddhelm.settings import Settings, changed
 
     # its name is judged where all settings are
@@ -229,7 +231,10 @@ def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...]
         )
     body = secret_object(session.access.namespace, name, given)
     _hide(session.secrets, given.key)
-    if session.kubectl.create(body) is None:
+    free = session.kubectl.secret_keys(name) is None
+    if free:
+        observer(Wrote(f"Secret `{name}` with a client certificate for etcd"))
+    if not free or session.kubectl.create(body) is None:
         raise PreflightFailed(
             f"Secret `{name}` exists in `{session.access.namespace}` and is not overwritten",
             hint=f"choose another name; where agents show it already, this renews it: {certificates.RENEW}",

@@ -5,9 +5,10 @@ mostly written in the same breath. The annotation is no drift, survives every up
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from ddhelm.actions import lock, look, revisions, watch
 from ddhelm.actions.carry_out import How
@@ -16,7 +17,7 @@ from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
 from ddhelm.errors import ClusterError, PreflightFailed, ToolError
 from ddhelm.kubectl import RESTARTED_AT
-from ddhelm.managedfields import entries
+from ddhelm.managedfields import changed
 from ddhelm.manifest import parse
 from ddhelm.podsecrets import Use, uses
 from ddhelm.tree import Path, Tree, get
@@ -35,10 +36,10 @@ class Running:
     uses: tuple[Use, ...] = ()
     restarted: str = ""
     made: str = ""
-    """When it was made, by the API server's clock."""
+    """When it, or the template that its pods are made from now, was made, by the API server's clock."""
 
     def newer_than(self, moment: str) -> bool:
-        """Whether it was made or restarted at this time (RFC 3339, the API server's) or later; pods may follow."""
+        """Whether its pods are made anew since this time (RFC 3339, the API server's) or later; they may yet follow."""
         return max(self.restarted, self.made) >= moment
 
     def reads(self, secret: str, *keys: str) -> bool:
@@ -64,7 +65,10 @@ def running(session: Session) -> tuple[Running, ...]:
         name: parse(found[-1].manifest, found[-1].namespace, session.masker) for name, found in records.items()
     }
     targets = look.targets(manifests)
-    answers = session.kubectl.raws([target.path for target in targets])
+    space = f"/apis/apps/v1/namespaces/{quote(session.access.namespace)}"
+    templates = [f"{space}/controllerrevisions", f"{space}/replicasets"]
+    *answers, daemons, replicas = session.kubectl.raws([*(target.path for target in targets), *templates])
+    made = {**_newest(daemons.tree(), _revision), **_newest(replicas.tree(), _rank)}
     for target, answer in zip(targets, answers, strict=True):
         if answer.failure:
             raise answer.failure
@@ -74,7 +78,12 @@ def running(session: Session) -> tuple[Running, ...]:
                 hint="ddhelm onboard brings it back",
                 anchor="cannot-restart",
             )
-    return tuple(_running(target, answer.tree()) for target, answer in zip(targets, answers, strict=True))
+    return tuple(_running(target, answer.tree(), made) for target, answer in zip(targets, answers, strict=True))
+
+
+def late(workloads: Sequence[Running], since: str) -> tuple[Running, ...]:
+    """Those that were not restarted since a moment (RFC 3339, the API server's); all where it is not known."""
+    return tuple(each for each in workloads if not since or not each.newer_than(since))
 
 
 def refuse(workloads: Sequence[Running]) -> None:
@@ -135,14 +144,34 @@ def restart(
     )
 
 
-def _running(target: Target, tree: Tree) -> Running:
-    written = [
-        entry.writer.time for entry in entries((tree.get("metadata") or {}).get("managedFields")) if entry.owns(_MARK)
-    ]
+def _newest(listed: Tree, rank: Callable[[Tree], int]) -> Mapping[str, str]:
+    """Uid of a workload to when the newest of its templates was made; empty where they could not be read.
+
+    One that a rollback took up again is older than it looks: then a restart too many, never one too few.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for item in listed.get("items") or ():
+        metadata = item["metadata"]
+        one = (rank(item), str(metadata.get("creationTimestamp") or ""))
+        for owner in metadata.get("ownerReferences") or ():
+            found[owner["uid"]] = max(one, found.get(owner["uid"], one))
+    return {uid: made for uid, (_, made) in found.items()}
+
+
+def _revision(item: Tree) -> int:
+    return int(item.get("revision") or 0)
+
+
+def _rank(item: Tree) -> int:
+    return int((item["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision") or 0)
+
+
+def _running(target: Target, tree: Tree, made: Mapping[str, str]) -> Running:
+    metadata = tree.get("metadata") or {}
     return Running(
         target,
         workload({"kind": target.kind, **tree}),
         tuple(dict.fromkeys(uses(get(tree, ("spec", "template", "spec"), {})))),
-        max(written, default="") if get(tree, _MARK) else "",
-        str((tree.get("metadata") or {}).get("creationTimestamp") or ""),
+        changed(metadata, _MARK) if get(tree, _MARK) else "",
+        max(str(metadata.get("creationTimestamp") or ""), made.get(str(metadata.get("uid")), "")),
     )

@@ -5,6 +5,7 @@ already; both times are the API server's own. A run that broke off is finished b
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ddhelm import rollout
@@ -17,14 +18,14 @@ from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
 from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed
 from ddhelm.keeper import keeper
-from ddhelm.managedfields import entries
-from ddhelm.release import SECRET, TOKEN, Rotatable, pair
+from ddhelm.managedfields import changed
+from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair
 from ddhelm.run import interruptible
 from ddhelm.settings import SecretKey, Settings
+from ddhelm.tree import Path, Tree
 
-UNFINISHED = "ddhelm.dev/rotating"
-"""Annotation of the Secret with the key whose rotation has begun and not ended."""
 _HOW = How()
+_MARK: Path = ("metadata", "annotations", ROTATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,16 @@ def look(session: Session, what: Rotatable) -> Rotation:
             hint="ddhelm onboard" if what is not Rotatable.APP_KEY else "ddhelm onboard --app-key-file FILE",
             anchor="nothing-to-rotate",
         )
-    since = _written(metadata, secret.key)
+    since = changed(metadata, ("data", secret.key))
     who = keeper(metadata)
     return Rotation(
         what,
         secret,
         settings,
         _phases(session, what, readers),
-        tuple(each for each in readers if not since or not each.newer_than(since)),
+        restart.late(readers, since),
         who,
-        (metadata.get("annotations") or {}).get(UNFINISHED) == what,
+        _begun(metadata) == what and since >= changed(metadata, _MARK),
         _uid(session),
     )
 
@@ -138,27 +139,30 @@ def carry_out(
         ):
             restart.refuse(rotation.readers)
             _same_cluster(session, rotation)
-            late = rotation.late
-            if new is not None:
+            if new is None:
+                progress.late = rotation.late
+            else:
                 _write(session, rotation, new, progress, observer)
-                late = rotation.readers
             for phase in rotation.phases:
-                marked = tuple(each for each in phase if each in late)
+                marked = tuple(each for each in phase if each in progress.late)
+                progress.restarting = progress.restarting or bool(marked)
                 watched = restart.restart(session, marked, also=phase, lease=lease, how=how, observer=observer)
                 progress.watched.append(watched)
                 if not watched.ok:
                     raise watched.failure()
                 progress.restarted += marked
             if rotation.ours:
-                session.kubectl.annotate("secret", rotation.secret.name, {UNFINISHED: None})
+                session.kubectl.annotate("secret", rotation.secret.name, {ROTATING: None})
     except Interrupted as error:
+        _written_or_not(session, progress, new)
         raise Interrupted(error.message, hint=progress.hint, anchor="interrupted", details=progress.lines) from None
     except DdhelmError as error:
+        _written_or_not(session, progress, new)
         if not progress.touched:
             raise
         details = (*error.details, *([f"then: {error.hint}"] if error.hint else []), *progress.lines)
         raise type(error)(error.message, hint=progress.hint, anchor=error.anchor, details=details) from None
-    return Rotated(progress.wrote, tuple(progress.restarted), tuple(progress.watched))
+    return Rotated(bool(progress.wrote), tuple(progress.restarted), tuple(progress.watched))
 
 
 class _Progress:
@@ -166,20 +170,22 @@ class _Progress:
 
     def __init__(self, rotation: Rotation) -> None:
         self.rotation = rotation
-        self.wrote = False
+        self.wrote: bool | None = False
+        """None while it is not known."""
+        self.late = rotation.readers
+        self.restarting = False
         self.restarted: list[Running] = []
         self.watched: list[Watched] = []
 
     @property
     def touched(self) -> bool:
-        return self.wrote or bool(self.restarted) or bool(self.watched)
+        return self.wrote is not False or self.restarting
 
     @property
     def hint(self) -> str:
         if not self.touched:
             return "nothing was changed"
-        again = "" if self.rotation.what is Rotatable.TOKEN else " --restart-only"
-        return f"when the cause is mended: ddhelm rotate {self.rotation.what}{again}"
+        return f"when the cause is mended: {again(self.rotation.what)}"
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -187,8 +193,10 @@ class _Progress:
             return ()
         rotation = self.rotation
         done = [each.target.name for each in self.restarted]
-        left = [each.target.name for each in rotation.readers if each.target.name not in done]
-        lines = [f"Secret `{rotation.secret.name}` holds the new value"] if self.wrote else []
+        left = [each.target.name for each in self.late if each.target.name not in done]
+        secret = f"Secret `{rotation.secret.name}`"
+        lines = [f"{secret} holds the new value"] if self.wrote else []
+        lines += [f"{secret} may hold the new value already: that could not be read"] if self.wrote is None else []
         lines += [f"restarted and ready: {', '.join(done)}"] if done else []
         lines += [f"may still run with the old one: {', '.join(left)}"] if left else []
         return (*lines, *([_OLD_STAYS] if rotation.what is not Rotatable.TOKEN else []))
@@ -200,11 +208,23 @@ _OLD_STAYS = "do not revoke the old key yet"
 def _write(session: Session, rotation: Rotation, new: Key, progress: _Progress, observer: Observer) -> None:
     name, key = rotation.secret.name, rotation.secret.key
     observer(Wrote(f"Secret `{name}` gets a new `{key}`"))
-    session.kubectl.annotate("secret", name, {UNFINISHED: str(rotation.what)})
+    progress.wrote = None
+    session.kubectl.annotate("secret", name, {ROTATING: str(rotation.what)})
     session.kubectl.write_secret(
         name, {key: new.reveal()}, labels={"app.kubernetes.io/managed-by": "ddhelm"}, force=True
     )
     progress.wrote = True
+
+
+def _written_or_not(session: Session, progress: _Progress, new: Key | None) -> None:
+    """Find out what became of a write that did not end; where nothing was written, nothing is left of it."""
+    if progress.wrote is not None or new is None:
+        return
+    name, key = progress.rotation.secret.name, progress.rotation.secret.key
+    with suppress(DdhelmError):
+        progress.wrote = session.kubectl.secret_equals(name, key, new.reveal()) is True
+        if not progress.wrote:
+            session.kubectl.annotate("secret", name, {ROTATING: None})
 
 
 def _secret(what: Rotatable, settings: Settings) -> SecretKey:
@@ -225,15 +245,20 @@ def _phases(session: Session, what: Rotatable, readers: Sequence[Running]) -> tu
     return tuple(phase for phase in (first, rest) if phase)
 
 
-def _written(metadata: dict[str, object], key: str) -> str:
-    """The API server's time of the last change of a Secret's key; empty where it does not say."""
-    managed = metadata.get("managedFields")
-    found = [
-        entry.writer.time
-        for entry in entries(managed if isinstance(managed, list) else ())
-        if entry.owns(("data", key))
-    ]
-    return max(found, default="")
+def _begun(metadata: Tree) -> str:
+    return str((metadata.get("annotations") or {}).get(ROTATING) or "")
+
+
+def again(what: Rotatable) -> str:
+    """The command that goes on where a rotation broke off."""
+    return f"ddhelm rotate {what}{'' if what is Rotatable.TOKEN else ' --restart-only'}"
+
+
+def unfinished(session: Session) -> Rotatable | None:
+    """The key whose rotation has begun and not ended; None also where the Secret may not be read."""
+    with suppress(DdhelmError, ValueError):
+        return Rotatable(_begun(session.kubectl.secret_metadata(SECRET) or {}))
+    return None
 
 
 def _uid(session: Session) -> str:

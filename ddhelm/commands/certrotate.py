@@ -53,6 +53,11 @@ def rotate(
         certrotate.refuse_foreign(found)
     new = None if restart_only else _new(session, found, given, files, from_ca=from_ca, new_ca=new_ca)
     screen = console.out() if output == "table" else console.err()
+    if new is None and found.settled:
+        screen.print("Nothing to do: every agent was started after the last change of the Secret.", markup=False)
+        if output != "table":
+            print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
+        return
     if output == "table" or not dry_run:
         view.rotating(found, certs.read(new) if new else None, certs.now(), screen)
     if dry_run:
@@ -64,17 +69,22 @@ def rotate(
     _carry_out(session, found, new, how, output)
 
 
-def _new(session: Session, found: Rotating, given: Given, files: Files, *, from_ca: bool, new_ca: bool) -> Pair:
+def _new(session: Session, found: Rotating, given: Given, files: Files, *, from_ca: bool, new_ca: bool) -> Pair | None:
+    """The new pair, judged; None where it is the one that the Secret holds already."""
     notes: tuple[str, ...] = ()
+    held = certrotate.stored(session, found)
     if not from_ca:
         pair = files.read(session.secrets)
+        if certrotate.same(held, pair):
+            console.err().print(f"• Secret `{found.secret.name}` holds this very certificate already", markup=False)
+            return None
     else:
         moment = certs.now()
         signer, wanted = certs.authority(given.authority, session.secrets, moment), given.wanted
         pair = certs.pair(signer, wanted, session.secrets, moment)
         notes = certs.remarks(signer, wanted, moment)
     notes = (*certs.usable(pair), *notes)
-    other = certrotate.other_authority(session, found, pair)
+    other = certrotate.other_authority(found, held, pair)
     if not new_ca:
         certrotate.refuse_other(other)
     for note in (other, *notes, certrotate.shorter(found, pair)):
@@ -89,8 +99,6 @@ def _carry_out(session: Session, found: Rotating, new: Pair | None, how: How, ou
         recording.recorded(session, "certs rotate") as run,
         rollout_view.observer(screen) as observer,
     ):
-        for each in found.readers:
-            run.began(f"restart of {each.target.kind} {each.target.name}", release=each.target.release)
         rotated = certrotate.carry_out(session, found, new, how, run.watching(observer))
     if output == "table":
         rollout_view.outcome(rotated.watched, screen)

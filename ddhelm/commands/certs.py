@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ddhelm.actions import certfiles, certplan, certverify
 from ddhelm.actions import certs as action
+from ddhelm.actions.session import silent
 from ddhelm.certificates import COMMON_NAME, DAYS, KEY_TYPES, Pair
 from ddhelm.commands import opened, recording
 from ddhelm.errors import ConfigError, UsageError, VerifyFailed
@@ -124,8 +125,7 @@ def issue(options: Options, given: Given, output: str, *, csr_only: bool) -> Non
     else:
         session, name = opened.session(options), given.secret or ""
         with recording.recorded(session, "certs issue") as run:
-            made = action.issue_to_secret(session, files, wanted, name)
-            run.began(f"Secret `{name}` was made")
+            made = action.issue_to_secret(session, files, wanted, name, run.watching(silent))
     _show(made, output)
 
 
@@ -136,8 +136,7 @@ def import_(options: Options, files: Files, secret: str | None, output: str) -> 
     session = opened.session(options)
     pair = files.read(session.secrets)
     with recording.recorded(session, "certs import") as run:
-        made = action.import_to_secret(session, pair, secret)
-        run.began(f"Secret `{secret}` was made")
+        made = action.import_to_secret(session, pair, secret, run.watching(silent))
     _show(made, output)
 
 

@@ -19,6 +19,7 @@ from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
 from ddhelm.views import plan as view
 from ddhelm.views import rollout as rollout_view
+from ddhelm.views import rotate as rotate_view
 from ddhelm.views import status as status_view
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str,
         screen = console.out()
         view.table(session.access, prepared, screen)
         _key_notes(session, prepared, given, screen)
+        if prepared.cluster.rotating:
+            rotate_view.unfinished(prepared.cluster.rotating, screen)
     else:
         print(envelope.text(view.json(session.access, prepared), output), end="")  # noqa: T201
 

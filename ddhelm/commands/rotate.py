@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Mapping
 
-from ddhelm.actions import audit, keys, rotate, status
+from ddhelm.actions import keys, rotate, status
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.keys import Key
 from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard
+from ddhelm.commands import onboard, recording
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options, seconds
 from ddhelm.release import API_KEY, APP_KEY, Rotatable
@@ -53,16 +53,9 @@ def rotation(
 def _carry_out(session: Session, found: Rotation, new: Key | None, how: How, output: str) -> int:
     screen = console.out() if output == "table" else console.err()
     with (
-        audit.recorded(
-            session,
-            f"rotate {found.what}",
-            cluster=found.uid,
-            warn=lambda line: console.problem(console.err(), line),
-        ) as run,
+        recording.recorded(session, f"rotate {found.what}", cluster=found.uid) as run,
         rollout_view.observer(screen) as observer,
     ):
-        for each in found.readers if new is not None else found.late:
-            run.began(f"restart of {each.target.kind} {each.target.name}", release=each.target.release)
         rotated = rotate.carry_out(session, found, new, how, run.watching(observer))
     if output == "table":
         view.done(found, rotated, screen)

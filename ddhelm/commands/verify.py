@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 
 from ddhelm import arrivals
+from ddhelm.actions import rotate
 from ddhelm.actions import verify as action
 from ddhelm.actions.keys import Key
 from ddhelm.actions.session import Observer, Session
@@ -15,6 +16,7 @@ from ddhelm.settings import SecretKey
 from ddhelm.tree import Tree
 from ddhelm.views import arrival as arrival_view
 from ddhelm.views import console, envelope
+from ddhelm.views import rotate as rotate_view
 from ddhelm.views import verify as view
 
 FIRST_COLLECTION = 120.0
@@ -58,13 +60,16 @@ def verify(
             keys = {**_stored(session, found), **keys}
         arrived = _arrived(session, options, found, keys, max(wait - (time.monotonic() - began), 0), observer)
     pages = arrivals.links(found.site, found.promised, found.cluster)
+    rotating = rotate.unfinished(session)
     if output == "table":
         _show(found, arrived, pages)
+        if rotating:
+            rotate_view.unfinished(rotating, console.out())
     else:
         datadog = (
             arrival_view.skipped_data(arrived.reason) if isinstance(arrived, _Skipped) else arrival_view.data(arrived)
         )
-        document = view.json(found, pages, datadog, _code(found, arrived))
+        document = view.json(found, pages, datadog, _code(found, arrived), rotating)
         print(envelope.text(document, output), end="")  # noqa: T201
     return _code(found, arrived)
 

@@ -148,7 +148,7 @@ def rotating(found: Rotating, new: Certificate | None, now: datetime, console: "
         console.print(words(f"  {_about(new, now)}"))
     else:
         console.print(words(f"Secret `{found.secret.name}` stays as it is"))
-    for each in found.readers:
+    for each in found.readers if new is not None else found.late:
         name, count = each.target.name, each.workload.desired
         agents = "1 agent restarts" if count == 1 else f"{count} agents restart"
         console.print(words(f"{each.target.kind} `{name}`: {agents}, {found.at_once} at a time"))

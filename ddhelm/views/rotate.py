@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ddhelm.actions.rotate import Rotated, Rotation
+from ddhelm.actions.rotate import Rotated, Rotation, again
 from ddhelm.release import Rotatable
 from ddhelm.settings import SITES
 from ddhelm.views import envelope
-from ddhelm.views.console import GOOD, counted, words
+from ddhelm.views.console import GOOD, counted, problem, words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +42,15 @@ def done(rotation: Rotation, rotated: Rotated, console: "Console") -> None:
     console.print(words(f"{GOOD} {counts} with the {what.words} after {took:.0f} s", "good"))
     if what in _PAGES:
         console.print(words(f"The old {what.words} is used by no pod any more and may be revoked: {page(rotation)}"))
+
+
+def unfinished(what: str, console: "Console") -> None:
+    """That the rotation of a key broke off, and what ends it."""
+    problem(
+        console,
+        f"the rotation of the {Rotatable(what).words} has begun and not ended: some pods may still have the old one",
+        again(Rotatable(what)),
+    )
 
 
 def page(rotation: Rotation) -> str:

@@ -78,15 +78,20 @@ def sentence(found: Verification, good: int) -> str:
     return f"{told}; Cluster Agent `{leader}` leads" if leader else told
 
 
-def json(found: Verification, pages: Sequence[Link] = (), datadog: Tree | None = None, code: int | None = None) -> Tree:
+def json(
+    found: Verification,
+    pages: Sequence[Link] = (),
+    datadog: Tree | None = None,
+    code: int | None = None,
+    rotating: str | None = None,
+) -> Tree:
     """For programs: every pod with every check, in the versioned envelope of kind ``Verification``.
 
-    ``datadog`` is what arrived there, ``code`` the exit code where that changes it.
+    ``datadog`` is what arrived there, ``code`` the exit code where that changes it, ``rotating`` a key whose rotation
+    has begun and not ended.
     """
-    told = data(found, pages)
-    return envelope.wrap(
-        "Verification", {**told, "exitCode": found.exit_code if code is None else code, "datadog": datadog}
-    )
+    told = {**data(found, pages), "datadog": datadog, "rotating": rotating}
+    return envelope.wrap("Verification", {**told, "exitCode": found.exit_code if code is None else code})
 
 
 def data(found: Verification, pages: Sequence[Link]) -> Tree:
@@ -96,6 +101,7 @@ def data(found: Verification, pages: Sequence[Link]) -> Tree:
         "namespace": found.namespace,
         "exitCode": found.exit_code,
         "datadog": None,
+        "rotating": None,
         "links": arrival.links_data(pages),
         "agents": [_pod_json(each) for each in found.pods],
         "findings": [

@@ -205,7 +205,7 @@ CERTIFICATE = Certificate(
 WAYS = certplan.Ways(
     "kubeadm", (certplan.Way("own", True, ("in a Secret",), "means", "ddhelm certs issue"),), "it is managed"
 )
-ROTATING = certrotate.Rotating(cast("Any", SecretKey("ddhelm-etcd-client", "")), NOW, (_RUNNING,))
+ROTATING = certrotate.Rotating(cast("Any", SecretKey("ddhelm-etcd-client", "")), NOW, (_RUNNING,), ())
 WATCHED = Watched(Complete(), (_RUNNING.workload,), 41.4)
 
 
@@ -228,7 +228,7 @@ def documents() -> list[dict[str, Any]]:
         history.json(History((WORKER,), RUNS, {WORKER.name: 1}, "not read")),
         status.json(STATUS),
         status.json(GONE),
-        verify.json(VERIFICATION, LINKS, arrival_view.data(ARRIVED), 6),
+        verify.json(VERIFICATION, LINKS, arrival_view.data(ARRIVED), 6, "token"),
         verify.json(VERIFICATION, LINKS, arrival_view.skipped_data("there is no application key")),
         check.json(PREPARED),
         check.claims_json(CLAIMS),

@@ -5,7 +5,7 @@ import re
 
 from tests.docs.pages import ROOT
 
-EDGE_ENDS = {"access", "journal", "process", "record", "run", "source"}
+EDGE_ENDS = {"access", "journal", "process", "record", "run", "source", "wholefile"}
 
 
 def contract(name: str) -> configparser.SectionProxy:

@@ -226,6 +226,7 @@ def rotating(ends: str = "") -> Rotating:
         SecretKeys("name", frozenset(), frozenset(), "", ""),
         datetime.datetime.fromisoformat(ends) if ends else None,
         (),
+        (),
     )
 
 
@@ -243,7 +244,8 @@ class Stored:
 def test_another_ca_than_the_one_in_the_secret_is_refused() -> None:
     session: Any = Stored(b64encode(CA).decode())
     other = issued(authority(made(OTHER_KEY), pem(OTHER_KEY)))
-    sentence = certrotate.other_authority(session, rotating(), other)
+    held = certrotate.stored(session, rotating())
+    sentence = certrotate.other_authority(rotating(), held, other)
     assert "is another CA than the one in Secret `name`" in sentence
     with pytest.raises(DdhelmError, match="is another CA") as caught:
         certrotate.refuse_other(sentence)
@@ -251,12 +253,12 @@ def test_another_ca_than_the_one_in_the_secret_is_refused() -> None:
     assert "--new-ca" in caught.value.hint
     renewed = authority(made(CA_KEY, ends=NOW + 300 * DAY))
     for pair in (issued(), issued(renewed), replace(other, ca=CA + other.ca)):
-        assert certrotate.other_authority(session, rotating(), pair) == ""
+        assert certrotate.other_authority(rotating(), held, pair) == ""
     foreign = replace(issued(), ca=made(OTHER_KEY))  # signed by etcd's CA, but trusts another
-    assert certrotate.other_authority(session, rotating(), foreign)
+    assert certrotate.other_authority(rotating(), held, foreign)
     for broken in ("", "%", b64encode(b"garbage").decode()):
         unread: Any = Stored(broken)
-        assert certrotate.other_authority(unread, rotating(), other) == ""
+        assert certrotate.other_authority(rotating(), certrotate.stored(unread, rotating()), other) == ""
     certrotate.refuse_other("")
 
 

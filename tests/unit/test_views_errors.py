@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddhelm import cli, flags
+from ddhelm import cli, flaggroups
 from ddhelm.run import Secrets
 
 
@@ -15,7 +15,7 @@ def test_a_value_that_only_this_run_knows_is_not_in_the_report(
         known.add(password)
         raise RuntimeError(f"cannot digest {password}")
 
-    monkeypatch.setattr(flags, "no_contradiction", breaks)
+    monkeypatch.setattr(flaggroups, "no_contradiction", breaks)
     assert cli.run(["certs", "issue", password]) == 70
     told = capsys.readouterr().err
     assert "cannot digest ***" in told
