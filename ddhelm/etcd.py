@@ -36,6 +36,8 @@ _CERTIFIED = (
     "etcd is asked with a client certificate, and any client certificate of etcd can read and write everything in the "
     "cluster; a plaintext metrics listener on 127.0.0.1 would spare the agents that key"
 )
+OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
+"""Notes that are true only while the check of etcd is not left out."""
 
 
 @dataclass(frozen=True, slots=True)

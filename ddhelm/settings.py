@@ -228,7 +228,9 @@ def _problems(settings: Settings) -> Sequence[str]:
     if settings.api_url is not None and (problem := api_problem(settings.api_url)):
         problems.append(problem)
     problems += [
-        f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
+        "`none` drops no check and stands alone"
+        if check == "none"
+        else f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
         for check in settings.drop_checks
         if check not in CHECKS
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddhelm import chart as chart_
-from ddhelm import facts, plan, profile, shapes, tree, values
+from ddhelm import etcd, facts, plan, profile, shapes, tree, values
 from ddhelm import settings as settings_
 from ddhelm.actions.reading import all_deployed, earlier, read
 from ddhelm.actions.request import Request, settings_of
@@ -44,7 +44,7 @@ def recognise(
     session: Session, read_facts: ClusterFacts, wanted: Settings, remembered: Mapping[str, Any] | None
 ) -> Profile:
     """The profile of the cluster; ClusterError where it is unknown or ambiguous and `--distribution` was not given."""
-    return profile.of(
+    found = profile.of(
         read_facts,
         session.library.distributions(),
         node_kinds=session.library.node_kinds(),
@@ -52,6 +52,9 @@ def recognise(
         remembered=remembered,
         own_certificate=wanted.etcd_secret is not None,
     )
+    if "etcd" in wanted.drop_checks:
+        return replace(found, notes=tuple(note for note in found.notes if note not in etcd.OF_ASKING))
+    return found
 
 
 def build(

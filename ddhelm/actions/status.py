@@ -105,7 +105,8 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     lines, stored, distribution, needed = _releases(releases, read)
     if Role.CONTROL_PLANE not in needed and not distribution and _shows_control_plane(session, read):
         needed |= {Role.CONTROL_PLANE}
-    certificate = certexpiry.of(session.kubectl, stored.etcd_secret, _facts(read))
+    shown = "etcd" not in stored.drop_checks
+    certificate = certexpiry.of(session.kubectl, stored.etcd_secret, _facts(read)) if shown else None
     workloads = _workloads(read, releases, session.masker)
     unread = {each.name for each in read.unread}
     if "releases" in unread:

@@ -13,8 +13,9 @@ from ddhelm.commands.certs import Files, Given
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options
 from ddhelm.views import certs as view
-from ddhelm.views import console, envelope
+from ddhelm.views import console, envelope, pasted
 from ddhelm.views import rollout as rollout_view
+from ddhelm.views.console import words
 
 __all__ = ["Files", "Given", "how", "rotate"]
 
@@ -102,6 +103,8 @@ def _carry_out(session: Session, found: Rotating, new: Pair | None, how: How, ou
         rotated = certrotate.carry_out(session, found, new, how, run.watching(observer))
     if output == "table":
         rollout_view.outcome(rotated.watched, screen)
+        if new is not None:
+            screen.print(words(f"Whether etcd takes it: {pasted.hint('ddhelm verify --only control-plane')}"))
     else:
         print(envelope.text(view.rotating_json(found, rotated, certs.now()), output), end="")  # noqa: T201
 

@@ -168,6 +168,9 @@ def test_a_rotation_replaces_the_secret_and_then_every_agent_that_reads_it(clust
     told = ddhelm("certs", "verify", "--endpoint", endpoint, "--secret", SECRET)
     assert "the dashboards will have data" in told.out
 
+    assert "etcd is asked with" not in ddhelm.onboard("--drop-check", "etcd").out
+    assert "client certificate for etcd" not in ddhelm("status").out, "nobody shows it"
+
     kept = ddhelm("uninstall", "--yes").out
     assert f"secret `{SECRET}`" in kept
     assert secret(sandbox)["data"].keys() == FILES

@@ -57,7 +57,7 @@ def test_a_flag_changes_its_field_and_nothing_else() -> None:
 def test_none_alone_drops_no_check_any_more() -> None:
     base = Settings(drop_checks=("etcd",))
     assert settings.changed(base, {"drop_checks": ("none",)}, "x").drop_checks == ()
-    with pytest.raises(ConfigError, match="`none` is no control-plane check"):
+    with pytest.raises(ConfigError, match="`none` drops no check and stands alone"):
         settings.changed(base, {"drop_checks": ("none", "etcd")}, "x")
 
 
