@@ -7,6 +7,7 @@ the keys are taken as they are and that is said: agents may well have a way that
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from ddhelm import arrivals
 from ddhelm.actions.keys import Key
 from ddhelm.datadog import Datadog, Reply
 from ddhelm.errors import PreflightFailed
@@ -51,7 +52,7 @@ def validate(
         if not reply.ok:
             raise PreflightFailed(
                 f"Datadog refuses the application key from {keys[APP_KEY].origin}: {reply.reason}",
-                hint=f"it must be of the organisation that the API key belongs to: https://app.{site}"
+                hint=f"it must be of the organisation that the API key belongs to: {arrivals.app(site)}"
                 "/organization-settings/application-keys",
                 anchor="key-refused",
             )
@@ -81,7 +82,7 @@ def _refused(site: str, key: Key, reply: Reply, *, find_site: bool) -> Preflight
     if not find_site:
         return PreflightFailed(
             message,
-            hint="a key belongs to one site: name yours with --site, or let --find-site try the key on the others",
+            hint="a key belongs to one site: --find-site tries the others; ddhelm onboard --site SITE names yours",
             anchor="key-refused",
         )
     known, unasked = homes(key, site)
@@ -93,7 +94,7 @@ def _refused(site: str, key: Key, reply: Reply, *, find_site: bool) -> Preflight
             anchor="key-refused",
             details=details,
         )
-    anew = f"copy it anew from https://app.{site}/organization-settings/api-keys"
+    anew = f"copy it anew from {arrivals.app(site)}/organization-settings/api-keys"
     if len(unasked) == len([each for each in SITES if each != site]):
         details, hint = ["none of the other sites could be asked"], f"{_NO_WAY}; or {anew}"
     elif unasked:

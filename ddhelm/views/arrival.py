@@ -35,7 +35,7 @@ def _hosts(found: Arrivals, console: "Console", told: str) -> None:
     if hosts.seen is Seen.UNKNOWN:
         if hosts.why != told:
             problem(console, f"hosts could not be asked for: {hosts.why}", hosts.hint)
-    elif found.missing and found.cluster:
+    elif hosts.seen is Seen.ABSENT or (found.missing and found.cluster):
         text = f"{hosts.hosts} of {found.agents} agents have been heard of"
         problem(console, text, _absent(found), mark=BAD, style="bad")
     else:

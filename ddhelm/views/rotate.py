@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ddhelm import arrivals
 from ddhelm.actions.rotate import Rotated, Rotation, again
 from ddhelm.release import Rotatable
 from ddhelm.settings import SITES
@@ -55,7 +56,7 @@ def unfinished(what: str, console: "Console") -> None:
 
 def page(rotation: Rotation) -> str:
     """Where Datadog's site lists the keys."""
-    return f"https://app.{rotation.settings.site or SITES[0]}/organization-settings/{_PAGES[rotation.what]}"
+    return f"{arrivals.app(rotation.settings.site or SITES[0])}/organization-settings/{_PAGES[rotation.what]}"
 
 
 def json(rotation: Rotation, rotated: Rotated | None = None) -> Tree:

@@ -12,6 +12,7 @@ from ddhelm.actions.session import Session
 from ddhelm.commands import onboard, rotate
 from ddhelm.release import API_KEY, Rotatable
 from ddhelm.settings import SecretKey, Settings
+from ddhelm.views import rotate as view
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, given: bool, same: bool) -> str:
@@ -27,6 +28,19 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
     session = cast("Session", SimpleNamespace(secrets=None))
     assert rotate.rotation(session, options, Rotatable.API_KEY, "table", restart_only=False, dry_run=True) == 0
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("site", "page"),
+    [
+        ("datadoghq.eu", "https://app.datadoghq.eu/organization-settings/api-keys"),
+        ("us3.datadoghq.com", "https://us3.datadoghq.com/organization-settings/api-keys"),
+    ],
+)
+def test_the_page_on_which_a_key_is_revoked_is_that_of_the_site(site: str, page: str) -> None:
+    secret = SecretKey("ddhelm", "api-key")
+    found = Rotation(Rotatable.API_KEY, secret, Settings(site=site), (), (), "", False, "uid")
+    assert view.page(found) == page
 
 
 def test_the_key_that_is_there_already_is_told_without_a_plan(

@@ -54,6 +54,12 @@ organisation of another site sees nothing of it (--site); a refused API key stan
 """)
 
 
+def test_no_host_at_all_is_no_success_where_the_cluster_has_no_name_either() -> None:
+    nobody = replace(GOOD, cluster="", hosts=replace(GOOD.hosts, seen=Seen.ABSENT, hosts=0))
+    assert nobody.exit_code == 6
+    assert "✗ 0 of 2 agents have been heard of" in shown(nobody)
+
+
 def test_one_reason_is_said_once() -> None:
     why = {"seen": Seen.UNKNOWN, "why": "`api.datadoghq.eu` answered 403: Forbidden", "hint": "--site"}
     refused = tuple(replace(each, **why) for each in GOOD.checks)  # type: ignore[arg-type]
