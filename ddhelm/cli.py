@@ -56,7 +56,7 @@ def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Outpu
     """Install or update both releases: look, plan, ask, do, watch, report."""
     from ddhelm.commands import onboard as command
 
-    raise typer.Exit(command.onboard(_session(options), options, flaggroups.output(output), dry_run=dry_run))
+    raise typer.Exit(command.onboard(_session(options), options, output, dry_run=dry_run))
 
 
 plan_app = App(invoke_without_command=True)
@@ -77,7 +77,7 @@ _DiffOutput = Annotated[
 
 
 @plan_app.callback()
-@takes(Cluster, Inputs, Changing, Shown)
+@takes(Cluster, Inputs, Changing, Shown, formats=flaggroups.DIFF_FORMATS)
 def plan(
     options: Options,
     ctx: typer.Context,
@@ -97,23 +97,25 @@ def plan(
 
     if ctx.invoked_subcommand is not None:
         return
-    format_ = flaggroups.output(output, command.FORMATS)
     command.offline_flags(offline, facts, against, out)
     if facts is not None:
-        code = command.offline(options, facts, against, format_, detailed=detailed_exitcode, limit=12)
+        code = command.offline(options, facts, against, output, detailed=detailed_exitcode, limit=12)
     else:
-        code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=12, out=out)
+        code = command.show(_session(options), options, output, detailed=detailed_exitcode, limit=12, out=out)
     raise typer.Exit(code)
 
 
 @plan_app.command("show")
+@takes(formats=(*flaggroups.FORMATS, "markdown"))
 def plan_show(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A plan file.")], output: _DiffOutput = "table"
+    options: Options,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A plan file.")],
+    output: _DiffOutput = "table",
 ) -> None:
     """Show a plan file; needs no cluster."""
     from ddhelm.commands import diff as command
 
-    command.show_file(file, flaggroups.output(output, ("table", "json", "yaml", "markdown")))
+    command.show_file(file, output)
 
 
 diff_app = App(invoke_without_command=True)
@@ -121,7 +123,7 @@ app.add_typer(diff_app, name="diff")
 
 
 @diff_app.callback()
-@takes(Cluster, Inputs, Changing, Shown)
+@takes(Cluster, Inputs, Changing, Shown, formats=flaggroups.DIFF_FORMATS)
 def diff(
     options: Options, ctx: typer.Context, detailed_exitcode: _Detailed = False, output: _DiffOutput = "table"
 ) -> None:
@@ -129,8 +131,7 @@ def diff(
     from ddhelm.commands import diff as command
 
     if ctx.invoked_subcommand is None:
-        format_ = flaggroups.output(output, command.FORMATS)
-        code = command.show(_session(options), options, format_, detailed=detailed_exitcode, limit=None, out=None)
+        code = command.show(_session(options), options, output, detailed=detailed_exitcode, limit=None, out=None)
         raise typer.Exit(code)
 
 
@@ -185,11 +186,10 @@ def apply(
     from ddhelm.commands import apply as command
     from ddhelm.commands import onboard as without_file
 
-    format_ = flaggroups.output(output)
     if file is None:
-        raise typer.Exit(without_file.onboard(_session(options), options, format_, dry_run=False))
+        raise typer.Exit(without_file.onboard(_session(options), options, output, dry_run=False))
     command.refuse_flags(options, Cluster, Inputs, Changing, Doing)
-    raise typer.Exit(command.apply(_session(options), options, file, digest, format_))
+    raise typer.Exit(command.apply(_session(options), options, file, digest, output))
 
 
 @app.command()
@@ -203,8 +203,7 @@ def upgrade(
     """Upgrade existing releases as one unit; keeps the installed chart where no version is given."""
     from ddhelm.commands import upgrade as command
 
-    format_ = flaggroups.output(output)
-    raise typer.Exit(command.upgrade(_session(options), options, format_, latest=latest, dry_run=dry_run))
+    raise typer.Exit(command.upgrade(_session(options), options, output, latest=latest, dry_run=dry_run))
 
 
 @app.command()
@@ -223,8 +222,7 @@ def rollback(
     """Bring both releases back to what Helm has stored, settings included: shown, asked for, watched."""
     from ddhelm.commands import rollback as command
 
-    format_ = flaggroups.output(output)
-    raise typer.Exit(command.rollback(_session(options), options, revision, format_, dry_run=dry_run))
+    raise typer.Exit(command.rollback(_session(options), options, revision, output, dry_run=dry_run))
 
 
 @app.command()
@@ -233,7 +231,7 @@ def history(options: Options, output: flags.Output = "table") -> None:
     """Both releases in one timeline: which run made which revisions, of which chart, when."""
     from ddhelm.commands import history as command
 
-    command.history(_session(options), flaggroups.output(output))
+    command.history(_session(options), output)
 
 
 @app.command()
@@ -247,7 +245,7 @@ def drift(
     """Show what was changed in the cluster since it was deployed, and by whom; exit 2 for any."""
     from ddhelm.commands import drift as command
 
-    code = command.drift(_session(options), options, flaggroups.output(output), revert=revert, adopt=adopt)
+    code = command.drift(_session(options), options, output, revert=revert, adopt=adopt)
     raise typer.Exit(code)
 
 
@@ -265,8 +263,7 @@ def rotate(
     """Put a new key into the Secret and restart what reads it; says when the old one may be revoked."""
     from ddhelm.commands import rotate as command
 
-    format_ = flaggroups.output(output)
-    code = command.rotation(_session(options), options, what, format_, restart_only=restart_only, dry_run=dry_run)
+    code = command.rotation(_session(options), options, what, output, restart_only=restart_only, dry_run=dry_run)
     raise typer.Exit(code)
 
 
@@ -293,8 +290,7 @@ def check(
     """Prove that the pair fits this cluster; exit 3 if a fatal claim fails."""
     from ddhelm.commands import check as command
 
-    format_ = flaggroups.output(output)
-    raise typer.Exit(command.claims(format_) if list_ else command.check(_session(options), options, format_))
+    raise typer.Exit(command.claims(output) if list_ else command.check(_session(options), options, output))
 
 
 @app.command()
@@ -303,7 +299,7 @@ def status(options: Options, output: flags.Output = "table") -> None:
     """Releases, workloads and which node runs an agent; exit 4 where something is not as promised."""
     from ddhelm.commands import status as command
 
-    raise typer.Exit(command.status(_session(options), flaggroups.output(output)))
+    raise typer.Exit(command.status(_session(options), output))
 
 
 @app.command()
@@ -328,7 +324,7 @@ def verify(
     code = command.verify(
         _session(options),
         options,
-        flaggroups.output(output),
+        output,
         only=only,
         wait=flaggroups.seconds(wait, "--wait") or 0,
         timeout=flaggroups.seconds(timeout, "--timeout"),
@@ -356,7 +352,7 @@ def detect(options: Options, distribution: flags.Distribution = None, output: fl
     """Say which distribution this is, by which evidence, and what follows from it."""
     from ddhelm.commands import detect as command
 
-    command.detect(_session(options), distribution, flaggroups.output(output))
+    command.detect(_session(options), distribution, output)
 
 
 @app.command()
@@ -384,7 +380,7 @@ def uninstall(
         timeout=flaggroups.seconds(timeout, "--timeout"),
         yes=yes,
         dry_run=dry_run,
-        output=flaggroups.output(output),
+        output=output,
     )
     raise typer.Exit(code)
 

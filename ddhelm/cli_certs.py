@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ddhelm import flaggroups, flags
+from ddhelm import flags
 from ddhelm.flaggroups import Cluster, Options, takes
 from ddhelm.helppage import App
 
@@ -66,7 +66,7 @@ def plan(options: Options, output: flags.Output = "table") -> None:
     """Say which ways lead to etcd's metrics here, the recommended one first, and what each lets its holder do."""
     from ddhelm.commands import certs as command
 
-    command.plan(options, flaggroups.output(output))
+    command.plan(options, output)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def issue(
     command.issue(
         options,
         command.Given(ca_cert, ca_key, ca_key_password_file, out, secret, common_name, days, key_type),
-        flaggroups.output(output),
+        output,
         csr_only=csr_only,
     )
 
@@ -111,7 +111,7 @@ def import_(
     """Put a certificate that etcd's CA made into the Secret that the control-plane agents mount."""
     from ddhelm.commands import certs as command
 
-    command.import_(options, command.Files(dir_, cert, key, ca), secret, flaggroups.output(output))
+    command.import_(options, command.Files(dir_, cert, key, ca), secret, output)
 
 
 @app.command()
@@ -133,7 +133,7 @@ def verify(
     """Show a client certificate to etcd and read its metrics; exit 6 where that does not work."""
     from ddhelm.commands import certs as command
 
-    code = command.verify(options, endpoint, command.Files(dir_, cert, key, ca), secret, flaggroups.output(output))
+    code = command.verify(options, endpoint, command.Files(dir_, cert, key, ca), secret, output)
     raise typer.Exit(code)
 
 
@@ -171,7 +171,7 @@ def rotate(
         command.Given(ca_cert, ca_key, ca_key_password_file, None, None, common_name, days, key_type),
         command.Files(dir_, cert, key, ca),
         command.how(timeout, lock_timeout),
-        flaggroups.output(output),
+        output,
         restart_only=restart_only,
         new_ca=new_ca,
         dry_run=dry_run,

@@ -152,10 +152,17 @@ def typed(name: str, value: Any, *groups: type) -> str:
     return off if value is False and off else on
 
 
-def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+FORMATS = ("table", "json", "yaml")
+DIFF_FORMATS = (*FORMATS, "markdown", "unified")
+FORMS = ("structural", "unified", "summary")
+CRDS = ("summary", "full")
+
+
+def takes(*groups: type, formats: Sequence[str] = FORMATS) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the flags of these groups; it is called with ``options`` and its own parameters by name.
 
-    Each flag is declared once above, whatever the number of commands that share it.
+    Each flag is declared once above, whatever the number of commands that share it. ``formats`` are those of
+    ``--output``, where the command has it.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -174,6 +181,7 @@ def takes(*groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]
             _refuse_both(given, spelled)
             for name in _DURATIONS & given.keys():
                 seconds(given[name], spelled[name])
+            _refuse_unknown(given, formats)
             command({name: given[name] for name in given}, **{p.name: given[p.name] for p in own})
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
@@ -281,13 +289,15 @@ def seconds(text: str | None, flag: str) -> float | None:
     return total
 
 
-def output(text: str, formats: Sequence[str] = ("table", "json", "yaml")) -> str:
-    """The output format; UsageError for one that the command does not have."""
-    if text not in formats:
-        raise UsageError(
-            f"there is no output format `{text}`", hint=f"-o {'|'.join(formats)}", anchor="unknown-output-format"
-        )
-    return text
+def _refuse_unknown(given: Mapping[str, Any], formats: Sequence[str]) -> None:
+    """UsageError for a word that is none of those that the flag takes; before a cluster is asked for anything."""
+    for name, flag, words, what, anchor in (
+        ("output", "-o", formats, "output format", "unknown-output-format"),
+        ("form", "--diff", FORMS, "diff form", "bad-diff-form"),
+        ("crds", "--crds", CRDS, "way to show CRDs", "bad-diff-form"),
+    ):
+        if name in given and given[name] not in words:
+            raise UsageError(f"there is no {what} `{given[name]}`", hint=f"{flag} {'|'.join(words)}", anchor=anchor)
 
 
 def no_contradiction(arguments: Sequence[str]) -> None:

@@ -48,6 +48,8 @@ def rotate(
             hint="--ca-cert FILE --ca-key FILE, or --dir DIR, or --restart-only for a Secret that has it already",
             anchor="certs-flags",
         )
+    if from_ca:
+        _ = given.authority, given.wanted  # mistakes of the command line are said before a cluster is asked
     session = opened.session(options)
     found = certrotate.look(session)
     if not restart_only:
