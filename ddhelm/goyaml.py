@@ -74,15 +74,16 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def load(text: str) -> Any:
+def load(text: str, odd: list[YamlError] | None = None) -> Any:
     """The first document of the text as a JSON tree; None when there is none. Raises YamlError.
 
     As in Helm: the last of two equal keys wins, ``<<`` merges, keys become strings. Aliased subtrees are the same
-    object twice: treat the tree as read-only.
+    object twice: treat the tree as read-only. With ``odd``, words and numbers that cannot be a value (``.inf``,
+    ``!!int x``) are gathered there instead, and stand in the tree as text.
     """
     try:
         parser = _Parser(text)
-        return _Builder(parser.get_event).document()
+        return _Builder(parser.get_event, odd).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
@@ -97,8 +98,9 @@ def load(text: str) -> Any:
 class _Builder:
     """Makes the tree from a parser's events."""
 
-    def __init__(self, next_event: Callable[[], Any]) -> None:
+    def __init__(self, next_event: Callable[[], Any], odd: list[YamlError] | None) -> None:
         self._next = next_event
+        self._odd = odd
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._nodes = 0
         self._aliased = 0
@@ -173,7 +175,11 @@ class _Builder:
                 return scalar(text) if event.implicit[0] else text
             return _tagged(tag, text)
         except YamlError as error:
-            raise _at(event, error.problem) from None
+            said = _at(event, error.problem)
+            if self._odd is None:
+                raise said from None
+            self._odd.append(said)
+            return text
 
 
 def _tagged(tag: str, text: str) -> Any:

@@ -5,6 +5,7 @@ which key, and which unquoted words and numbers mean something else in YAML than
 once, and never shows a value that stands under a key that looks like a secret's.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -49,8 +50,9 @@ def read(content: str | bytes) -> Document:
         return Document({}, {}, (broken,))
     walk = _Walk(text)
     tree: Tree = {}
+    odd: list[goyaml.YamlError] = []
     try:
-        loaded = goyaml.load(text)
+        loaded = goyaml.load(text, odd)
         if isinstance(loaded, dict):
             tree = loaded
         elif loaded is not None:
@@ -58,6 +60,7 @@ def read(content: str | bytes) -> Document:
     except goyaml.YamlError as error:
         if "nested too deeply" not in error.problem:  # the walk says it with its line
             walk.findings.append(_syntax(error, text))
+    walk.findings += map(_odd, odd)
     walk.run()
     return Document(tree, walk.lines, tuple(sorted(walk.findings, key=lambda finding: finding.line)))
 
@@ -100,6 +103,13 @@ def _syntax(error: goyaml.YamlError, text: str) -> Finding:
     elif "{{" in near:
         hint = "a text that begins with `{{` has to be quoted"
     return Finding(line, f"is no YAML: {error.problem}", hint)
+
+
+def _odd(error: goyaml.YamlError) -> Finding:
+    """A value that Helm refuses; what stood there may be a secret and is not shown."""
+    number = "JSON" in error.problem
+    said = error.problem if number else re.sub("`.*`", "what stands here", error.problem, flags=re.DOTALL)
+    return Finding(error.line, said, "quote it, or leave it out" if number else "take the tag out")
 
 
 class _Frame:

@@ -218,7 +218,9 @@ def test_json_that_is_none(expression: str) -> None:
         ("a: %x\n", 1, "begins with `%`"),
         ("a: {{ x }}\n", 1, "begins with `{{`"),
         ("a: *x\n", 1, "unknown anchor"),
-        ("a: .inf\n", 1, "JSON"),
+        ("a: .inf\n", 1, "`.inf` cannot be written as JSON"),
+        ("a: .nan\nb: 1\nc: -.Inf\n", 3, "`-.Inf` cannot be written as JSON"),
+        ("a: !!int x\nb: !!binary '#'\n", 2, "invalid base64"),
         ("? [a]\n: 1\n", 1, "a key must be"),
         ("a: " + "[" * 100_000, 1, "nested more than 200 levels"),
         ("a: 1\x00\n", 1, "control characters"),
@@ -229,6 +231,19 @@ def test_json_that_is_none(expression: str) -> None:
 def test_a_line_that_helm_reads_otherwise_than_its_writer(text: str | bytes, line: int, said: str) -> None:
     lines = problems(file(text))
     assert any(one.startswith(f"prod.yaml:{line}: ") and said in one for one in lines), lines
+
+
+def test_a_value_that_helm_refuses_hides_no_other_problem_and_no_secret_shows() -> None:
+    key = "0123456789abcdef" * 2
+    lines = problems(file(f"a: .inf\ndatadog:\n  apiKey: {key}\n  appKey: !!int {key}xyz\nb: yes\n"))
+    assert sorted(line.partition(" (")[0] for line in lines) == [
+        "prod.yaml:1: `.inf` cannot be written as JSON",
+        "prod.yaml:3: `datadog.apiKey` looks like a secret",
+        "prod.yaml:4: `datadog.appKey` looks like a secret",
+        "prod.yaml:4: cannot decode what stands here as a !!int",
+        "prod.yaml:5: `b`: `yes` is true for Helm",
+    ]
+    assert key not in "".join(lines)
 
 
 @pytest.mark.parametrize(
