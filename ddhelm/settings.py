@@ -6,8 +6,9 @@ Secrets are never part of them: values only name the Secret.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from ddhelm.errors import ConfigError
@@ -30,6 +31,7 @@ SITES = (
 )
 CLUSTER_NAME = re.compile(r"([a-z0-9]([a-z0-9\-_]*[a-z0-9])?\.)*([a-z0-9]([a-z0-9\-_]*[a-z0-9])?)")
 CLUSTER_NAME_LIMIT = 80
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
 _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -130,8 +132,17 @@ def from_record(record: Mapping[str, Any], origin: str) -> Settings:
     return Settings(**given, user=layers, origins=dict.fromkeys([*given, *(["user"] if user else [])], origin))
 
 
-def changed(base: Settings, given: Mapping[str, Any], origin: str, *, hint: str = "ddhelm onboard --help") -> Settings:
+def changed(
+    base: Settings,
+    given: Mapping[str, Any],
+    origin: str,
+    *,
+    origins: Mapping[str, str] = _NOWHERE,
+    hint: str = "ddhelm onboard --help",
+) -> Settings:
     """``base`` with the fields of ``given`` that are not None, which take ``origin``; raises ConfigError.
+
+    ``origins`` says of some of them that they stand elsewhere (a file and its line), which a problem names.
 
     A list given replaces the stored list: the command line says what shall be, not what is added; ``none`` alone as
     the checks to drop drops none. ``hint`` is that of the error.
@@ -141,8 +152,8 @@ def changed(base: Settings, given: Mapping[str, Any], origin: str, *, hint: str 
         new["etcd_secret"] = None
     if new.get("drop_checks") == ("none",):
         new["drop_checks"] = ()
-    settings = replace(base, **new, origins={**base.origins, **dict.fromkeys(new, origin)})
-    problems = list(_problems(settings))
+    settings = replace(base, **new, origins={**base.origins, **{name: origins.get(name, origin) for name in new}})
+    problems = [f"{origins[name]}: {text}" if name in origins else text for name, text in _problems(settings)]
     if problems:
         raise ConfigError(
             problems[0] if len(problems) == 1 else f"{len(problems)} settings are wrong",
@@ -201,40 +212,37 @@ def site_of(text: str) -> str:
     return host or text
 
 
-def _problems(settings: Settings) -> Sequence[str]:
-    problems = []
-    if settings.cluster_name is not None:
-        name = settings.cluster_name
-        if len(name) > CLUSTER_NAME_LIMIT:
-            problems.append(
-                f"the cluster name `{name[:20]}…` has {len(name)} characters, the chart takes {CLUSTER_NAME_LIMIT}"
-            )
-        elif not CLUSTER_NAME.fullmatch(name):
-            problems.append(
-                f"the chart refuses the cluster name `{name}`: lower-case letters, digits, `-`, `_` and dots, "
-                "each part beginning and ending with a letter or digit"
-            )
+def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The field and what is wrong with it."""
+    if settings.cluster_name is not None and (problem := _cluster_name_problem(settings.cluster_name)):
+        yield "cluster_name", problem
     if settings.site is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", settings.site):
-        problems.append(f"`{settings.site}` is no Datadog site; sites are {', '.join(SITES)}")
+        yield "site", f"`{settings.site}` is no Datadog site; sites are {', '.join(SITES)}"
     if settings.etcd_secret is not None and not re.fullmatch(_OBJECT_NAME, settings.etcd_secret):
-        problems.append(f"`{settings.etcd_secret}` cannot be the name of a Secret")
+        yield "etcd_secret", f"`{settings.etcd_secret}` cannot be the name of a Secret"
     if settings.agent_proxy is not None and (problem := proxy_problem(settings.agent_proxy)):
-        problems.append(problem)
-    problems += [
-        f"`{host}` is no host, domain or network that a proxy can be left out for"
-        for host in settings.agent_no_proxy
-        if not re.fullmatch(r"[\w.*:/-]+", host)
-    ]
+        yield "agent_proxy", problem
+    for host in settings.agent_no_proxy:
+        if not re.fullmatch(r"[\w.*:/-]+", host):
+            yield "agent_no_proxy", f"`{host}` is no host, domain or network that a proxy can be left out for"
     if settings.api_url is not None and (problem := api_problem(settings.api_url)):
-        problems.append(problem)
-    problems += [
-        "`none` drops no check and stands alone"
-        if check == "none"
-        else f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
-        for check in settings.drop_checks
-        if check not in CHECKS
-    ]
-    return problems
+        yield "api_url", problem
+    for check in settings.drop_checks:
+        if check == "none":
+            yield "drop_checks", "`none` drops no check and stands alone"
+        elif check not in CHECKS:
+            yield "drop_checks", f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
+
+
+def _cluster_name_problem(name: str) -> str:
+    if len(name) > CLUSTER_NAME_LIMIT:
+        return f"the cluster name `{name[:20]}…` has {len(name)} characters, the chart takes {CLUSTER_NAME_LIMIT}"
+    if CLUSTER_NAME.fullmatch(name):
+        return ""
+    return (
+        f"the chart refuses the cluster name `{name}`: lower-case letters, digits, `-`, `_` and dots, "
+        "each part beginning and ending with a letter or digit"
+    )
 
 
 def _secret_tree(secret: SecretKey) -> Tree:

@@ -6,7 +6,7 @@ Keys are the flags without their dashes. Every problem of the file is reported a
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -30,8 +30,15 @@ LISTS = ("agent-no-proxy", "tolerate", "accept-uncovered", "drop-checks")
 _LIMIT = 1024 * 1024
 
 
-def read(name: str) -> dict[str, Any]:
-    """The settings of a file, by field name of ``Settings``; raises ConfigError with all problems, file and line."""
+class Read(NamedTuple):
+    """What a file says, by field name of ``Settings``, and where it says it (``ddhelm.yaml:3``)."""
+
+    given: dict[str, Any]
+    origins: dict[str, str]
+
+
+def read(name: str) -> Read:
+    """The settings of a file; raises ConfigError with all problems, file and line."""
     try:
         with Path(name).expanduser().open("rb") as stream:
             data = stream.read(_LIMIT + 1)
@@ -49,7 +56,7 @@ def read(name: str) -> dict[str, Any]:
     return parse(name, text)
 
 
-def parse(name: str, text: str) -> dict[str, Any]:
+def parse(name: str, text: str) -> Read:
     """The settings of a file's text; see ``read``."""
     try:
         document = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -57,10 +64,10 @@ def parse(name: str, text: str) -> dict[str, Any]:
         at = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _wrong(name, [f"{name}:{at}: {error.problem or 'no YAML'}"]) from None
     if document is None:
-        return {}
+        return Read({}, {})
     if not isinstance(document, yaml.MappingNode):
         raise _wrong(name, [f"{name}:{document.start_mark.line + 1}: the file must be a map of settings"])
-    found: dict[str, Any] = {}
+    found = Read({}, {})
     problems: list[str] = []
     for key, node in document.value:
         line = f"{name}:{key.start_mark.line + 1}"
@@ -71,13 +78,14 @@ def parse(name: str, text: str) -> dict[str, Any]:
                 f"{line}: there is no setting `{word}`" + (f"; did you mean `{close[0]}`?" if close else "")
             )
             continue
-        if _field(word) in found:
+        if _field(word) in found.given:
             problems.append(f"{line}: `{word}` stands twice")
             continue
         value, problem = _value(word, node)
         if problem:
             problems.append(f"{line}: {problem}")
-        found[_field(word)] = value
+        found.given[_field(word)] = value
+        found.origins[_field(word)] = line
     if problems:
         raise _wrong(name, problems)
     return found

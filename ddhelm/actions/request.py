@@ -28,6 +28,8 @@ class Request:
     """What a command line asks for; ``given`` holds the settings whose flags were used (None: not used)."""
 
     given: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where those of a settings file stand there; the others are of the command line."""
     user: UserSources = UserSources()
     chart: str | None = None
     version: str | None = None
@@ -61,8 +63,9 @@ def settings_of(base: Settings, request: Request) -> Settings:
         if (error := _problem(taints.parse_toleration, text)) is not None
     ]
     if problems:
-        raise problems[0]
-    return settings_.changed(replace(base, user=user), request.given, "the command line")
+        where, first = request.origins.get("tolerate"), problems[0]
+        raise ConfigError(f"{where}: {first.message}", hint=first.hint, anchor=first.anchor) if where else first
+    return settings_.changed(replace(base, user=user), request.given, "the command line", origins=request.origins)
 
 
 def _problem(check: Callable[[str], object], text: str) -> ConfigError | None:

@@ -58,13 +58,15 @@ def request(options: Options) -> "Request":
     from ddhelm.actions import configfile
     from ddhelm.actions.request import Request
 
-    given = configfile.read(options["config"]) if options.get("config") else {}
+    given, origins = configfile.read(options["config"]) if options.get("config") else ({}, {})
     for name in SETTING_FLAGS:
         value = options.get(name)
         if value is not None:
             given[name] = tuple(value) if isinstance(value, list) else value
+            origins.pop(name, None)
     if options.get("no_etcd_secret"):
         given["etcd_secret"] = ""
+        origins.pop("etcd_secret", None)
     if given.get("site") is not None:
         given["site"] = settings.site_of(given["site"])
     if given.get("agent_proxy") == "env":
@@ -72,10 +74,12 @@ def request(options: Options) -> "Request":
     for flag, key in (("api_key_secret", "api-key"), ("app_key_secret", "app-key")):
         if options.get(flag):
             given[flag] = settings.SecretKey(options[flag], key)
+            origins.pop(flag, None)
     if options.get("app_key_file") or options.get("app_key_command") or options.get("app_key_in_environment"):
         given.setdefault("app_key_secret", settings.DEFAULT_APP_KEY_SECRET)
     return Request(
         given=given,
+        origins=origins,
         user=user_sources(options),
         chart=options.get("chart"),
         version=options.get("version"),

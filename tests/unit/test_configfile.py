@@ -1,12 +1,15 @@
 """Settings files: read as meant, all problems at once with their lines."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ddhelm.actions import configfile
+from ddhelm.actions.request import settings_of
+from ddhelm.commands.requests import request
 from ddhelm.errors import ConfigError
-from ddhelm.settings import SecretKey
+from ddhelm.settings import SecretKey, Settings
 
 
 def test_a_whole_file() -> None:
@@ -19,13 +22,16 @@ tolerate:
   - dedicated=gpu:NoSchedule
 api-key-secret: vault
 """
-    assert configfile.parse("ddhelm.yaml", text) == {
+    found = configfile.parse("ddhelm.yaml", text)
+    assert found.given == {
         "site": "datadoghq.eu",
         "cluster_name": "prod-1",
         "logs": False,
         "tolerate": ("dedicated=gpu:NoSchedule",),
         "api_key_secret": SecretKey("vault", "api-key"),
     }
+    assert found.origins["tolerate"] == "ddhelm.yaml:6"
+    assert found.origins.keys() == found.given.keys()
 
 
 def test_every_problem_is_told_with_its_line() -> None:
@@ -45,7 +51,7 @@ def test_broken_yaml_names_file_and_line() -> None:
 
 
 def test_an_empty_file_changes_nothing() -> None:
-    assert configfile.parse("d.yaml", "# nothing\n") == {}
+    assert configfile.parse("d.yaml", "# nothing\n") == ({}, {})
 
 
 def test_a_list_is_refused() -> None:
@@ -56,3 +62,32 @@ def test_a_list_is_refused() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.yaml` cannot be read"):
         configfile.read(str(tmp_path / "gone.yaml"))
+
+
+def options(tmp_path: Path, text: str, **flags: Any) -> dict[str, Any]:
+    file = tmp_path / "d.yaml"
+    file.write_text(text)
+    return {"config": str(file), **flags}
+
+
+def test_a_setting_says_where_it_stands_and_a_flag_goes_over_it(tmp_path: Path) -> None:
+    made = request(options(tmp_path, "site: eu\n# c\ncluster-name: prod\nlogs: false\n", cluster_name="other"))
+    wanted = settings_of(Settings(), made)
+    assert wanted.origins == {
+        "site": f"{tmp_path}/d.yaml:1",
+        "cluster_name": "the command line",
+        "logs": f"{tmp_path}/d.yaml:4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("logs: true\ncluster-name: Prod\n", "d.yaml:2: the chart refuses the cluster name `Prod`"),
+        ("tolerate:\n- 'a b'\n", "d.yaml:1: `--tolerate a b` is no toleration"),
+    ],
+)
+def test_a_wrong_setting_of_a_file_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of(Settings(), request(options(tmp_path, text)))
+    assert said in caught.value.message
