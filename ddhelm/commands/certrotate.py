@@ -1,14 +1,12 @@
 """certs rotate: a new certificate for running agents: shown, asked for, written, rolled out, told."""
 
-import sys
-
 from ddhelm import flaggroups
 from ddhelm.actions import certrotate, certs
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.certrotate import Rotating
 from ddhelm.actions.session import Session
 from ddhelm.certificates import Pair
-from ddhelm.commands import opened, recording
+from ddhelm.commands import asking, opened, recording
 from ddhelm.commands.certs import Files, Given
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options
@@ -50,6 +48,8 @@ def rotate(
         )
     if from_ca:
         _ = given.authority, given.wanted  # mistakes of the command line are said before a cluster is asked
+    if not (yes or dry_run):
+        asking.needed("restart agents", "the same with --dry-run shows what happens; with --yes it goes on")
     session = opened.session(options)
     found = certrotate.look(session)
     if not restart_only:
@@ -68,7 +68,8 @@ def rotate(
             print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
         return
     if not yes:
-        _confirm(session)
+        about = f"Context `{session.access.context}`, server {session.access.server}."
+        asking.confirm("Carry this out?", about=about, hint="the same with --dry-run shows what happens")
     _carry_out(session, found, new, how, output)
 
 
@@ -109,21 +110,3 @@ def _carry_out(session: Session, found: Rotating, new: Pair | None, how: How, ou
             screen.print(words(f"Whether etcd takes it: {pasted.hint('ddhelm verify --only control-plane')}"))
     else:
         print(envelope.text(view.rotating_json(found, rotated, certs.now()), output), end="")  # noqa: T201
-
-
-def _confirm(session: Session) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "this would restart agents, and there is no terminal to ask on",
-            hint="the same with --dry-run shows what happens; with --yes it goes on",
-            anchor="no-terminal",
-        )
-    screen = console.err()
-    screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
-    screen.print("Carry this out? [y/N] ", end="", markup=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError(
-            "not confirmed; nothing was changed",
-            hint="the same with --dry-run shows what happens",
-            anchor="not-confirmed",
-        )

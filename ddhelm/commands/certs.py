@@ -10,7 +10,7 @@ from ddhelm.actions import certfiles, certplan, certverify
 from ddhelm.actions import certs as action
 from ddhelm.actions.session import silent
 from ddhelm.certificates import COMMON_NAME, DAYS, KEY_TYPES, Pair
-from ddhelm.commands import opened, recording
+from ddhelm.commands import asking, opened, recording
 from ddhelm.errors import ConfigError, UsageError, VerifyFailed
 from ddhelm.flaggroups import Options
 from ddhelm.run import Secrets
@@ -160,7 +160,7 @@ def verify(options: Options, endpoint: str, files: Files, secret: str | None, ou
 
 def asker(password_file: str | None) -> Callable[[str], str] | None:
     """Asks a person for a password, without echo; None where there is nobody, or a file has it."""
-    if password_file is not None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if password_file is not None or not asking.terminal():
         return None
     import getpass
 

@@ -11,8 +11,8 @@ from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.commands import recording, requests
-from ddhelm.errors import PreflightFailed, UsageError
+from ddhelm.commands import asking, recording, requests
+from ddhelm.errors import PreflightFailed
 from ddhelm.flaggroups import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
 from ddhelm.tree import Tree
@@ -77,33 +77,44 @@ def carry_on(
         if output == "table":
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
+    wanted = _agreed(session, options, prepared, given)
+    digest = planfile.of_shown(view.json(session.access, prepared)["data"])
+    with (
+        recording.recorded(session, verb, plan=digest, cluster=prepared.cluster.facts.uid) as run,
+        rollout_view.observer(screen) as observer,
+    ):
+        outcome = carry_out.carry_out(session, prepared, request, wanted, how, run.watching(observer))
+        if outcome.failure is not None:
+            run.failed(outcome.failure)
+    return _report(session, options, prepared, outcome, output)
+
+
+def _agreed(session: Session, options: Options, prepared: Prepared, given: Mapping[str, Key]) -> Mapping[str, Key]:
+    """The keys to write, once Datadog has taken them and whoever is there has agreed to the plan."""
+    if not options["yes"]:
+        asking.needed("change the cluster", "read the plan, then add --yes")
     wanted = _obtain(session, prepared, given, ask=asker(options))
     if wanted.keys() - {TOKEN}:
         from ddhelm.commands import validation  # loads an HTTP client: only where there is a new key
 
         validation.validated(session, options, prepared.settings, wanted)
     if not options["yes"]:
-        _confirm(session, prepared)
-    with (
-        recording.recorded(
-            session,
-            verb,
-            plan=planfile.of_shown(view.json(session.access, prepared)["data"]),
-            cluster=prepared.cluster.facts.uid,
-        ) as run,
-        rollout_view.observer(screen) as observer,
-    ):
-        outcome = carry_out.carry_out(session, prepared, request, wanted, how, run.watching(observer))
-        if outcome.failure is not None:
-            run.failed(outcome.failure)
+        access, uid = session.access, prepared.cluster.facts.uid or "unknown"
+        about = f"Context `{access.context}`, server {access.server}, kube-system UID {uid}."
+        asking.confirm("Carry this out?", about=about, hint="ddhelm onboard")
+    return wanted
+
+
+def _report(session: Session, options: Options, prepared: Prepared, outcome: carry_out.Outcome, output: str) -> int:
+    """Show what happened, and how it stands now; gives the exit code, or raises the failure."""
     if outcome.failure is not None:
         if output != "table":
             print(envelope.text(view.outcome_json(prepared, outcome, None), output), end="")  # noqa: T201
         raise outcome.failure
     found = status.of_session(session)
     if output == "table":
-        view.outcome(outcome, screen)
-        status_view.table(found, screen)
+        view.outcome(outcome, console.out())
+        status_view.table(found, console.out())
     return _close(session, options, view.outcome_json(prepared, outcome, found), output)
 
 
@@ -213,26 +224,8 @@ def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], s
 def asker(options: Options) -> keys.Ask | None:
     """Asks for a secret on the terminal; None where there is none, or standard input is taken by a file."""
     taken = "-" in {options["api_key_file"], options["app_key_file"], *(options.get("values") or ())}
-    if taken or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if taken or not asking.terminal():
         return None
     import getpass
 
     return lambda question: getpass.getpass(f"{question} (hidden): ", stream=sys.stderr)
-
-
-def _confirm(session: Session, prepared: Prepared) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "this would change the cluster, and there is no terminal to ask on",
-            hint="read the plan, then add --yes",
-            anchor="no-terminal",
-        )
-    screen = console.err()
-    screen.print(
-        f"\nContext `{session.access.context}`, server {session.access.server}, "
-        f"kube-system UID {prepared.cluster.facts.uid or 'unknown'}.",
-        markup=False,
-    )
-    screen.print("Carry this out? [y/N] ", end="", markup=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("not confirmed; nothing was changed", hint="ddhelm onboard", anchor="not-confirmed")

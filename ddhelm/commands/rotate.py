@@ -1,6 +1,5 @@
 """rotate: a new API key, application key or token: shown, asked for, written, rolled out, told."""
 
-import sys
 from collections.abc import Mapping
 
 from ddhelm.actions import keys, rotate, status
@@ -8,7 +7,7 @@ from ddhelm.actions.carry_out import How
 from ddhelm.actions.keys import Key
 from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard, recording
+from ddhelm.commands import asking, onboard, recording
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options, seconds
 from ddhelm.release import API_KEY, APP_KEY, Rotatable
@@ -33,6 +32,10 @@ def rotation(
     new = None if restart_only else _new(session, options, found, dry_run=dry_run)
     screen = console.out() if output == "table" else console.err()
     idle = new is None and not found.late and not found.unfinished and not _behind(found)
+    if not (idle or dry_run or options["yes"]):
+        _somebody(what)
+    if new is not None:
+        _validated(session, options, found, new)
     if output == "table" and not idle:
         view.table(found, screen, origin=new.origin if new is not None else "")
     if dry_run and output != "table":
@@ -46,7 +49,8 @@ def rotation(
     if dry_run:
         return 0
     if not options["yes"]:
-        _confirm(session, found)
+        about = f"Context `{session.access.context}`, server {session.access.server}."
+        asking.confirm("Carry this out?", about=about, hint=f"ddhelm rotate {what}")
     return _carry_out(session, found, new, how, output)
 
 
@@ -66,7 +70,7 @@ def _carry_out(session: Session, found: Rotation, new: Key | None, how: How, out
 
 
 def _new(session: Session, options: Options, found: Rotation, *, dry_run: bool) -> Key | None:
-    """The new value, validated; None where the Secret is to stay, because it has it already or a run broke off.
+    """The new value; None where the Secret is to stay, because it has it already or a run broke off.
 
     A dry run that is given none gets an empty one, whose origin alone is shown.
     """
@@ -75,20 +79,33 @@ def _new(session: Session, options: Options, found: Rotation, *, dry_run: bool) 
         return None if _continues(found) else keys.new_token(session.secrets)
     given: Mapping[str, Key] = onboard.given_keys(session, options)
     name = API_KEY if what is Rotatable.API_KEY else APP_KEY
-    if name not in given and dry_run:
-        return Key("where you give it", "")
+    if name not in given:
+        if dry_run:
+            return Key("where you give it", "")
+        if not options["yes"]:
+            _somebody(what)
     key = given.get(name) or keys.prompt(what.words, session.secrets, onboard.asker(options))
     if rotate.same(session, found, key):
         console.err().print(
             f"• the {what.words} from {key.origin} is the one in Secret `{found.secret.name}` already", markup=False
         )
         return None
-    if warning := keys.looks_wrong(what.words, key):
+    return key
+
+
+def _validated(session: Session, options: Options, found: Rotation, key: Key) -> None:
+    """Let Datadog judge a key of its own; what a dry run was not given, and a token, are none."""
+    if found.what is Rotatable.TOKEN or not key.reveal():
+        return
+    if warning := keys.looks_wrong(found.what.words, key):
         console.problem(console.err(), warning)
     from ddhelm.commands import validation
 
-    validation.validated(session, options, found.settings, {name: key})
-    return key
+    validation.validated(session, options, found.settings, {str(found.what): key})
+
+
+def _somebody(what: Rotatable) -> None:
+    asking.needed("change the cluster", f"ddhelm rotate {what} --dry-run shows what happens; add --yes to go on")
 
 
 def _continues(found: Rotation) -> bool:
@@ -112,19 +129,3 @@ def _refuse_flags(options: Options, what: Rotatable, *, restart_only: bool) -> N
                     hint=f"ddhelm rotate {prefix.replace('_', '-')} {flag} …",
                     anchor="contradicting-flags",
                 )
-
-
-def _confirm(session: Session, found: Rotation) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "this would change the cluster, and there is no terminal to ask on",
-            hint=f"ddhelm rotate {found.what} --dry-run shows what happens; add --yes to go on",
-            anchor="no-terminal",
-        )
-    screen = console.err()
-    screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
-    screen.print("Carry this out? [y/N] ", end="", markup=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError(
-            "not confirmed; nothing was changed", hint=f"ddhelm rotate {found.what}", anchor="not-confirmed"
-        )

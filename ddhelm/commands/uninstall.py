@@ -1,11 +1,9 @@
 """uninstall: show what goes and what stays, ask, remove."""
 
-import sys
-
 from ddhelm.actions import uninstall as action
 from ddhelm.actions.session import Session
-from ddhelm.commands import recording
-from ddhelm.errors import RolloutFailed, UsageError
+from ddhelm.commands import asking, recording
+from ddhelm.errors import RolloutFailed
 from ddhelm.release import pair
 from ddhelm.views import console, envelope
 from ddhelm.views import uninstall as view
@@ -33,7 +31,9 @@ def uninstall(
             print(envelope.text(view.json(removal), output), end="")  # noqa: T201
         return 0
     if not yes:
-        _confirm(session)
+        asking.needed("remove the releases", "ddhelm uninstall --dry-run shows what goes; add --yes to go on")
+        about = f"Context `{session.access.context}`, server {session.access.server}."
+        asking.confirm("Remove this?", about=about, hint="ddhelm uninstall", kept="nothing was removed")
     screen = console.out() if output == "table" else console.err()
     with recording.recorded(session, "uninstall", cluster=removal.uid) as run:
         run.keeps = removal.exists and not (delete_secrets or delete_namespace)
@@ -51,17 +51,3 @@ def uninstall(
     else:
         print(envelope.text(view.json(removed), output), end="")  # noqa: T201
     return removed.exit_code
-
-
-def _confirm(session: Session) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "this would remove the releases, and there is no terminal to ask on",
-            hint="ddhelm uninstall --dry-run shows what goes; add --yes to go on",
-            anchor="no-terminal",
-        )
-    screen = console.err()
-    screen.print(f"\nContext `{session.access.context}`, server {session.access.server}.", markup=False)
-    screen.print("Remove this? [y/N] ", end="", markup=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("not confirmed; nothing was removed", hint="ddhelm uninstall", anchor="not-confirmed")

@@ -1,12 +1,10 @@
 """unlock: show who holds the lock, ask, take it away."""
 
-import sys
 import time
 
 from ddhelm.actions import unlock as action
 from ddhelm.actions.session import Session
-from ddhelm.commands import recording
-from ddhelm.errors import UsageError
+from ddhelm.commands import asking, recording
 from ddhelm.views import console, pasted
 
 
@@ -27,20 +25,9 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
     if not force:
         action.refuse_living(held)
     if not yes:
-        _confirm()
+        asking.needed("take the lock away", "look at the holder, then add --yes")
+        asking.confirm("Take the lock away?", hint="ddhelm unlock")
     with recording.recorded(session, "unlock") as run:
         run.began(f"lock of {held.holder.who} taken away")
         action.give_back(session.kubectl, held)
     screen.print(pasted.sentence("The lock is free. `ddhelm status` shows how far that run came."), markup=False)
-
-
-def _confirm() -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "this would take the lock away, and there is no terminal to ask on",
-            hint="look at the holder, then add --yes",
-            anchor="no-terminal",
-        )
-    console.err().print("Take the lock away? [y/N] ", end="", markup=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("not confirmed; nothing was changed", hint="ddhelm unlock", anchor="not-confirmed")

@@ -1,0 +1,71 @@
+"""Without a terminal and without --yes nothing is asked, of a person or of Datadog, before the command refuses."""
+
+import io
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ddhelm.actions import rotate as action
+from ddhelm.actions.keys import Key
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.rotate import Rotation
+from ddhelm.actions.session import Session
+from ddhelm.commands import asking, certrotate, onboard, rotate, validation
+from ddhelm.commands.certs import Files, Given
+from ddhelm.errors import UsageError
+from ddhelm.release import API_KEY, APP_KEY, Rotatable
+from ddhelm.settings import SecretKey, Settings
+
+OPTIONS: dict[str, Any] = {
+    "yes": False,
+    "timeout": None,
+    "lock_timeout": None,
+    **dict.fromkeys(("api_key_file", "api_key_command", "app_key_file", "app_key_command")),
+}
+GIVEN = {API_KEY: Key("`DD_API_KEY`", "a" * 32)}
+SESSION = cast("Session", SimpleNamespace(secrets=SimpleNamespace(add=lambda *_: None)))
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    monkeypatch.setattr(validation, "validated", lambda *_: pytest.fail("Datadog was asked"))
+
+
+@pytest.mark.parametrize("given", [GIVEN, {}], ids=["with-a-key", "without"])
+def test_a_plan_is_refused_before_its_keys_are(given: dict[str, Key]) -> None:
+    plan = SimpleNamespace(writes=(API_KEY, APP_KEY))
+    prepared = cast("Prepared", SimpleNamespace(plan=plan, carried_keys={}, settings=Settings()))
+    with pytest.raises(UsageError) as caught:
+        onboard._agreed(SESSION, OPTIONS, prepared, given)
+    assert caught.value.anchor == "no-terminal"
+
+
+@pytest.mark.parametrize("given", [GIVEN, {}], ids=["with-a-key", "without"])
+def test_a_rotation_is_refused_before_its_key_is(monkeypatch: pytest.MonkeyPatch, given: dict[str, Key]) -> None:
+    found = Rotation(Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), (), (), "", False, "uid")
+    monkeypatch.setattr(action, "look", lambda *_: found)
+    monkeypatch.setattr(action, "refuse_foreign", lambda *_: None)
+    monkeypatch.setattr(action, "same", lambda *_: False)
+    monkeypatch.setattr(onboard, "given_keys", lambda *_: given)
+    with pytest.raises(UsageError) as caught:
+        rotate.rotation(SESSION, OPTIONS, Rotatable.API_KEY, "table", restart_only=False, dry_run=False)
+    assert caught.value.anchor == "no-terminal"
+
+
+def test_a_rotation_of_certificates_is_refused_before_a_password_is_asked_for() -> None:
+    given, how = Given("ca.crt", "ca.key"), certrotate.how(None, None)
+    flags = {"restart_only": False, "new_ca": False, "dry_run": False, "yes": False}
+    with pytest.raises(UsageError) as caught:
+        certrotate.rotate({}, given, Files(), how, "table", **flags)
+    assert caught.value.anchor == "no-terminal"
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "n\n", "yes please\n"])
+def test_only_yes_is_yes(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    with pytest.raises(UsageError, match="nothing was removed"):
+        asking.confirm("Remove this?", hint="x", kept="nothing was removed")
+    monkeypatch.setattr("sys.stdin", io.StringIO(" YES\n"))
+    asking.confirm("Remove this?", hint="x")
