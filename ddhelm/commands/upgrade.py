@@ -22,7 +22,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
             hint="ddhelm onboard",
             anchor="nothing-installed",
         )
-    newest = _newest(session, read, options) if latest or not options["version"] else None
+    newest = _newest(session, read, options, latest=latest) if latest or not options["version"] else None
     if latest and newest is None:
         raise UsageError(
             "the newest version cannot be told: this chart does not come from a repository with an index",
@@ -41,13 +41,15 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     )
 
 
-def _newest(session: Session, installed: reading.Installed, options: Options) -> str | None:
-    """The newest version of the chart's repository; None where it has none or cannot be asked."""
+def _newest(session: Session, installed: reading.Installed, options: Options, *, latest: bool) -> str | None:
+    """The newest version of the chart's repository; None where it has none, or cannot be asked and need not be."""
     where = source(options["chart"] or installed.chart)
     if where.kind != "repo":
         return None
     try:
         return next(iter(session.helm.versions(where)), None)
     except DdhelmError as error:
+        if latest:
+            raise
         console.err().print(f"• newer versions are not known: {error.message}", markup=False)
         return None
