@@ -291,13 +291,16 @@ def seconds(text: str | None, flag: str) -> float | None:
 
 def _refuse_unknown(given: Mapping[str, Any], formats: Sequence[str]) -> None:
     """UsageError for a word that is none of those that the flag takes; before a cluster is asked for anything."""
-    for name, flag, words, what, anchor in (
-        ("output", "-o", formats, "output format", "unknown-output-format"),
-        ("form", "--diff", FORMS, "diff form", "bad-diff-form"),
-        ("crds", "--crds", CRDS, "way to show CRDs", "bad-diff-form"),
-    ):
+    output = given.get("output", formats[0])
+    if output not in formats:
+        raise UsageError(
+            f"there is no output format `{output}`", hint=f"-o {'|'.join(formats)}", anchor="unknown-output-format"
+        )
+    for name, flag, words in (("form", "--diff", FORMS), ("crds", "--crds", CRDS)):
         if name in given and given[name] not in words:
-            raise UsageError(f"there is no {what} `{given[name]}`", hint=f"{flag} {'|'.join(words)}", anchor=anchor)
+            raise UsageError(
+                f"`{flag} {given[name]}` is not known", hint=f"{flag} {'|'.join(words)}", anchor="bad-diff-form"
+            )
 
 
 def no_contradiction(arguments: Sequence[str]) -> None:
