@@ -103,7 +103,7 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    """One release: what it shall be and what is deployed. ``record_size``: bytes of its record, limit 1 MiB."""
+    """One release: what it shall be and what is deployed. ``record_size``: bytes that its record will have."""
 
     role: str
     name: str

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from ddhelm import selector
+from ddhelm import recordsize, selector
 from ddhelm.claim import (
     Claim,
     Finding,
@@ -18,9 +18,6 @@ from ddhelm.claim import (
 )
 from ddhelm.manifest import Manifest, Object, ObjectRef
 from ddhelm.tree import Tree, get, same
-
-RECORD_LIMIT = 1_048_576
-"""Bytes of data that a Secret holds at most, and with it a release's record."""
 
 _RELEASE, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 _ARGO_LABEL, _ARGO_TRACKING = "argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id"
@@ -211,10 +208,10 @@ def _pod_labels(obj: Object) -> Mapping[str, str]:
 def record_fits(context: ProofContext) -> Iterator[Finding]:
     for release in context.releases:
         size = release.record_size
-        if size is not None and size > RECORD_LIMIT:
-            yield Finding(f"the record of `{release.name}` would have {size:,} bytes, a Secret holds {RECORD_LIMIT:,}")
-        elif size is not None and size > RECORD_LIMIT * 0.9:
-            yield Remark(f"the record of `{release.name}` has {size:,} bytes of {RECORD_LIMIT:,}")
+        if size is None or size < recordsize.NEAR:
+            continue
+        said = f"the record of `{release.name}` will have about {size:,} bytes, a Secret holds {recordsize.LIMIT:,}"
+        yield Finding(said) if size > recordsize.LIMIT else Remark(said)
 
 
 def crd_versions_kept(context: ProofContext) -> Iterator[Finding]:

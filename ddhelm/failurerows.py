@@ -292,6 +292,14 @@ ROWS: tuple[Row, ...] = (
         "use a newer Helm (3.22 can), or delete the object first",
     ),
     Row(
+        "object-too-big",
+        r'(?P<kind>\w+) "(?P<object>(?!sh\.helm\.release\.)[^"]+)" is invalid: \S+ Too long: '
+        r"(?:must have at most|may not be more than) 1048576 bytes",
+        ReleaseError,
+        "{kind} `{object}` is too big: the API server keeps 1 MiB of it",
+        "take large files out of your values (`datadog.confd`, `datadog.checksd`), or mount them from a volume",
+    ),
+    Row(
         "release-too-big",
         r"Too long: (?:must have at most|may not be more than) 1048576 bytes|request (?:entity )?(?:is )?too large",
         ReleaseError,

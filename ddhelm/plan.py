@@ -76,7 +76,6 @@ class Deployed:
     app_version: str = ""
     updated: str = ""
     apply_method: str = ""
-    record_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,10 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     )
     context = claim.ProofContext(
         namespace=without.access.namespace,
-        releases=tuple(claim.ReleaseView(o.release.role, o.release.name, o.manifest) for o in desired),
+        releases=tuple(
+            claim.ReleaseView(o.release.role, o.release.name, o.manifest, record_size=proving.record_size(chart, o))
+            for o in desired
+        ),
         coverage=covered,
         nodes=read.nodes,
         live=claim.LiveState(api_versions=read.api_groups or None),

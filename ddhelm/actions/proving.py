@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ddhelm import claim, coverage, facts, plan, tree
+from ddhelm import claim, coverage, facts, plan, recordsize, tree
 from ddhelm.actions import agents, certs, live, rights
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
+from ddhelm.chart import Chart
 from ddhelm.coverage import picking_none
 from ddhelm.errors import PreflightFailed
 from ddhelm.facts import Node
@@ -159,7 +160,7 @@ def context(
                 one.release.name,
                 one.manifest,
                 state.manifest if (state := made.deployed.get(one.release.name)) else None,
-                state.record_size if state else None,
+                record_size(made.chart, one),
             )
             for one in made.desired
         ),
@@ -189,6 +190,14 @@ def context(
         doubted=made.profile.doubted,
         requirements=requirements(made.profile),
     )
+
+
+def record_size(chart: Chart, one: Desired) -> int | None:
+    """Bytes that the release's record will have; None where the chart is not at hand (a way back)."""
+    if not chart.digest:
+        return None
+    archive = None if chart.path.is_dir() else chart.path.stat().st_size
+    return recordsize.forecast(one.values.tree, one.manifest, archive, lambda: chart.files)
 
 
 def untyped_files(found: Profile) -> frozenset[str]:

@@ -152,7 +152,6 @@ def _deployed(session: Session, release: Release, records: Sequence[Record]) -> 
         shown.app_version,
         shown.last_deployed,
         shown.apply_method,
-        shown.size,
     )
 
 

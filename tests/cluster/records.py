@@ -20,6 +20,11 @@ def age(sandbox: Sandbox, release: str, revision: int, *, seconds: float) -> Non
     sandbox.loader.merge(path, {"data": {"release": again}, "metadata": {"labels": labels}})
 
 
+def record(sandbox: Sandbox, release: str, revision: int) -> dict[str, Any]:
+    """All that Helm keeps of the revision."""
+    return _unpacked(sandbox, _path(release, revision))
+
+
 def status(sandbox: Sandbox, release: str, revision: int) -> str:
     """What the record itself says of the revision, whatever its label says."""
     return str(_unpacked(sandbox, _path(release, revision))["info"]["status"])

@@ -645,7 +645,7 @@ def test_a_wrongly_named_distribution_is_blamed_for_apis_that_are_not_there() ->
 def test_a_record_near_its_limit_is_said() -> None:
     found = result("record-fits", sized(1_000_000))
     assert found.ok
-    assert "1,000,000 bytes of 1,048,576" in found.details[0]
+    assert "about 1,000,000 bytes, a Secret holds 1,048,576" in found.details[0]
 
 
 def test_ports_that_a_host_installed_agent_would_hold_are_named() -> None:
