@@ -8,12 +8,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, recorded, revisions
 from tests.cluster.test_failures import mend
-from tests.sandbox.fixtures import Clusters
+from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 
 ME = f"{getpass.getuser()}@{socket.gethostname()}"
@@ -37,7 +35,7 @@ def verbs(runs: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(run["verb"], run["outcome"]) for run in runs]
 
 
-@pytest.mark.parametrize("helm_version", ["3.22", pytest.param("4.3", marks=pytest.mark.matrix)])
+@each_helm("3.22", matrix=["4.3"])
 def test_the_history_says_who_did_what_from_install_to_uninstall(cluster: Clusters, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, helm_version)

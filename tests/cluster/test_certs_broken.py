@@ -9,7 +9,7 @@ from tests.cluster.test_rotate_broken import without
 from tests.sandbox.fixtures import Clusters, each_helm
 
 
-@each_helm("3.22", "4.3")
+@each_helm("3.22", matrix=["4.3"])
 def test_a_rotation_that_breaks_off_is_finished_and_the_same_pair_restarts_nothing(
     cluster: Clusters, helm_version: str, tmp_path: Path
 ) -> None:

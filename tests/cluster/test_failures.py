@@ -20,7 +20,7 @@ from tests.cluster import records
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, Result, generations, recorded, revisions
 from tests.sandbox.api import Json
-from tests.sandbox.fixtures import Clusters
+from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
 
@@ -124,7 +124,7 @@ def test_a_stalled_first_install_and_an_upgrade_with_no_rollback_are_kept_and_ex
     assert "new:tag" in ddhelm("values", "control-plane").out
 
 
-@pytest.mark.parametrize("helm_version", ["3.22", pytest.param("4.3", marks=pytest.mark.matrix)])
+@each_helm("3.22", matrix=["4.3"])
 def test_what_a_failed_revision_added_goes_before_the_next_upgrade(cluster: Clusters, helm_version: str) -> None:
     """Helm itself compares with the last deployed revision only, and would leave it in the cluster for ever."""
     sandbox = cluster("kubeadm")
@@ -317,7 +317,7 @@ def kill(*pids: int) -> None:
         subprocess.run(["kill", "-9", str(pid)], check=True)
 
 
-@pytest.mark.parametrize("helm_version", ["3.22", pytest.param("4.3", marks=pytest.mark.matrix)])
+@each_helm("3.22", matrix=["4.3"])
 def test_a_pending_head_of_somebody_else_is_busy_while_young_and_recovered_when_old(
     cluster: Clusters, tmp_path: Path, helm_version: str
 ) -> None:

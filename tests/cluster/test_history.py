@@ -29,7 +29,7 @@ def manifests(sandbox: Sandbox, helm_version: str) -> dict[str, str]:
     }
 
 
-@each_helm("3.22", "4.3")
+@each_helm("4.3", matrix=["3.22"])
 def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, helm_version)
@@ -114,7 +114,7 @@ def test_another_chart_version_comes_back_with_its_revision(cluster: Clusters) -
     assert "datadog-3.999.0" in back.out
 
 
-@each_helm("3.22", "4.3")
+@each_helm("3.22", matrix=["4.3"])
 def test_definitions_that_would_vanish_stop_a_rollback(cluster: Clusters, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, helm_version)

@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
 from tests.sandbox.fixtures import Clusters, each_helm
@@ -164,7 +162,7 @@ def test_without_a_terminal_a_change_needs_yes(cluster: Clusters) -> None:
     assert sandbox.writes() == []
 
 
-@pytest.mark.parametrize("helm_version", ["3.22", "4.3"])
+@each_helm("3.22", matrix=["4.3"])
 def test_the_leftovers_of_the_pair_made_by_hand_are_healed(cluster: Clusters, helm_version: str) -> None:
     """datadog-real-api: the naive pair fails at its second release; what stands is taken over, CRDs survive."""
     sandbox = cluster("kubeadm")

@@ -12,7 +12,7 @@ KEY = {"DD_API_KEY": API_KEY}
 RELEASES = (WORKER, CONTROL_PLANE)
 
 
-@each_helm("3.22", "4.3")
+@each_helm("3.22", matrix=["4.3"])
 def test_a_plan_is_applied_once_and_only_unchanged(cluster: Clusters, helm_version: str, tmp_path: Path) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, helm_version)

@@ -14,7 +14,7 @@ from tests.cluster.records import record
 from tests.sandbox.fixtures import Clusters, each_helm
 
 
-@each_helm("3.22", "4.3")
+@each_helm("4.3", matrix=["3.22"])
 def test_a_record_is_as_big_as_was_forecast_and_one_that_would_not_fit_is_refused(
     cluster: Clusters, helm_version: str, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ def restarted(session: Session, names: set[str], clock: Clock | None = None) -> 
         raise watched.failure()
 
 
-@each_helm("3.22", "4.3")
+@each_helm("3.22", matrix=["4.3"])
 def test_named_workloads_get_new_pods_and_the_annotation_is_neither_drift_nor_a_change(
     cluster: Clusters, session: Session, helm_version: str
 ) -> None:

@@ -38,7 +38,7 @@ def replaced(before: dict[str, set[str]], after: dict[str, set[str]]) -> set[str
     return {name for name in after if not after[name] & before[name]}
 
 
-@each_helm("3.22", "4.3")
+@each_helm("4.3", matrix=["3.22"])
 def test_keys_and_token_are_rotated_and_a_broken_run_is_finished(
     cluster: Clusters, datadog_api: DatadogApi, helm_version: str, tmp_path: Path
 ) -> None:

@@ -5,7 +5,6 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,7 +17,7 @@ from tests.cluster.driver import Ddhelm
 from tests.cluster.test_secrets import API_KEY, APP_KEY, OURS, data
 from tests.cluster.witness import Witness, cluster_texts, forms
 from tests.docs.commandline import verbs
-from tests.sandbox.fixtures import Clusters
+from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 
 PASSWORD = "planted-password-of-the-ca"
@@ -161,7 +160,7 @@ def test_every_command_has_a_line_here(tmp_path: Path) -> None:
     assert {name for name, _ in lines(Places(tmp_path))} == known, "how is the new command run with planted secrets?"
 
 
-@pytest.mark.parametrize("helm_version", ["4.3", pytest.param("3.22", marks=pytest.mark.matrix)])
+@each_helm("4.3", matrix=["3.22"])
 def test_no_command_shows_or_leaves_a_secret(cluster: Clusters, tmp_path: Path, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     install(sandbox)

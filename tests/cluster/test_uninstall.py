@@ -71,7 +71,7 @@ def rewrite(sandbox: Sandbox, release: str, change: Callable[[dict[str, Any]], N
     sandbox.loader.merge(path, {"data": {"release": packed}, "metadata": {"labels": labels}})
 
 
-@each_helm("3.22", "4.3")
+@each_helm("3.22", matrix=["4.3"])
 def test_everything_of_ours_goes_in_the_end_and_nothing_else(cluster: Clusters, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     before = cluster_scoped(sandbox)

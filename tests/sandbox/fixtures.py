@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,16 @@ Clusters = Callable[[str | Path], Sandbox]
 HELM_VERSIONS = build.HELM_VERSIONS
 
 
-def each_helm(*versions: str) -> pytest.MarkDecorator:
-    """Runs a test that takes `helm_version` once per version; all supported ones if none is named."""
-    return pytest.mark.parametrize("helm_version", versions or HELM_VERSIONS, ids=lambda version: f"helm-{version}")
+def each_helm(*versions: str, matrix: Sequence[str] = ()) -> pytest.MarkDecorator:
+    """Runs a test that takes `helm_version` once per version, all supported ones if none is named.
+
+    Those of `matrix` only in `make test-all`: where majors need not be compared, tests of one file take turns.
+    """
+    return pytest.mark.parametrize(
+        "helm_version",
+        [*(versions or HELM_VERSIONS), *(pytest.param(version, marks=pytest.mark.matrix) for version in matrix)],
+        ids=lambda version: f"helm-{version}",
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
