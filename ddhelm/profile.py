@@ -103,16 +103,10 @@ def of(
     labels = _labels(chosen, facts, remembered)
     nodes = [node for node in facts.nodes if any(label in node.labels for label in labels)]
     why_managed = _why_one_release(chosen, facts, nodes, remembered)
-    derived = components.Derived()
-    if not why_managed:
-        derived = components.derive(
-            chosen, look, nodes, remembered, own_certificate=own_certificate, without_listener=without_listener
-        )
+    ways = {"own_certificate": own_certificate, "without_listener": without_listener}
+    derived = components.Derived() if why_managed else components.derive(chosen, look, nodes, remembered, **ways)
     evidence = evidence_for(chosen, known, look)
-    if override and (against := [e for e in evidence if not e.supports]):
-        first = f"{against[0].signal} ({against[0].seen})"
-        notes.append(f"`--distribution {override}` was given, and this speaks against it: {first}")
-    notes += [*derived.notes, *_notes(chosen, look)]
+    notes += [*_against(override, evidence), *derived.notes, *_notes(chosen, look)]
     return Profile(
         distribution=chosen.name,
         title=chosen.title,
@@ -169,6 +163,15 @@ def to_json(profile: Profile) -> Tree:
         "docs": profile.docs,
         "unread": [{"name": u.name, "what": u.what, "why": u.why} for u in profile.unread],
     }
+
+
+def _against(override: str | None, evidence: Sequence[Evidence]) -> list[str]:
+    """What speaks against the distribution that was named."""
+    against = [each for each in evidence if not each.supports] if override else []
+    if not against:
+        return []
+    first = f"{against[0].signal} ({against[0].seen})"
+    return [f"`--distribution {override}` was given, and this speaks against it: {first}"]
 
 
 def _notes(chosen: Distribution, look: Look) -> list[str]:

@@ -5,10 +5,11 @@ What only the live cluster knows (owners, conflicts, Secrets, other agents) is n
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ddhelm import claim, coverage, facts, plan, profile, proof
+from ddhelm import claim, facts, plan, proof
 from ddhelm.access import Access
 from ddhelm.actions import proving, rendering
 from ddhelm.actions.prepared import Prepared
@@ -62,33 +63,11 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         if one.release.name in saved
     }
     steps = [step for one in desired for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))]
-    placements = [
-        placement
-        for one in desired
-        for placement in coverage.agent_placements(one.manifest, one.release.name, one.release.role)
-    ]
-    kinds = without.library.node_kinds()
-    covered = coverage.compute(
-        read.nodes, placements, accept=wanted.accept_uncovered, kind_of=lambda node: profile.kind_of(node, kinds)
-    )
-    context = claim.ProofContext(
-        namespace=without.access.namespace,
-        releases=tuple(
-            claim.ReleaseView(o.release.role, o.release.name, o.manifest, record_size=proving.record_size(chart, o))
-            for o in desired
-        ),
-        coverage=covered,
-        nodes=read.nodes,
-        live=claim.LiveState(api_versions=read.api_groups or None),
-        require_coverage=wanted.require_coverage,
-        chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
-        kubernetes=read.server_version or "",
-        untyped_files=proving.untyped_files(found),
-        doubted=found.doubted,
-        requirements=proving.requirements(found),
-    )
-    results = proof.run(context, skip=request.skip)
-    made = Plan(
+    covered = proving.covered_by(without, read.nodes, wanted, {one.release.name: one.manifest for one in desired})
+    cluster = Cluster(read, None, {}, None, None, None)
+    made = Prepared(Plan((), covered, ()), cluster, found, wanted, chart, releases, desired, deployed)
+    results = proof.run(_context(without, made), skip=request.skip)
+    result = Plan(
         tuple(steps),
         covered,
         results,
@@ -99,8 +78,28 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         ),
         problems=plan.broken_claims(results),
     )
-    cluster = Cluster(read, None, {}, None, None, None)
-    return Prepared(made, cluster, found, wanted, chart, releases, desired, deployed)
+    return replace(made, plan=result)
+
+
+def _context(without: Session, made: Prepared) -> claim.ProofContext:
+    """What the claims may look at: nothing live but the API versions that the facts name."""
+    read, found, chart = made.cluster.facts, made.profile, made.chart
+    return claim.ProofContext(
+        namespace=without.access.namespace,
+        releases=tuple(
+            claim.ReleaseView(o.release.role, o.release.name, o.manifest, record_size=proving.record_size(chart, o))
+            for o in made.desired
+        ),
+        coverage=made.plan.coverage,
+        nodes=read.nodes,
+        live=claim.LiveState(api_versions=read.api_groups or None),
+        require_coverage=made.settings.require_coverage,
+        chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
+        kubernetes=read.server_version or "",
+        untyped_files=proving.untyped_files(found),
+        doubted=found.doubted,
+        requirements=proving.requirements(found),
+    )
 
 
 def _facts(name: str) -> ClusterFacts:

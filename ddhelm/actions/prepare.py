@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddhelm import coverage, plan, profile, proof, tree, values
+from ddhelm import coverage, plan, proof, tree, values
 from ddhelm.actions import live, outcomes
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import (
     context,
+    covered_by,
     denied,
     downgrades,
     kept_elsewhere,
@@ -30,7 +31,8 @@ from ddhelm.actions.rendering import build, chart_of, recognise, refuse_unknown_
 from ddhelm.actions.request import Request, settings_of, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
-from ddhelm.plan import Deployed, Desired, Plan
+from ddhelm.manifest import Manifest
+from ddhelm.plan import Deployed, Desired, Plan, Problem, Step
 from ddhelm.profile import Profile
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
@@ -133,32 +135,10 @@ def _planned(
     taken_over: tuple[str, ...],
 ) -> Prepared:
     cluster, wanted = made.cluster, made.settings
-    namespace = session.access.namespace
     manifests = {one.release.name: one.manifest for one in made.desired}
     others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
-    helm_4 = session.helm.major >= 4
-    conflicts = helm_4 and any(server_side(made.deployed.get(name)) for name in manifests)
-    standing = live.read(
-        session.kubectl,
-        manifests,
-        namespace,
-        session.masker,
-        namespaced=cluster.namespace is not None,
-        conflicts=conflicts,
-        patterns=made.profile.admission,
-    )
-    placements = [
-        placement
-        for release, manifest in {**manifests, **others}.items()
-        for placement in coverage.agent_placements(manifest, release, _role_of(release))
-    ]
-    kinds = session.library.node_kinds()
-    covered = coverage.compute(
-        cluster.facts.nodes,
-        placements,
-        accept=wanted.accept_uncovered,
-        kind_of=lambda node: profile.kind_of(node, kinds),
-    )
+    standing = _standing(session, made, manifests)
+    covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
     steps = [
         step
         for one in made.desired
@@ -166,16 +146,7 @@ def _planned(
             one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name)
         )
     ]
-    if made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None:
-        notices = [*notices, _stray_control_plane()]
-    notices = [*notices, *unknown_site(wanted), *without_effect(made.profile, wanted, cluster.facts.nodes)]
     secrets, writes, days = secrets_of(session, wanted, made)
-    notices = [*notices, *kept_elsewhere(session, wanted, secrets)]
-    unforced = [
-        step
-        for step in steps
-        if helm_4 and not request.force_conflicts and server_side(made.deployed.get(step.release.name))
-    ]
     proven = context(session, request, made, standing, covered, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
     labels = {"pod-security.kubernetes.io/enforce": "privileged"}
@@ -190,19 +161,49 @@ def _planned(
         taken_over=taken_over,
         notices=(
             *notices,
+            *([_stray_control_plane()] if _strays(made, request) else []),
+            *unknown_site(wanted),
+            *without_effect(made.profile, wanted, cluster.facts.nodes),
+            *kept_elsewhere(session, wanted, secrets),
             *plan.rescaled(steps, made.desired, standing.standing),
             *([_NOT_FORECAST] if cluster.namespace is None else []),
         ),
-        problems=(
-            *plan.broken_claims(results),
-            *plan.conflict_problems(unforced),
-            *refused(standing, relabels=request.label_namespace),
-            *(() if request.allow_downgrade else downgrades(made)),
-            *(denied(session, manifests) if cluster.namespace is None else ()),
-        ),
+        problems=(*plan.broken_claims(results), *_problems(session, request, made, standing, steps)),
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
     return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
+
+
+def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
+    """What applying the manifests would meet; conflicts are asked for where this helm would stop at them."""
+    conflicts = session.helm.major >= 4 and any(server_side(made.deployed.get(name)) for name in manifests)
+    return live.read(
+        session.kubectl,
+        manifests,
+        session.access.namespace,
+        session.masker,
+        namespaced=made.cluster.namespace is not None,
+        conflicts=conflicts,
+        patterns=made.profile.admission,
+    )
+
+
+def _problems(
+    session: Session, request: Request, made: Prepared, standing: live.Read, steps: Sequence[Step]
+) -> tuple[Problem, ...]:
+    """What stops the plan besides claims: conflicts, refusals of the API server, a downgrade, missing rights."""
+    unforced = [
+        step
+        for step in steps
+        if session.helm.major >= 4 and not request.force_conflicts and server_side(made.deployed.get(step.release.name))
+    ]
+    manifests = {one.release.name: one.manifest for one in made.desired}
+    return (
+        *plan.conflict_problems(unforced),
+        *refused(standing, relabels=request.label_namespace),
+        *(() if request.allow_downgrade else downgrades(made)),
+        *(denied(session, manifests) if made.cluster.namespace is None else ()),
+    )
 
 
 _NOT_FORECAST = (
@@ -216,10 +217,10 @@ def _privileged(namespace: tree.Tree | None) -> bool:
     return labels.get("pod-security.kubernetes.io/enforce") == "privileged"
 
 
+def _strays(made: Prepared, request: Request) -> bool:
+    return made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None
+
+
 def _stray_control_plane() -> str:
     name = NAMES[Role.CONTROL_PLANE]
     return f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"
-
-
-def _role_of(release: str) -> Role:
-    return next(role for role, name in NAMES.items() if name == release)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ddhelm import claim, coverage, facts, plan, recordsize, tree
+from ddhelm import claim, coverage, facts, plan, profile, recordsize, tree
 from ddhelm.actions import agents, certs, live, rights
 from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
@@ -151,7 +152,6 @@ def context(
     certificates: Mapping[str, int],
 ) -> claim.ProofContext:
     cluster = made.cluster
-    labels = ((cluster.namespace or {}).get("metadata") or {}).get("labels") or {}
     return claim.ProofContext(
         namespace=session.access.namespace,
         releases=tuple(
@@ -166,16 +166,7 @@ def context(
         ),
         coverage=covered,
         nodes=cluster.facts.nodes,
-        live=claim.LiveState(
-            objects=standing.objects,
-            secrets=secrets,
-            namespace_labels=labels if cluster.namespace is not None else None,
-            agents=agents.foreign_agents(
-                cluster.daemonsets, cluster.datadog_agents, session.access.namespace, tuple(NAMES.values())
-            ),
-            api_versions=cluster.facts.api_groups or None,
-            webhooks=agents.webhooks(cluster.webhooks),
-        ),
+        live=_live_state(session.access.namespace, cluster, standing, secrets),
         require_coverage=made.settings.require_coverage,
         writes={SECRET: frozenset(writes)},
         certificates=certificates,
@@ -189,6 +180,36 @@ def context(
         untyped_files=untyped_files(made.profile),
         doubted=made.profile.doubted,
         requirements=requirements(made.profile),
+    )
+
+
+def _live_state(
+    namespace: str, cluster: Cluster, standing: live.Read, secrets: Mapping[str, frozenset[str]]
+) -> claim.LiveState:
+    labels = ((cluster.namespace or {}).get("metadata") or {}).get("labels") or {}
+    return claim.LiveState(
+        objects=standing.objects,
+        secrets=secrets,
+        namespace_labels=labels if cluster.namespace is not None else None,
+        agents=agents.foreign_agents(cluster.daemonsets, cluster.datadog_agents, namespace, tuple(NAMES.values())),
+        api_versions=cluster.facts.api_groups or None,
+        webhooks=agents.webhooks(cluster.webhooks),
+    )
+
+
+def covered_by(
+    session: Session, nodes: Sequence[Node], wanted: Settings, manifests: Mapping[str, Manifest]
+) -> coverage.Coverage:
+    """Which agents each node gets of the releases' manifests (release name to manifest)."""
+    roles = {name: role for role, name in NAMES.items()}
+    placements = [
+        placement
+        for release, manifest in manifests.items()
+        for placement in coverage.agent_placements(manifest, release, roles[release])
+    ]
+    kinds = session.library.node_kinds()
+    return coverage.compute(
+        nodes, placements, accept=wanted.accept_uncovered, kind_of=lambda node: profile.kind_of(node, kinds)
     )
 
 

@@ -19,6 +19,7 @@ from ddhelm.release import SECRET, Release
 from ddhelm.settings import RECORD_KEY
 
 if TYPE_CHECKING:
+    from ddhelm.answers import Answer
     from ddhelm.kubectl import Kubectl
 
 KEEP = "helm.sh/resource-policy"
@@ -88,11 +89,7 @@ def prepare(
     have any more), or where CRDs would go that hold objects; ClusterError, ToolError.
     """
     namespace = releases[0].namespace
-    found, kube_system = kubectl.raws([f"/api/v1/namespaces/{namespace}", KUBE_SYSTEM])
-    for answer in (found, kube_system):
-        if answer.failure is not None:
-            raise answer.failure
-    uid = str(kube_system.tree().get("metadata", {}).get("uid") or "")
+    found, uid = _cluster(kubectl, namespace)
     hook_services = leftovers.services(releases)
     hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
     if not found.found:
@@ -126,6 +123,15 @@ def prepare(
     why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
     removal = replace(removal, delete_namespace=not why_not)
     return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
+
+
+def _cluster(kubectl: "Kubectl", namespace: str) -> "tuple[Answer, str]":
+    """The namespace, and kube-system's UID."""
+    found, kube_system = kubectl.raws([f"/api/v1/namespaces/{namespace}", KUBE_SYSTEM])
+    for answer in (found, kube_system):
+        if answer.failure is not None:
+            raise answer.failure
+    return found, str(kube_system.tree().get("metadata", {}).get("uid") or "")
 
 
 def _records(kubectl: "Kubectl", releases: Sequence[Release]) -> dict[str, record.Record]:
