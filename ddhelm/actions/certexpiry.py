@@ -44,9 +44,14 @@ class Expiry:
 
 def of(kubectl: "Kubectl", secret: str | None, facts: Mapping[str, Any]) -> Expiry | None:
     """The certificate that the agents show; None where they show none. ``facts`` are those stored with the release."""
-    if secret:
+    instances = ((facts.get("checks") or {}).get("etcd") or {}).get("instances") or ()
+    shown = {each.get("tls_cert") for each in instances if isinstance(each, Mapping)} - {None, ""}
+    if secret and shown:
         from ddhelm.actions import certs
+        from ddhelm.etcd import OWN
 
+        if OWN["tls_cert"] not in shown:
+            return Expiry()
         try:
             known = kubectl.secret_keys(secret)
         except DdhelmError as error:
@@ -54,5 +59,4 @@ def of(kubectl: "Kubectl", secret: str | None, facts: Mapping[str, Any]) -> Expi
         if known is None:
             return Expiry(secret, why="the Secret is gone")
         return Expiry(secret, known.certificate_ends, certs.days_left(known))
-    instances = ((facts.get("checks") or {}).get("etcd") or {}).get("instances") or ()
-    return Expiry() if any(isinstance(each, Mapping) and each.get("tls_cert") for each in instances) else None
+    return Expiry() if shown else None

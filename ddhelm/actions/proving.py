@@ -253,6 +253,7 @@ def _of_no_release(found: Profile, wanted: Settings) -> list[str]:
     given = {
         "--control-plane-values or --control-plane-set": wanted.user.control_plane,
         "--drop-check": wanted.drop_checks,
+        "--etcd-secret": wanted.etcd_secret,
         "--apm-control-plane": wanted.apm_control_plane,
     }
     flags = [flag for flag, value in given.items() if value]

@@ -254,6 +254,14 @@ def again(what: Rotatable) -> str:
     return f"ddhelm rotate {what}{'' if what is Rotatable.TOKEN else ' --restart-only'}"
 
 
+def behind(session: Session, what: Rotatable) -> Rotation | None:
+    """The rotation that is due where pods started before the last change of a key; None where none did."""
+    with suppress(DdhelmError):  # nobody reads it, or it cannot be read: there is nothing to say
+        found = look(session, what)
+        return found if found.late else None
+    return None
+
+
 def unfinished(session: Session) -> Rotatable | None:
     """The key whose rotation has begun and not ended; None also where the Secret may not be read."""
     with suppress(DdhelmError, ValueError):

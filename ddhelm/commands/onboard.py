@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ddhelm import flaggroups, planfile
-from ddhelm.actions import carry_out, keys, prepare, status
+from ddhelm.actions import carry_out, keys, prepare, rotate, status
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
@@ -14,7 +14,7 @@ from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording, requests
 from ddhelm.errors import PreflightFailed
 from ddhelm.flaggroups import Options
-from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN
+from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
 from ddhelm.views import plan as view
@@ -115,6 +115,8 @@ def _report(session: Session, options: Options, prepared: Prepared, outcome: car
     if output == "table":
         view.outcome(outcome, console.out())
         status_view.table(found, console.out())
+    if TOKEN in prepared.plan.writes and prepared.deployed and (due := rotate.behind(session, Rotatable.TOKEN)):
+        rotate_view.behind(due, console.err())
     return _close(session, options, view.outcome_json(prepared, outcome, found), output)
 
 

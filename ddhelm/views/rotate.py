@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddhelm import arrivals
 from ddhelm.actions.rotate import Rotated, Rotation, again
+from ddhelm.causes import listed
 from ddhelm.release import Rotatable
 from ddhelm.settings import SITES
 from ddhelm.views import envelope
@@ -51,6 +52,16 @@ def unfinished(what: str, console: "Console") -> None:
         console,
         f"the rotation of the {Rotatable(what).words} has begun and not ended: some pods may still have the old one",
         again(Rotatable(what)),
+    )
+
+
+def behind(rotation: Rotation, console: "Console") -> None:
+    """That a key was written under running pods."""
+    names = listed([each.target.name for each in rotation.late])
+    problem(
+        console,
+        f"the {rotation.what.words} was written after the pods of {names} had started: they have another one",
+        f"ddhelm rotate {rotation.what} --restart-only",
     )
 
 

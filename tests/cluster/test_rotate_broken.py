@@ -114,6 +114,20 @@ def test_a_value_that_could_not_be_written_leaves_nothing_behind(cluster: Cluste
     assert "has begun" not in ddhelm.onboard(key=None).out
 
 
+def test_a_token_that_is_made_anew_under_running_pods_is_told(cluster: Clusters) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    assert "had started" not in ddhelm.onboard().err
+    sandbox.kubectl("delete", "secret", "-n", "datadog", "ddhelm")
+    before = pods(sandbox)
+    told = ddhelm.onboard().err
+    assert "was written after the pods of" in told
+    assert "ddhelm rotate token --restart-only" in told
+    assert pods(sandbox) == before
+    ddhelm("rotate", "token", "--restart-only", "--yes")
+    assert replaced(before, pods(sandbox)) == EVERYBODY
+
+
 def test_an_interrupted_rotation_says_what_was_done_and_which_key_to_keep(
     cluster: Clusters, datadog_api: DatadogApi, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ddhelm import certificates, handshake
-from ddhelm.actions import certrotate, certs
+from ddhelm.actions import certexpiry, certrotate, certs
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.certrotate import Rotating
 from ddhelm.actions.session import Session
@@ -239,6 +239,29 @@ class Stored:
     def tree(self, path: str) -> Any:
         assert path == "/api/v1/namespaces/datadog/secrets/name"
         return {"data": {"etcd-ca.crt": self.ca}}
+
+
+OWN_PATH = "/etc/datadog-agent/certs/etcd-client.crt"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown", "told"),
+    [
+        ("name", OWN_PATH, Expiry("name", "2026-03-02T00:00:00Z", -1)),
+        ("name", "/host/etc/etcd.crt", Expiry()),
+        ("name", None, None),  # a managed cluster, or the plaintext listener
+        (None, "/host/etc/etcd.crt", Expiry()),
+        (None, None, None),
+    ],
+)
+def test_only_a_certificate_that_agents_show_can_end(
+    monkeypatch: pytest.MonkeyPatch, secret: str | None, shown: str | None, told: Expiry | None
+) -> None:
+    known = SecretKeys("name", frozenset(), frozenset(), "", "", certificate_ends="2026-03-02T00:00:00Z")
+    kubectl: Any = SimpleNamespace(secret_keys=lambda _name: known)
+    monkeypatch.setattr(certs, "now", lambda: datetime.datetime(2026, 3, 2, 1, tzinfo=datetime.UTC))
+    instances = [{"prometheus_url": "https://x", **({"tls_cert": shown} if shown else {})}]
+    assert certexpiry.of(kubectl, secret, {"checks": {"etcd": {"instances": instances}}}) == told
 
 
 def test_another_ca_than_the_one_in_the_secret_is_refused() -> None:
