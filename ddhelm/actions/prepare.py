@@ -168,7 +168,7 @@ def _planned(
             *plan.rescaled(steps, made.desired, standing.standing),
             *([_NOT_FORECAST] if cluster.namespace is None else []),
         ),
-        problems=(*plan.broken_claims(results), *_problems(session, request, made, standing, steps)),
+        problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
     return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
@@ -189,9 +189,14 @@ def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest
 
 
 def _problems(
-    session: Session, request: Request, made: Prepared, standing: live.Read, steps: Sequence[Step]
+    session: Session,
+    request: Request,
+    made: Prepared,
+    standing: live.Read,
+    steps: Sequence[Step],
+    broken: Sequence[Problem],
 ) -> tuple[Problem, ...]:
-    """What stops the plan besides claims: conflicts, refusals of the API server, a downgrade, missing rights."""
+    """What stops the plan: broken claims, conflicts, refusals of the API server, a downgrade, missing rights."""
     unforced = [
         step
         for step in steps
@@ -199,8 +204,9 @@ def _problems(
     ]
     manifests = {one.release.name: one.manifest for one in made.desired}
     return (
+        *broken,
         *plan.conflict_problems(unforced),
-        *refused(standing, relabels=request.label_namespace),
+        *refused(standing, relabels=request.label_namespace, told=broken),
         *(() if request.allow_downgrade else downgrades(made)),
         *(denied(session, manifests) if made.cluster.namespace is None else ()),
     )

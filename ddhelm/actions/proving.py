@@ -29,12 +29,15 @@ def server_side(state: Deployed | None) -> bool:
     return state is None or state.apply_method == "ssa"
 
 
-def refused(standing: live.Read, *, relabels: bool) -> tuple[plan.Problem, ...]:
-    """Objects that the API server refuses, one problem for each reason."""
+def refused(standing: live.Read, *, relabels: bool, told: Sequence[plan.Problem] = ()) -> tuple[plan.Problem, ...]:
+    """Objects that the API server refuses, one problem for each reason; not those that ``told`` names for the same."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for refusal in standing.refusals:
         error = refusal.error
-        if not (relabels and error.anchor == "pod-security"):
+        known = any(
+            one.anchor == error.anchor and any(f"{refusal.object[3]}:" in line for line in one.details) for one in told
+        )
+        if not known and not (relabels and error.anchor == "pod-security"):
             key = (error.message, error.hint, error.anchor or "forecast-refused")
             reasons.setdefault(key, []).append(f"{refusal.object[1]} {refusal.object[3]}")
     return tuple(
