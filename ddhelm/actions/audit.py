@@ -24,7 +24,7 @@ from typing import Protocol
 
 from ddhelm import __version__, audit, journal
 from ddhelm.actions import lock
-from ddhelm.actions.carry_out import StepDone, StepStarted, Wrote
+from ddhelm.actions.events import StepDone, StepStarted, Wrote
 from ddhelm.actions.leftovers import MANAGED_BY, OURS
 from ddhelm.actions.restart import Restarting
 from ddhelm.actions.session import Observer, Session

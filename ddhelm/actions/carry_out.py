@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ddhelm import record
 from ddhelm.actions import live, lock, look, watch
+from ddhelm.actions.events import StepDone, StepStarted, Warned, Wrote
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
@@ -25,36 +26,6 @@ from ddhelm.run import interruptible
 
 HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepStarted:
-    """A step begins."""
-
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class StepDone:
-    """A step ended well; ``revision`` is the one that it made, ``seconds`` what helm took."""
-
-    step: Step
-    revision: int | None
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wrote:
-    """Something outside of the releases was written: `namespace`, `Secret` …"""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """A line of helm's that means something."""
-
-    line: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from ddhelm import certificates
 from ddhelm.actions import certfiles, certs, lock, restart
-from ddhelm.actions.carry_out import How, Wrote
+from ddhelm.actions.carry_out import How
+from ddhelm.actions.events import Wrote
 from ddhelm.actions.restart import Running
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ddhelm import certificates
 from ddhelm.actions import certfiles
-from ddhelm.actions.carry_out import Wrote
+from ddhelm.actions.events import Wrote
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.answers import CERTIFICATE_ENDS, SecretKeys
 from ddhelm.certificates import Authority, Certificate, Pair

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ddhelm.actions.reading import Cluster
 from ddhelm.chart import Chart
 from ddhelm.drift import ObjectDrift
+from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Identity, Object
 from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.profile import Profile
 from ddhelm.release import Release
 from ddhelm.settings import Settings
 from ddhelm.workloads import Workload
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +34,16 @@ class Prepared:
     """What others changed in the cluster, and what the steps make of it."""
     carried_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Keys that stood in the values of a hand-made release, on their way into the Secret."""
+
+    def stop_if_broken(self) -> None:
+        """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or a manager objects."""
+        problems = self.plan.problems
+        if len(problems) == 1:
+            one = problems[0]
+            raise PreflightFailed(one.text, hint=one.hint, anchor=one.anchor, details=one.details)
+        if problems:
+            raise PreflightFailed(
+                f"{len(problems)} things stop this; nothing was changed",
+                anchor=problems[0].anchor,
+                details=[line for problem in problems for line in problem.lines],
+            )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from ddhelm import rollout
 from ddhelm import settings as settings_
 from ddhelm.actions import lock, restart, revisions
-from ddhelm.actions.carry_out import How, Wrote
+from ddhelm.actions.carry_out import How
+from ddhelm.actions.events import Wrote
 from ddhelm.actions.keys import Key
 from ddhelm.actions.restart import Running
 from ddhelm.actions.session import Observer, Session, silent

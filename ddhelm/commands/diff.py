@@ -1,4 +1,7 @@
-"""diff and plan: what would change, in the form that the reader wants; and plans as files."""
+"""diff and plan: what would change, in the form that the reader wants; and plans as files.
+
+Each function imports its own action: they have little in common, and a plan for a pull request waits for nothing else.
+"""
 
 import shlex
 import sys
@@ -7,12 +10,9 @@ from collections.abc import Sequence
 
 from ddhelm import plan as plan_
 from ddhelm import planfile
-from ddhelm.actions import compare, planning, prepare
-from ddhelm.actions import offline as offline_
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands import requests
-from ddhelm.commands.onboard import stop_if_broken
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options
 from ddhelm.plan import Step, StepKind
@@ -31,11 +31,15 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
 
     0, or 2 for changes with ``detailed``; PreflightFailed (3) where the plan could not be carried out.
     """
+    from ddhelm.actions import prepare
+
     request = requests.request(options)
     prepared = prepare.prepare(session, request)
     _print(session, prepared, options, output, limit)
-    stop_if_broken(prepared)
+    prepared.stop_if_broken()
     if out is not None:
+        from ddhelm.actions import planning
+
         document = view.json(session.access, prepared)["data"]
         data = planfile.text(planning.make(session, prepared, request, document, time.time()))
         planning.write(out, data)
@@ -71,10 +75,12 @@ def offline(
     options: Options, facts: str, against: str | None, output: str, *, detailed: bool, limit: int | None
 ) -> int:
     """The same without a cluster, from the facts in a file, against saved manifests; never written to a plan file."""
-    session = offline_.session(options["namespace"])
-    prepared = offline_.plan_offline(session, requests.request(options), facts, against)
+    from ddhelm.actions import offline
+
+    session = offline.session(options["namespace"])
+    prepared = offline.plan_offline(session, requests.request(options), facts, against)
     _print(session, prepared, options, output, limit)
-    stop_if_broken(prepared)
+    prepared.stop_if_broken()
     return plan_.exit_code(prepared.plan, detailed=detailed)
 
 
@@ -93,16 +99,22 @@ def _print(session: Session, prepared: Prepared, options: Options, output: str, 
 
 def revisions(session: Session, options: Options, old: int, new: int, *, detailed: bool) -> int:
     """Show how two revisions of the releases differ; 0, or 2 for a difference with ``detailed``."""
+    from ddhelm.actions import compare
+
     return _compared(compare.revisions(session, old, new), options, detailed)
 
 
 def versions(session: Session, options: Options, old: str, new: str, *, detailed: bool) -> int:
     """Show how two chart versions differ under your values; 0, or 2 for a difference with ``detailed``."""
+    from ddhelm.actions import compare
+
     return _compared(compare.versions(session, requests.request(options), old, new), options, detailed)
 
 
 def values(session: Session, options: Options, *, detailed: bool) -> int:
     """Show which values helm would be sent differ from the stored ones, and which layer sets them."""
+    from ddhelm.actions import prepare
+
     prepared = prepare.prepare(session, requests.request(options))
     screen = console.out()
     changed = False
@@ -123,6 +135,8 @@ def _compared(steps: Sequence[Step], options: Options, detailed: bool) -> int:
 
 def show_file(name: str, output: str) -> None:
     """Show a plan file, without a cluster."""
+    from ddhelm.actions import planning
+
     file = planning.read(name)
     if output == "table":
         view.document(file, console.out())

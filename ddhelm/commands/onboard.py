@@ -12,7 +12,6 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording, requests
-from ddhelm.errors import PreflightFailed
 from ddhelm.flaggroups import Options
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.tree import Tree
@@ -70,7 +69,7 @@ def carry_on(
     screen = console.out() if output == "table" else console.err()
     if output == "table" or dry_run:
         _show(session, prepared, output, given)
-    stop_if_broken(prepared)
+    prepared.stop_if_broken()
     if dry_run:
         return 0
     if not prepared.plan.changes:
@@ -130,20 +129,6 @@ def _close(session: Session, options: Options, document: Tree, output: str) -> i
     if output != "table":
         print(envelope.text(document, output), end="")  # noqa: T201
     return code
-
-
-def stop_if_broken(prepared: Prepared) -> None:
-    """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or another manager objects."""
-    problems = prepared.plan.problems
-    if len(problems) == 1:
-        one = problems[0]
-        raise PreflightFailed(one.text, hint=one.hint, anchor=one.anchor, details=one.details)
-    if problems:
-        raise PreflightFailed(
-            f"{len(problems)} things stop this; nothing was changed",
-            anchor=problems[0].anchor,
-            details=[line for problem in problems for line in problem.lines],
-        )
 
 
 def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str, Key]) -> None:

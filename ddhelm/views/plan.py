@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,9 +10,7 @@ from rich.table import Table
 
 from ddhelm import planfile, tree
 from ddhelm.access import Access
-from ddhelm.actions.carry_out import Outcome
 from ddhelm.actions.prepared import Prepared
-from ddhelm.actions.status import Status
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
@@ -20,7 +19,10 @@ from ddhelm.release import Role
 from ddhelm.views import console, diff, envelope, outcomes, pasted
 from ddhelm.views import coverage as coverage_view
 from ddhelm.views import drift as drift_view
-from ddhelm.views import status as status_view
+
+if TYPE_CHECKING:
+    from ddhelm.actions.carry_out import Outcome
+    from ddhelm.actions.status import Status
 
 _LINES = 12
 """Fields shown of one object, and details of one check; the rest is counted (`ddhelm diff` has all fields)."""
@@ -158,7 +160,7 @@ def document(file: PlanFile, screen: Console) -> None:
     screen.print(f"digest {planfile.of_shown(shown)[:12]}, as `ddhelm history` will name it", markup=False)
 
 
-def outcome(result: Outcome, screen: Console) -> None:
+def outcome(result: "Outcome", screen: Console) -> None:
     """What was done, one line a step."""
     screen.print()
     for done in result.done:
@@ -167,8 +169,10 @@ def outcome(result: Outcome, screen: Console) -> None:
     screen.print()
 
 
-def outcome_json(prepared: Prepared, result: Outcome, found: Status | None) -> tree.Tree:
+def outcome_json(prepared: Prepared, result: "Outcome", found: "Status | None") -> tree.Tree:
     """The versioned document of what happened."""
+    from ddhelm.views import status as status_view
+
     failure = result.failure
     return envelope.wrap(
         "Outcome",

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ddhelm import arrivals, verdicts, workloads
 from ddhelm.access import Access
-from ddhelm.actions import carry_out, certplan, certrotate, certs, certverify, removal, rotate, uninstall
+from ddhelm.actions import carry_out, certplan, certrotate, certs, certverify, events, removal, rotate, uninstall
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.history import History
 from ddhelm.actions.leftovers import Leftover
@@ -210,7 +210,7 @@ WATCHED = Watched(Complete(), (_RUNNING.workload,), 41.4)
 
 
 def _outcome() -> dict[str, Any]:
-    done = (carry_out.StepDone(STEP, 2, 1.5),)
+    done = (events.StepDone(STEP, 2, 1.5),)
     failure = PreflightFailed("stopped", hint="do it", anchor="anchor", details=("detail",))
     result = carry_out.Outcome(done, ("Secret",), undone={WORKER.name: 1}, failure=failure)
     document = plan.outcome_json(PREPARED, result, STATUS)
