@@ -118,9 +118,11 @@ def refuse_unknown_keys(chart: Chart, wanted: Settings) -> None:
     """ConfigError with every key of the user's values that this chart version does not know."""
     from ddhelm import chartkeys
 
-    known = chartkeys.known(chart.files)
     slots = {"values": wanted.user.both, "worker values": wanted.user.worker}
     slots["control-plane values"] = wanted.user.control_plane
+    known = chartkeys.known(chart.files, templates=False)
+    if any(chartkeys.unknown(layer, known) for layer in slots.values()):
+        known = chartkeys.known(chart.files)
     problems = [
         f"{slot}: `{tree.show(key.path)}`" + (f", did you mean `{key.suggestion}`?" if key.suggestion else "")
         for slot, layer in slots.items()

@@ -1,8 +1,11 @@
 """Which keys a chart knows, and what is suggested for one that it does not."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ddhelm import chartkeys, tree
 
@@ -150,3 +153,20 @@ def test_a_chart_without_values_knows_what_its_templates_read() -> None:
 def test_a_broken_values_file_of_a_chart_leaves_the_error_to_helm() -> None:
     keys = chartkeys.known({"Chart.yaml": "name: x", "values.yaml": "a: [", "templates/x.yaml": "{{ .Values.a }}"})
     assert [key.path for key in chartkeys.unknown({"a": 1, "b": 1}, keys)] == [("b",)]
+
+
+NAMES = sorted(set(re.findall(r"\w+", "".join(CHART.values()))))
+
+
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
+def test_templates_only_add_keys(path: list[str]) -> None:
+    shallow = chartkeys.known(CHART, templates=False)
+    one = nested("/".join(path))
+    assert chartkeys.unknown(one, shallow) or not chartkeys.unknown(one, KNOWN)
+
+
+def test_templates_do_add_keys() -> None:
+    shallow = chartkeys.known(CHART, templates=False)
+    only_read = nested("agents/readByTemplate")
+    assert chartkeys.unknown(only_read, shallow)
+    assert not chartkeys.unknown(only_read, KNOWN)
