@@ -1,4 +1,4 @@
-"""Many GETs through one kubectl: ``kubectl proxy`` on a private unix socket, for as long as one round of reads lasts.
+"""Many GETs through one kubectl: ``kubectl proxy`` on a private unix socket, from the first round of reads on.
 
 A kubectl process is 50 ms of CPU, and a credential plugin (aws, gcloud, kubelogin) a second more for each of them. What
 the proxy answers with neither 200 nor 404 is left to the caller, who asks kubectl itself: an error keeps its words.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddhelm.run import Command, RunnerLike
+from ddhelm.run import Command, RunnerLike, Server
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -35,20 +35,55 @@ Got = tuple[int, bytes]
 """Status and body."""
 
 
-def get(
-    runner: RunnerLike, command: Callable[..., Command], paths: Sequence[str], *, timeout: float
-) -> tuple[Got | None, ...]:
-    """Status and body of each path, in order; None where kubectl itself must be asked.
+class Proxy:
+    """The one ``kubectl proxy`` of a run: started by the first round of reads, ended by ``close``.
 
-    ``command`` makes a command line of kubectl, ``timeout`` (seconds) bounds the silence of each answer.
+    ``command`` makes a command line of kubectl. Rounds of several threads do not disturb each other.
     """
-    base = _base()
-    if base is None:
-        return (None,) * len(paths)
-    with tempfile.TemporaryDirectory(prefix="ddhelm-", dir=base) as folder:  # 0700: nobody else reaches the socket
-        place = f"{folder}/api"
-        proxy = command("proxy", f"--unix-socket={place}", f"--reject-methods={_READ_ONLY}")
-        return runner.beside(proxy, lambda going: _round(place, paths, timeout, going))
+
+    def __init__(self, runner: RunnerLike, command: Callable[..., Command]) -> None:
+        self._runner = runner
+        self._command = command
+        self._starting = threading.Lock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._server: Server | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is there to be asked."""
+        return self._server is not None and self._server.running
+
+    def get(self, paths: Sequence[str], *, timeout: float) -> tuple[Got | None, ...]:
+        """Status and body of each path, in order; None where kubectl itself must be asked.
+
+        ``timeout`` (seconds) bounds the silence of each answer. Raises ``Interrupted``, and is closed then.
+        """
+        with self._starting:
+            place = self._started()
+        if place is None or self._server is None:
+            return (None,) * len(paths)
+        return self._server.ask(lambda going: _round(place, paths, timeout, going))
+
+    def close(self) -> None:
+        """End it; a later round starts another one."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _started(self) -> str | None:
+        """Where it listens, or will in a moment; None where no socket fits."""
+        if not self.runs:
+            self.close()
+            base = _base()
+            if base is None:
+                return None
+            self._folder = tempfile.TemporaryDirectory(prefix="ddhelm-", dir=base)  # 0700: nobody else reaches it
+            flags = (f"--unix-socket={self._folder.name}/api", f"--reject-methods={_READ_ONLY}")
+            self._server = self._runner.serve(self._command("proxy", *flags))
+        return None if self._folder is None else f"{self._folder.name}/api"
 
 
 def _base() -> str | None:

@@ -449,6 +449,8 @@ def run(arguments: list[str]) -> int:
     pasted.at(pasted.NOWHERE)
     arguments = flaggroups.behind(arguments)
     code = _run(arguments)
+    if (opened := sys.modules.get("ddhelm.commands.opened")) is not None:
+        opened.close()
     for log in _calls():
         log.end(next((word for word in arguments if not word.startswith("-")), ""), code)
     return code

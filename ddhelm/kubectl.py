@@ -10,7 +10,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from ddhelm import failures, record
@@ -22,6 +22,9 @@ from ddhelm.errors import DdhelmError
 from ddhelm.record import Record, ReleaseRow
 from ddhelm.run import Command, Completed, Ended, RunnerLike, environment
 from ddhelm.tree import Tree
+
+if TYPE_CHECKING:
+    from ddhelm.apiproxy import Proxy
 
 ALL = "*"
 """In place of a namespace: all of them."""
@@ -43,6 +46,8 @@ _NOT_ABOUT_OBJECTS = frozenset(
 )
 # A login in the browser (OIDC plugins) may stand between the question and the answer.
 _LOGIN = 180.0
+_A_RUN = 7 * 24 * 3600.0
+"""Longer than any: the proxy of a run ends with it."""
 _LAST_APPLIED = "/last-applied-configuration"
 _MANY = 3
 _SILENT = "Unable to connect to the server: context deadline exceeded\n"
@@ -62,12 +67,21 @@ class Kubectl:
     def __init__(
         self, runner: RunnerLike, path: str, access: Access, request_timeout: int = 30, *, proxied: bool = False
     ) -> None:
-        """With ``proxied``, a round of many reads goes through one ``kubectl proxy`` (see ``apiproxy``)."""
+        """With ``proxied``, the first round of many reads starts a ``kubectl proxy`` that answers all later ones too.
+
+        It runs until ``close`` (see ``apiproxy``).
+        """
         self.access = access
         self.path = path
         self._runner = runner
         self._request_timeout = request_timeout
         self._proxied = proxied
+        self._proxy: Proxy | None = None
+
+    def close(self) -> None:
+        """End the proxy, where there is one."""
+        if self._proxy is not None:
+            self._proxy.close()
 
     # -- reading
 
@@ -80,7 +94,8 @@ class Kubectl:
 
     def raws(self, paths: Sequence[str]) -> tuple[Answer, ...]:
         """GET several paths at the same time; a failure is part of its answer, none is raised."""
-        known = self._through_a_proxy(paths) if self._proxied and len(paths) >= _MANY else {}
+        many = self._proxied and len(paths) >= _MANY
+        known = self._through_a_proxy(paths) if many or (self._proxy and self._proxy.runs) else {}
         left = [path for path in dict.fromkeys(paths) if path not in known]
         done = self._runner.run_all([self._command("get", "--raw", path) for path in left])
         known |= {path: self._answer(path, each) for path, each in zip(left, done, strict=True)}
@@ -373,7 +388,9 @@ class Kubectl:
         """The answers that are there and those that say that nothing is; a frozen server is not asked twice."""
         from ddhelm import apiproxy
 
-        got = apiproxy.get(self._runner, self._serving, paths, timeout=self._request_timeout)
+        if self._proxy is None:
+            self._proxy = apiproxy.Proxy(self._runner, self._serving)
+        got = self._proxy.get(paths, timeout=self._request_timeout)
         known: dict[str, Answer] = {}
         for path, each in zip(paths, got, strict=True):
             if each is None:
@@ -387,7 +404,7 @@ class Kubectl:
         return known
 
     def _serving(self, *args: str) -> Command:
-        return self._command(*args, timeout=self._request_timeout + _LOGIN)
+        return self._command(*args, timeout=_A_RUN)
 
     def _answer(self, path: str, done: Completed) -> Answer:
         if done.ok:

@@ -147,8 +147,8 @@ class RunnerLike(Protocol):
         """Start many, a few at a time, and hand each answer on as it comes."""
         ...
 
-    def beside(self, command: Command, work: Callable[[Callable[[], bool]], Result]) -> Result:
-        """Do some work while a server runs."""
+    def serve(self, command: Command) -> "Server":
+        """Start a server that runs until it is closed."""
         ...
 
 
@@ -250,28 +250,51 @@ class Runner:
         if signals.count:
             raise Interrupted("interrupted", anchor="interrupted")
 
-    def beside(self, command: Command, work: Callable[[Callable[[], bool]], Result]) -> Result:
-        """Do ``work`` while the server that ``command`` starts runs; it ends with the work, and when ddhelm is killed.
-
-        ``work`` gets a question: whether to go on. The answer is no after ^C and once the server has ended by itself.
-        """
+    def serve(self, command: Command) -> "Server":
+        """Start a server that runs beside everything else until it is closed."""
         children: list[_Child] = []
         reading, writing = os.pipe()
-        with os.fdopen(reading, "rb") as tether, os.fdopen(writing, "wb") as ours, _Signals(children) as signals:
-            with signals.held():
-                children.append(child := _Child(command, self.secrets, self._notice, tether))
-            tether.close()
-            try:
-                result = work(lambda: not signals.count and child.running)
-            finally:
-                child.stop()
-                done = child.wait()
-                ours.close()
+        with os.fdopen(reading, "rb") as tether, _Signals(children) as signals, signals.held():
+            children.append(_Child(command, self.secrets, self._notice, tether))
+        server = Server(children[0], os.fdopen(writing, "wb"))
         if signals.count:
-            raise _interrupted((command,), (done,), self.secrets)
-        if child.callback_error is not None:
-            raise child.callback_error
+            server.close()
+            raise Interrupted("interrupted", anchor="interrupted")
+        return server
+
+
+class Server:
+    """A process that serves a whole run. It ends when it is closed, and when ddhelm is killed."""
+
+    def __init__(self, child: "_Child", tether: BinaryIO) -> None:
+        self._child = child
+        self._tether = tether
+
+    @property
+    def running(self) -> bool:
+        """Whether it has neither been closed nor ended by itself."""
+        return not self._tether.closed and self._child.running
+
+    def ask(self, work: Callable[[Callable[[], bool]], Result]) -> Result:
+        """Do some work that speaks to it; raises ``Interrupted`` after ^C, SIGTERM or SIGHUP, and is closed then.
+
+        ``work`` gets a question: whether to go on. The answer is no after ^C and once the server has ended.
+        """
+        with _Signals([]) as signals:
+            result = work(lambda: not signals.count and self.running)
+        if signals.count:
+            self.close()
+            raise Interrupted("interrupted", anchor="interrupted")
+        if self._child.callback_error is not None:
+            raise self._child.callback_error
         return result
+
+    def close(self) -> None:
+        """End it and wait until it has; again is nothing."""
+        if not self._tether.closed:
+            self._child.stop()
+            self._child.wait()
+            self._tether.close()
 
 
 def environment(environ: Mapping[str, str] | None = None, **extra: str) -> dict[str, str]:

@@ -47,6 +47,11 @@ class Session:
         """kubectl, bound to this cluster; ToolError where there is none."""
         return Kubectl(self.runner, find("kubectl"), self.access, proxied=True)
 
+    def close(self) -> None:
+        """End what runs beside the run. Nothing else is held: no connection, no lock."""
+        if "kubectl" in self.__dict__:  # asked for at all
+            self.kubectl.close()
+
     def kubectl_within(self, seconds: int) -> Kubectl:
         """The same with another limit for each request to the API server."""
         return Kubectl(self.runner, self.kubectl.path, self.access, seconds)

@@ -3,7 +3,7 @@
 from ddhelm import flaggroups
 from ddhelm.actions import planning
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard
+from ddhelm.commands import onboard, opened
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options
 
@@ -46,9 +46,7 @@ def apply(session: Session, options: Options, name: str, digest: str | None, out
     how, given = onboard.how(options), onboard.given_keys(session, options)
     file = planning.read(name, digest)
     if file.bound["namespace"] != session.access.namespace:
-        session = Session.open(
-            kubeconfig=options["kubeconfig"], context=options["context"], namespace=file.bound["namespace"]
-        )
+        session = opened.in_namespace(options, file.bound["namespace"])
     prepared, request = planning.again(session, file)
     return onboard.carry_on(
         session, {**options, "yes": True}, prepared, request, output, verb="apply", how=how, given=given

@@ -7,13 +7,28 @@ from ddhelm.views import logs, pasted
 
 calls: list[Calls] = []
 """The log of each session of this process, to be written when its run ends."""
+_sessions: list[Session] = []
 
 
 def session(options: Options) -> Session:
     """The session of a command's cluster flags; ``--verbose`` shows what its programs are asked."""
     opened = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=options["namespace"])
+    _sessions.append(opened)
     pasted.at(opened.access.place)
     calls.append(Calls(opened.secrets, opened.access.server, opened.access.namespace).start())
     if options["verbose"]:
         logs.to_stderr(opened.secrets.hide)
     return opened
+
+
+def in_namespace(options: Options, namespace: str) -> Session:
+    """One more session of the same command, for a namespace that only a plan file names."""
+    one = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=namespace)
+    _sessions.append(one)
+    return one
+
+
+def close() -> None:
+    """End what the sessions of this process started."""
+    while _sessions:
+        _sessions.pop().close()

@@ -1,11 +1,11 @@
 """A runner that starts nothing and knows only what it was told: an unregistered command line fails the test."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ddhelm.run import Command, Completed, Ended, Result, Secrets
+from ddhelm.run import Command, Completed, Ended, Secrets, Server
 
 
 @dataclass
@@ -60,9 +60,9 @@ class FakeRunner:
         for index, command in enumerate(commands):
             ended(index, self.run(command))
 
-    def beside(self, command: Command, work: Callable[[Callable[[], bool]], Result]) -> Result:
+    def serve(self, command: Command) -> Server:
         """Answer for no server: whoever starts one needs a real one."""
-        raise AssertionError(f"not registered: the server {command.argv}, for {work}")
+        raise AssertionError(f"not registered: the server {command.argv}")
 
     def unused(self) -> list[tuple[str, ...]]:
         """Registered command lines that nobody asked for."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,8 +42,21 @@ def started(edge: Edge, tmp_path: Path) -> Path:
     return notes
 
 
-def proxied(edge: Edge, started: Path, access: Access | None = None, request_timeout: int = 10) -> Kubectl:
-    return Kubectl(edge.runner, str(started.parent / "kubectl"), access or edge.access, request_timeout, proxied=True)
+Proxied = Callable[..., Kubectl]
+
+
+@pytest.fixture
+def proxied(edge: Edge, started: Path) -> Iterator[Proxied]:
+    made: list[Kubectl] = []
+
+    def make(access: Access | None = None, request_timeout: int = 10) -> Kubectl:
+        path = str(started.parent / "kubectl")
+        made.append(Kubectl(edge.runner, path, access or edge.access, request_timeout, proxied=True))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 def plain(answers: Sequence[Answer]) -> list[tuple[str, bool, str, str]]:
@@ -54,25 +67,52 @@ def plain(answers: Sequence[Answer]) -> list[tuple[str, bool, str, str]]:
     ]
 
 
-def test_a_round_of_reads_is_one_process_and_brings_what_kubectl_brings(edge: Edge, started: Path) -> None:
-    got = proxied(edge, started).raws(PATHS)
+def test_a_round_of_reads_is_one_process_and_brings_what_kubectl_brings(
+    edge: Edge, started: Path, proxied: Proxied
+) -> None:
+    got = proxied().raws(PATHS)
     assert started.read_text().split() == ["proxy"]
     assert plain(got) == plain(edge.kubectl.raws(PATHS))
     assert [each.found for each in got] == [True, True, True, True, False, False]
     assert len(got[3].tree()["items"]) == 8
 
 
-def test_what_is_forbidden_is_said_in_kubectls_words(edge: Edge, started: Path) -> None:
+def test_all_later_reads_go_through_it_too_until_it_is_closed(edge: Edge, started: Path, proxied: Proxied) -> None:
+    kubectl = proxied()
+    kubectl.raw("/version")
+    kubectl.raws(PATHS)
+    assert kubectl.tree(PATHS[2]) == edge.kubectl.tree(PATHS[2])
+    assert kubectl.tree("/api/v1/namespaces/gone") is None
+    kubectl.raws(PATHS)
+    assert started.read_text().split() == ["get", "proxy"]
+    kubectl.close()
+    kubectl.raw("/version")
+    assert started.read_text().split() == ["get", "proxy", "get"]
+
+
+def test_a_proxy_that_died_is_started_again(edge: Edge, started: Path, proxied: Proxied) -> None:
+    kubectl = proxied()
+    kubectl.raws(PATHS)
+    proxy = kubectl._proxy
+    assert proxy is not None
+    assert proxy._server is not None
+    os.killpg(proxy._server._child._group, signal.SIGKILL)
+    wait_for(lambda: not proxy.runs, 10, "its end")
+    assert plain(kubectl.raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
+    assert started.read_text().split() == ["proxy", "proxy"]
+
+
+def test_what_is_forbidden_is_said_in_kubectls_words(edge: Edge, started: Path, proxied: Proxied) -> None:
     rules = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]
     reader = resolve(kubeconfig=str(edge.sandbox.user_kubeconfig("reader", rules)), namespace=NAMESPACE)
-    got = proxied(edge, started, reader).raws(PATHS)
+    got = proxied(reader).raws(PATHS)
     assert plain(got) == plain(edge.kubectl_of(reader).raws(PATHS))
     assert got[3].failure is not None
     assert "`reader` may not list nodes" in got[3].failure.message
     assert started.read_text().split() == ["proxy", "get", "get"], "what is forbidden is asked again: nodes, nonsense"
 
 
-def test_a_credential_plugin_is_asked_once(edge: Edge, started: Path, tmp_path: Path) -> None:
+def test_a_credential_plugin_is_asked_once(edge: Edge, started: Path, tmp_path: Path, proxied: Proxied) -> None:
     config = json.loads(edge.sandbox.kubeconfig.read_text())
     user = config["users"][0]["user"]
     names = {"clientCertificateData": "client-certificate-data", "clientKeyData": "client-key-data"}
@@ -85,25 +125,27 @@ def test_a_credential_plugin_is_asked_once(edge: Edge, started: Path, tmp_path: 
     config["users"][0]["user"] = {"exec": how}
     kubeconfig = tmp_path / "exec.kubeconfig"
     kubeconfig.write_text(json.dumps(config))
-    got = proxied(edge, started, resolve(kubeconfig=str(kubeconfig), namespace=NAMESPACE)).raws(PATHS)
+    got = proxied(resolve(kubeconfig=str(kubeconfig), namespace=NAMESPACE)).raws(PATHS)
     assert got[3].found
     assert (tmp_path / "asked").read_text() == "asked\n"
 
 
-def test_a_server_that_is_away_is_told_in_kubectls_words(edge: Edge, started: Path, tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_told_in_kubectls_words(
+    edge: Edge, started: Path, tmp_path: Path, proxied: Proxied
+) -> None:
     config = json.loads(edge.sandbox.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     kubeconfig = tmp_path / "away.kubeconfig"
     kubeconfig.write_text(json.dumps(config))
     away = resolve(kubeconfig=str(kubeconfig), namespace=NAMESPACE)
-    assert plain(proxied(edge, started, away).raws(PATHS)) == plain(edge.kubectl_of(away).raws(PATHS))
+    assert plain(proxied(away).raws(PATHS)) == plain(edge.kubectl_of(away).raws(PATHS))
 
 
-def test_a_frozen_server_is_told_within_the_limit_of_one_request(edge: Edge, started: Path) -> None:
+def test_a_frozen_server_is_told_within_the_limit_of_one_request(edge: Edge, started: Path, proxied: Proxied) -> None:
     edge.sandbox.pause("kube-apiserver")
     try:
         began = time.monotonic()
-        got = proxied(edge, started, request_timeout=3).raws(PATHS)
+        got = proxied(request_timeout=3).raws(PATHS)
         assert time.monotonic() - began < 6
     finally:
         edge.sandbox.resume("kube-apiserver")
@@ -112,17 +154,17 @@ def test_a_frozen_server_is_told_within_the_limit_of_one_request(edge: Edge, sta
 
 
 def test_where_no_socket_fits_kubectl_is_asked_for_each(
-    edge: Edge, started: Path, monkeypatch: pytest.MonkeyPatch
+    edge: Edge, started: Path, monkeypatch: pytest.MonkeyPatch, proxied: Proxied
 ) -> None:
     monkeypatch.setattr("ddhelm.apiproxy._LONGEST", 1)
-    assert plain(proxied(edge, started).raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
+    assert plain(proxied().raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
     assert started.read_text().split() == ["get"] * len(PATHS)
 
 
-def test_an_interrupt_ends_the_proxy_at_once(edge: Edge, started: Path, tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_proxy_at_once(edge: Edge, started: Path, tmp_path: Path, proxied: Proxied) -> None:
     (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; kill -INT {os.getpid()}; exec sleep 60\n")
     with pytest.raises(Interrupted):
-        proxied(edge, started).raws(PATHS)
+        proxied().raws(PATHS)
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
@@ -130,7 +172,7 @@ def test_a_killed_ddhelm_leaves_no_proxy(tmp_path: Path) -> None:
     code = (
         "import time; from ddhelm.run import Command, Runner\n"
         f"serve = Command(('/bin/sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 60'))\n"
-        "Runner().beside(serve, lambda going: time.sleep(60))"
+        "server = Runner().serve(serve); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as owner:
         wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip(), 20, "the server")

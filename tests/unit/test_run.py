@@ -371,17 +371,24 @@ def test_children_collect_less_garbage_unless_the_user_says_how_much() -> None:
     assert environment({"GOGC": "50"})["GOGC"] == "50"
 
 
-class TestBeside:
-    def test_the_server_runs_as_long_as_the_work(self) -> None:
+class TestServe:
+    def test_it_runs_until_it_is_closed(self) -> None:
+        started = threading.Event()
         pids: list[int] = []
 
-        def work(going: Callable[[], bool]) -> str:
-            assert going()
-            return "done"
+        def told(line: str) -> None:
+            pids.append(int(line))
+            started.set()
 
-        serve = Command(shell("echo $$ >&2; exec sleep 60"), on_stderr=lambda line: pids.append(int(line)))
-        assert Runner().beside(serve, work) == "done"
-        assert all(gone(pid) for pid in pids)
+        server = Runner().serve(Command(shell("echo $$ >&2; exec sleep 60"), on_stderr=told))
+        assert started.wait(10)
+        for _ in range(2):
+            assert server.ask(lambda going: going())
+        assert not gone(pids[0])
+        server.close()
+        assert gone(pids[0])
+        assert not server.running
+        server.close()
 
     def test_the_work_is_told_when_the_server_ends_by_itself(self) -> None:
         def work(going: Callable[[], bool]) -> str:
@@ -389,25 +396,31 @@ class TestBeside:
                 threading.Event().wait(0.01)
             return "told"
 
-        assert Runner().beside(Command(shell("exit 3")), work) == "told"
+        server = Runner().serve(Command(shell("exit 3")))
+        assert server.ask(work) == "told"
+        assert not server.running
+        server.close()
 
-    def test_work_that_fails_ends_the_server_too(self) -> None:
-        started = threading.Event()
+    def test_an_interrupt_ends_the_work_and_the_server(self) -> None:
+        def work(going: Callable[[], bool]) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            while going():
+                threading.Event().wait(0.01)
 
+        server = Runner().serve(Command(shell("exec sleep 60")))
+        with pytest.raises(Interrupted):
+            server.ask(work)
+        assert not server.running
+
+    def test_work_that_fails_leaves_the_server_for_the_next(self) -> None:
         def work(_going: Callable[[], bool]) -> None:
-            assert started.wait(10)
             raise ValueError("the work failed")
 
-        pids: list[int] = []
-
-        def told(line: str) -> None:
-            pids.append(int(line))
-            started.set()
-
-        serve = Command(shell("echo $$ >&2; exec sleep 60"), on_stderr=told)
+        server = Runner().serve(Command(shell("exec sleep 60")))
         with pytest.raises(ValueError, match="the work failed"):
-            Runner().beside(serve, work)
-        assert gone(pids[0])
+            server.ask(work)
+        assert server.ask(lambda going: going())
+        server.close()
 
 
 def test_without_an_environment_the_child_gets_the_cleaned_one(monkeypatch: pytest.MonkeyPatch) -> None:
