@@ -12,6 +12,7 @@ import socket
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +46,9 @@ class Proxy:
         self._runner = runner
         self._command = command
         self._starting = threading.Lock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._place = ""
         self._server: Server | None = None
+        self._end: Callable[[], object] | None = None
 
     @property
     def runs(self) -> bool:
@@ -59,31 +61,41 @@ class Proxy:
         ``timeout`` (seconds) bounds the silence of each answer. Raises ``Interrupted``, and is closed then.
         """
         with self._starting:
-            place = self._started()
-        if place is None or self._server is None:
+            server = self._started()
+        if server is None:
             return (None,) * len(paths)
-        return self._server.ask(lambda going: _round(place, paths, timeout, going))
+        place = self._place
+        return server.ask(lambda going: _round(place, paths, timeout, going))
 
     def close(self) -> None:
         """End it; a later round starts another one."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._end is not None:
+            self._end()
+            self._end = self._server = None
 
-    def _started(self) -> str | None:
-        """Where it listens, or will in a moment; None where no socket fits."""
+    def _started(self) -> Server | None:
+        """The server, started now if it does not run; None where no socket fits."""
         if not self.runs:
             self.close()
             base = _base()
             if base is None:
                 return None
-            self._folder = tempfile.TemporaryDirectory(prefix="ddhelm-", dir=base)  # 0700: nobody else reaches it
-            flags = (f"--unix-socket={self._folder.name}/api", f"--reject-methods={_READ_ONLY}")
-            self._server = self._runner.serve(self._command("proxy", *flags))
-        return None if self._folder is None else f"{self._folder.name}/api"
+            folder = tempfile.TemporaryDirectory(prefix="ddhelm-", dir=base)  # 0700: nobody else reaches the socket
+            self._place = f"{folder.name}/api"
+            flags = (f"--unix-socket={self._place}", f"--reject-methods={_READ_ONLY}")
+            try:
+                self._server = self._runner.serve(self._command("proxy", *flags))
+            except BaseException:
+                folder.cleanup()
+                raise
+            # also for a caller that forgets it
+            self._end = weakref.finalize(self, _ended, self._server, folder)
+        return self._server
+
+
+def _ended(server: Server, folder: "tempfile.TemporaryDirectory[str]") -> None:
+    server.close()
+    folder.cleanup()
 
 
 def _base() -> str | None:

@@ -1,6 +1,7 @@
 """Many reads go through one kubectl, and nobody can tell from the answers."""
 
 import base64
+import gc
 import json
 import os
 import signal
@@ -179,3 +180,17 @@ def test_a_killed_ddhelm_leaves_no_proxy(tmp_path: Path) -> None:
         owner.send_signal(signal.SIGKILL)
     pid = (tmp_path / "pid").read_text().strip()
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text(), 10)
+
+
+def test_a_forgotten_one_ends_with_its_kubectl(edge: Edge, started: Path, recwarn: pytest.WarningsRecorder) -> None:
+    kubectl = Kubectl(edge.runner, str(started.parent / "kubectl"), edge.access, 10, proxied=True)
+    kubectl.raws(PATHS)
+    assert kubectl._proxy is not None
+    assert kubectl._proxy._server is not None
+    pid, folder = kubectl._proxy._server._child._group, Path(kubectl._proxy._place).parent
+    assert folder.is_dir()
+    del kubectl
+    gc.collect()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not folder.exists()
+    assert [str(warning.message) for warning in recwarn] == []
