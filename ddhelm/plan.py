@@ -347,7 +347,7 @@ def conflict_problems(steps: Iterable[Step]) -> tuple[Problem, ...]:
 
 
 def rescaled(steps: Iterable[Step], desired: Iterable[Desired], standing: Mapping[Identity, Object]) -> tuple[str, ...]:
-    """Notices about replicas that somebody wrote through the scale subresource and that a step sets back.
+    """Notices about replicas that somebody wrote through the scale subresource, and what becomes of them.
 
     By themselves they are drift and no reason for a step; but whatever step is taken, Helm 3 overwrites them, and so
     does a forced one of Helm 4 (without force it stops there, see ``conflict_problems``).
@@ -355,11 +355,12 @@ def rescaled(steps: Iterable[Step], desired: Iterable[Desired], standing: Mappin
     working = {step.release.name for step in steps if step.kind is not StepKind.NOTHING}
     found = []
     for one in desired:
-        for identity, obj in one.manifest.objects.items() if one.release.name in working else ():
+        for identity, obj in one.manifest.objects.items():
             wanted = tree.get(obj.body, REPLICAS) if obj.ref.kind in WORKLOADS else None
             now = tree.get(standing[identity].body, REPLICAS) if identity in standing else None
             if wanted is not None and now is not None and now != wanted:
-                found.append(f"{obj.ref} has {now} replicas and gets {wanted}: ddhelm drift says who scaled it")
+                fate = f"gets {wanted}" if one.release.name in working else f"keeps them, {wanted} were deployed"
+                found.append(f"{obj.ref} has {now} replicas and {fate}: ddhelm drift says who scaled it")
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording, requests
 from ddhelm.flaggroups import Options
+from ddhelm.plan import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
@@ -145,7 +146,8 @@ def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str,
 def _nothing(prepared: Prepared, screen: "Console") -> None:
     """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
     behind = [each for each in prepared.workloads if not each.settled]
-    screen.print("\nNothing to do: both releases are as wanted, and so is every object of theirs.")
+    but = ", but for what was scaled" if rescaled(prepared.plan.steps, prepared.desired, prepared.standing) else ""
+    screen.print(f"\nNothing to do: both releases are as wanted, and so is every object of theirs{but}.")
     look = pasted.hint("ddhelm status")
     for each in behind:
         screen.print(

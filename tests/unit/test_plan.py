@@ -215,7 +215,8 @@ def test_replicas_that_somebody_scaled_are_said_where_a_step_sets_them_back() ->
     (notice,) = plan.rescaled(steps, [wanted], standing)
     assert "has 3 replicas and gets 1" in notice
     same = desired(scaled(1))
-    assert plan.rescaled(plan.steps_for(same, deployed(scaled(1)), QUIET), [same], standing) == ()
+    (kept,) = plan.rescaled(plan.steps_for(same, deployed(scaled(1)), QUIET), [same], standing)
+    assert "has 3 replicas and keeps them, 1 were deployed" in kept
     assert plan.rescaled(steps, [wanted], manifest(scaled(1)).objects) == ()
 
 
