@@ -157,7 +157,7 @@ def _secret(where: str, path: Path, hint: str) -> _Problem:
 
 
 def _error(problems: Sequence[_Problem]) -> ConfigError:
-    """One problem is the message; several are lines below a message that counts them."""
+    """One problem is the message; several are details of a message that counts them."""
     secrets = sum(problem.is_secret for problem in problems)
     if len(problems) == 1:
         (problem,) = problems
@@ -174,7 +174,7 @@ def _error(problems: Sequence[_Problem]) -> ConfigError:
         said += f", {secrets} of them look like a secret" if secrets > 1 else ", one of them looks like a secret"
     return ConfigError(
         said,
-        hint="mend the lines below; each says how",
+        hint="mend the lines above; each says how",
         anchor="secret-in-values" if secrets else "values-file",
         details=lines,
     )

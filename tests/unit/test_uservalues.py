@@ -11,6 +11,7 @@ from ddhelm import tree, uservalues
 from ddhelm.errors import ConfigError
 from ddhelm.uservalues import Source
 from ddhelm.values import build
+from ddhelm.views import errors
 
 API_KEY = "0123456789abcdef0123456789abcdef"
 APP_KEY = API_KEY + "01234567"
@@ -308,6 +309,15 @@ def test_a_thousand_problems_are_counted_and_fifty_shown() -> None:
     assert caught.value.message.startswith("1000 problems")
     assert len(caught.value.details) == 51
     assert caught.value.exit_code == 3
+
+
+def test_the_hint_says_where_the_problems_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        uservalues.parse([file("a: yes\nb: yes\n")])
+    errors.show(caught.value)
+    before, _, hint = capsys.readouterr().err.partition("hint:")
+    assert all(detail in before for detail in caught.value.details)
+    assert "the lines above" in hint
 
 
 @pytest.mark.parametrize(
