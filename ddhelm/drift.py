@@ -153,7 +153,7 @@ def without_expected(found: ObjectDrift, patterns: Sequence[Pattern], owners: Se
 _SERVER_METADATA = frozenset(
     ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "finalizers"]
 )
-_BOOKKEEPING = frozenset(
+BOOKKEEPING = frozenset(
     (
         "deployment.kubernetes.io/revision",
         "deprecated.daemonset.template.generation",
@@ -359,7 +359,7 @@ def _books(kind: str, path: Path) -> bool:
         return True
     if kind == "ServiceAccount" and (path[0] in _TOKEN_LISTS or str(path[-1]).startswith("openshift.io/")):
         return True
-    return len(path) > 2 and path[-2] == "annotations" and path[-1] in _BOOKKEEPING
+    return len(path) > 2 and path[-2] == "annotations" and path[-1] in BOOKKEEPING
 
 
 def _a_default(path: Path, value: Any) -> bool:

@@ -14,6 +14,7 @@ from ddhelm import tree
 from ddhelm.admission import Pattern, expected
 from ddhelm.applying import Refusal
 from ddhelm.claim import LiveObject
+from ddhelm.drift import BOOKKEEPING
 from ddhelm.kubectl import Kubectl
 from ddhelm.managedfields import entries
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
@@ -149,6 +150,11 @@ def _difference(
 
 def _own_fields(body: tree.Tree) -> tree.Tree:
     metadata = {k: v for k, v in (body.get("metadata") or {}).items() if k not in _SERVER_FIELDS}
+    # the API server counts a DaemonSet's templates in an annotation: its forecast is always one ahead
+    if written := {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in BOOKKEEPING}:
+        metadata["annotations"] = written
+    else:
+        metadata.pop("annotations", None)
     return {**{k: v for k, v in body.items() if k != "status"}, "metadata": metadata}
 
 

@@ -102,6 +102,25 @@ def test_a_plan_repairs_nothing_of_the_platforms(patterns: Any, repaired: bool) 
     assert bool(read.live.changes) is repaired
 
 
+def test_what_the_api_server_counts_is_no_part_of_a_repair() -> None:
+    import yaml
+
+    def counted(templates: str, image: str) -> Tree:
+        body = put(served(), ("metadata", "annotations"), {"deprecated.daemonset.template.generation": templates})
+        return dict(put(body, (*CONTAINER, "image"), image))
+
+    def changes(now: Tree, applied: Tree) -> list[Path]:
+        masker = Masker(b"k" * 32)
+        api: Any = Api(now, applied)
+        manifests = {"r": parse(yaml.safe_dump(MANIFEST), "datadog", masker)}
+        read = live.read(api, manifests, "datadog", masker, namespaced=True)
+        assert "deprecated" not in str([(change.before, change.after) for change in read.live.changes.values()])
+        return [field.path for change in read.live.changes.values() for field in change.changes]
+
+    assert changes(counted("2", "evil"), counted("3", "agent:7")) == [(*CONTAINER, "image")]
+    assert changes(served(), counted("1", "agent:7")) == []
+
+
 def test_a_field_of_admission_is_a_list_of_steps() -> None:
     with pytest.raises(ConfigError, match="a field of admission must be a list"):
         distribution.parse("mine", {"title": "X", "admission": ["metadata/annotations"]})
