@@ -360,13 +360,17 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def _interrupted(commands: Sequence[Command], done: Sequence[Completed], secrets: Secrets) -> Interrupted:
-    ends = (*(f"ended with {each.code}" for each in done), *["was not started"] * (len(commands) - len(done)))
+    ends = (*(_ended(each.code) for each in done), *["was not started"] * (len(commands) - len(done)))
     details = [
         f"`{secrets.hide(shlex.join(each.argv))}` {end}"
         for each, end in zip(commands, ends, strict=True)
         if not each.reads
     ]
     return Interrupted("interrupted", details=details, anchor="interrupted")
+
+
+def _ended(code: int) -> str:
+    return f"ended with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name} before it was through"
 
 
 class _Child:

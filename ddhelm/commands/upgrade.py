@@ -26,7 +26,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     if latest and newest is None:
         raise UsageError(
             "the newest version cannot be told: this chart does not come from a repository with an index",
-            hint="--version VERSION",
+            hint="--chart https://helm.datadoghq.com, or --chart FILE with a newer one",
             anchor="no-latest",
         )
     if latest:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ddhelm import tree
 from ddhelm.drift import AUTOSCALER, Change, Drift, Fate, FieldDrift, ObjectDrift
 from ddhelm.managedfields import Writer
-from ddhelm.views import diff, envelope
+from ddhelm.views import diff, envelope, pasted
 from ddhelm.views.console import GOOD, counted, problem, words
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def lines(each: ObjectDrift) -> Iterator[diff.Line]:
             yield "change", f"    ~ {tree.show(field.path)}: as deployed, but no longer helm's alone"
             yield "dim", f"      owned by {who(field)}; {_FATES[field.fate]}"
             if field.undo:
-                yield "dim", f"      to remove it: {field.undo}"
+                yield "dim", f"      to remove it: {pasted.hint(field.undo)}"
             continue
         change = tree.Change(field.path, _OPS[field.change], field.deployed, field.live)  # type: ignore[arg-type]
         for style, text in diff.fields([change]):
             yield style, f"    {text}"
         yield "dim", f"      by {who(field)}; {_FATES[field.fate]}"
         if field.undo:
-            yield "dim", f"      to remove it: {field.undo}"
+            yield "dim", f"      to remove it: {pasted.hint(field.undo)}"
 
 
 def who(field: FieldDrift) -> str:

@@ -23,7 +23,8 @@ def show(error: DdhelmError) -> None:
     screen = console.err()
     screen.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True)
     for detail in error.details:
-        screen.print(f"  {_plain(pasted.sentence(detail))}", soft_wrap=True)
+        told = pasted.hint(detail) if detail.lstrip().startswith("hint: ") else pasted.sentence(detail)
+        screen.print(f"  {_plain(told)}", soft_wrap=True)
     if error.hint:
         screen.print(f"[bold cyan]hint:[/] {_plain(pasted.hint(error.hint))}", soft_wrap=True)
     if error.anchor:

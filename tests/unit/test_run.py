@@ -194,7 +194,7 @@ def test_a_shielded_program_is_stopped_at_the_second_interrupt() -> None:
     ready = _interrupt_times(2)
     with pytest.raises(Interrupted) as caught:
         Runner().run(Command(shell("echo ready >&2; echo ready >&2; exec sleep 60"), shielded=True, on_stderr=ready))
-    assert caught.value.details[0].endswith(f"ended with {-signal.SIGINT}")
+    assert caught.value.details[0].endswith("was ended by SIGINT before it was through")
 
 
 def test_impatience_alone_never_kills() -> None:
