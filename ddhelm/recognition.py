@@ -78,10 +78,11 @@ def named(name: str, known: Mapping[str, Distribution]) -> Distribution:
     if found:
         return found
     names = sorted({*known, *(other for one in known.values() for other in one.also)})
-    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
+    # a wrong guess that is pasted installs for another distribution
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.75)
     raise ConfigError(
         f"no distribution is called `{name}`",
-        hint=f"--distribution {close[0]}" if close else "--distribution kubeadm",
+        hint=f"--distribution {close[0]}" if close else "ddhelm detect",
         anchor="unknown-distribution-name",
         details=[f"known: {', '.join(names)}"],
     )

@@ -118,7 +118,7 @@ def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
             lines.append(f"release `{name}` does not exist")
             continue
         head = heads[name]
-        left = "" if head.status == "deployed" else "; the next `ddhelm onboard` sets it right"
+        left = "" if head.status == "deployed" else "; the same command, run again with its flags, sets it right"
         lines.append(f"release `{name}`: revision {head.revision} is `{head.status}`{left}")
     return tuple(lines)
 

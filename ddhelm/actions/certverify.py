@@ -70,6 +70,7 @@ def of_secret(session: Session, name: str) -> Pair:
 def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified:
     """Ask etcd for its metrics and its version; raises VerifyFailed with the one reason why that does not work."""
     handshake.address(endpoint)
+    endpoint = endpoint.rstrip("/").removesuffix("/metrics")
     moment = now()
     plain = endpoint.startswith("http:")
     shown = None

@@ -88,6 +88,10 @@ def _print(session: Session, prepared: Prepared, options: Options, output: str, 
     document = view.json(session.access, prepared)
     if output == "table":
         view.table(session.access, prepared, console.out(), how(options, limit=limit))
+        if prepared.cluster.rotating:
+            from ddhelm.views import rotate
+
+            rotate.unfinished(prepared.cluster.rotating, console.out())
     elif output == "markdown":
         sys.stdout.write(markdown.plan(document, prepared.plan.steps, how(options, limit=None)))
     elif output == "unified":

@@ -41,6 +41,13 @@ def test_no_heading_of_the_page_is_a_command_that_does_not_exist() -> None:
     assert headings == {name for name, verb in VERBS.items() if name and verb.stands_alone}
 
 
+def test_the_table_on_top_of_the_page_has_every_command() -> None:
+    text = page(COMMANDS).text
+    rows = set(re.findall(r"^\| \[`([a-z -]+)`\]\(#ddhelm-", text, re.MULTILINE))
+    headings = {heading.removeprefix("ddhelm ") for heading in page(COMMANDS).headings if heading.startswith("ddhelm ")}
+    assert rows >= {heading for heading in headings if " " not in heading}
+
+
 def problem(command: Command) -> str:
     """What is wrong with a command line of ddhelm in the docs; empty if nothing is."""
     words = command.words

@@ -271,6 +271,13 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert caught.value.anchor == "unknown-distribution-name"
 
 
+def test_a_name_that_is_far_from_all_brings_no_guess_that_could_be_pasted() -> None:
+    with pytest.raises(ConfigError) as caught:
+        found(SHOWN["kubeadm"], override="nope")
+
+    assert caught.value.hint == "ddhelm detect"
+
+
 def test_an_override_against_the_evidence_is_noted() -> None:
     made = found(SHOWN["kops"], override="kubeadm")
 
