@@ -12,6 +12,7 @@ from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.profile import Profile
 from ddhelm.release import Release
 from ddhelm.settings import Settings
+from ddhelm.values import Values
 from ddhelm.workloads import Workload
 
 
@@ -34,6 +35,11 @@ class Prepared:
     """What others changed in the cluster, and what the steps make of it."""
     carried_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Keys that stood in the values of a hand-made release, on their way into the Secret."""
+
+    @property
+    def values(self) -> Mapping[str, Values]:
+        """What helm would be sent, by the name of the release."""
+        return {one.release.name: one.values for one in self.desired}
 
     def stop_if_broken(self) -> None:
         """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or a manager objects."""

@@ -93,7 +93,7 @@ def _print(session: Session, prepared: Prepared, options: Options, output: str, 
 
             rotate.unfinished(prepared.cluster.rotating, console.out())
     elif output == "markdown":
-        sys.stdout.write(markdown.plan(document, prepared.plan.steps, how(options, limit=None)))
+        sys.stdout.write(markdown.plan(document, prepared.plan.steps, prepared.values, how(options, limit=None)))
     elif output == "unified":
         lines = diff.patch(prepared.plan.steps, options["context_lines"])
         sys.stdout.write("".join(f"{line}\n" for line in lines))
@@ -120,11 +120,9 @@ def values(session: Session, options: Options, *, detailed: bool) -> int:
     from ddhelm.actions import prepare
 
     prepared = prepare.prepare(session, requests.request(options))
-    screen = console.out()
-    changed = False
-    for step, one in ((s, d) for s in prepared.plan.steps for d in prepared.desired if d.release == s.release):
-        changed |= bool(step.values_changes)
-        view.lines(diff.of_values(step, one.values), screen)
+    screen, steps = console.out(), prepared.plan.steps
+    view.lines(diff.of_values(steps, prepared.values, how(options, limit=None)), screen)
+    changed = any(step.values_changes for step in steps)
     if not changed:
         screen.print("No value differs from those that the releases were made with.")
     return 2 if detailed and changed else 0

@@ -7,7 +7,7 @@ difference: added lines begin with `+`, removed ones with `-`.
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,15 +76,33 @@ def of_step(step: Step, how: How) -> Iterator[Line]:
                 yield "change", "      deleted in the cluster: made again"
 
 
-def of_values(step: Step, values: Values) -> Iterator[Line]:
-    """Which of the values differ from the stored ones, and which layer sets them; ddhelm's own record left out."""
-    changes = [change for change in step.values_changes if change.path[:1] != (RECORD_KEY,)]
-    if not changes:
+def of_values(steps: Iterable[Step], values: Mapping[str, Values], how: How) -> Iterator[Line]:
+    """Which values of each release (by name) differ from the stored ones, and which layer sets them; or their number.
+
+    ddhelm's own record is left out.
+    """
+    for step in steps:
+        changes = values_changes(step)
+        if changes and step.release.name in values:
+            yield "head", f"{step.release.name} values"
+            yield from values_lines(changes, values[step.release.name], how)
+
+
+def values_changes(step: Step) -> tuple[tree.Change, ...]:
+    """What a step changes of a release's values, without ddhelm's own record."""
+    return tuple(change for change in step.values_changes if change.path[:1] != (RECORD_KEY,))
+
+
+def values_lines(changes: Sequence[tree.Change], values: Values, how: How) -> Iterator[Line]:
+    """The values of one release that differ, each with the layer that sets it."""
+    if how.form == "summary":
+        counts: Counter[str] = Counter(change.op for change in changes)
+        words = {"add": "added", "replace": "changed", "remove": "removed"}
+        yield "change", "  ~ values: " + ", ".join(f"{counts[op]} {word}" for op, word in words.items() if counts[op])
         return
-    yield "head", f"{step.release.name} values"
     for change in changes:
         layer = values.origin(change.path).layer if change.op != "remove" else ""
-        for style, text in fields([change]):
+        for style, text in fields([change], how.context):
             yield style, f"  {text}"
         if layer:
             yield "dim", f"      set by {layer}"

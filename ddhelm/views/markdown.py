@@ -4,23 +4,28 @@ GitHub refuses a comment of more than 65,536 characters. Where a plan would be l
 the longest are cut, each with the number of lines that are missing; the last line says how to see them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
+from ddhelm.values import Values
 from ddhelm.views import diff, outcomes
+from ddhelm.views.console import counted
 
 LIMIT = 65_000
 """Characters; below GitHub's 65,536 by room for what a bot adds around it."""
 
 
-def plan(document: tree.Tree, steps: Sequence[Step], how: diff.How) -> str:
-    """The markdown of a plan: ``document`` is its JSON envelope, ``steps`` give the changes in full."""
+def plan(document: tree.Tree, steps: Sequence[Step], values: Mapping[str, Values], how: diff.How) -> str:
+    """The markdown of a plan: ``document`` is its JSON envelope, ``steps`` give the changes in full.
+
+    ``values`` are those that helm would be sent, by the name of the release.
+    """
     head = document_text(document["data"])
     blocks = [block for step in steps if step.kind is not StepKind.NOTHING for block in _blocks(step, how)]
-    return _fit(head, [*_outcomes(document["data"]), *blocks])
+    return _fit(head, [*_values(steps, values, how), *_outcomes(document["data"]), *blocks])
 
 
 def document(shown: tree.Tree) -> str:
@@ -55,6 +60,21 @@ def document_text(data: tree.Tree) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _values(steps: Sequence[Step], values: Mapping[str, Values], how: diff.How) -> "Iterator[Block]":
+    for step in steps:
+        changes = diff.values_changes(step)
+        if changes and step.release.name in values:
+            found = diff.values_lines(changes, values[step.release.name], how)
+            yield Block(f"{step.release.name}: {counted(len(changes), 'value')} changed", tuple(_marked(found)))
+
+
+def _marked(lines: Iterable[diff.Line]) -> Iterator[str]:
+    """Lines as GitHub colours a diff: by what they begin with."""
+    for style, text in lines:
+        bare = text.removeprefix("  ")
+        yield f"! {bare}" if style == "change" and not bare.startswith("~") else bare
+
+
 def _outcomes(data: tree.Tree) -> "Iterator[Block]":
     changed = data.get("changedInCluster") or ()
     if changed:
@@ -77,7 +97,10 @@ def _lines(change: ObjectChange, how: diff.How) -> Iterator[str]:
         yield from (text for _, text in diff.unified(change, how.context))
         return
     if change.ref.kind == diff.CRD and not how.crds:
-        yield f"{len(change.changes)} fields changed (--crds full)"
+        yield f"{counted(len(change.changes), 'field')} changed (--crds full)"
+        return
+    if how.form == "summary":
+        yield f"{counted(len(change.changes), 'field')} changed"
         return
     changes = (*change.changes, *(change.noise if how.noise else ()))
     for style, text in diff.fields(changes, how.context):

@@ -41,10 +41,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     screen.print()
     agents = Counter(release for verdict in plan.coverage.verdicts for release in verdict.releases)
     steps(plan.steps, screen, agents)
-    for step in plan.steps:
-        for one in prepared.desired:
-            if one.release == step.release and step.kind is not StepKind.INSTALL:
-                lines(diff.of_values(step, one.values), screen)
+    lines(diff.of_values(plan.steps, prepared.values, how), screen)
     lines(diff.of_steps(plan.steps, how), screen)
     lines(outcomes.lines(prepared.outcomes), screen)
     screen.print()

@@ -14,10 +14,21 @@ from ddhelm.manifest import ObjectRef
 from ddhelm.plan import Action, ObjectChange, Step, StepKind
 from ddhelm.release import Release, Role
 from ddhelm.tree import diff as difference
+from ddhelm.values import Layer, build
 from ddhelm.views import diff, markdown
 
 RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
 CONFIGMAP = ObjectRef("v1", "ConfigMap", "datadog", "confd")
+HOW = diff.How()
+VALUES = {RELEASE.name: build([Layer("prod.yaml", {"datadog": {"site": "datadoghq.eu", "conf": "a\nB\nc"}})])}
+CHANGED = Step(
+    StepKind.UPGRADE,
+    RELEASE,
+    values_changes=difference(
+        {"ddhelm": {"v": 1}, "datadog": {"conf": "a\nb\nc", "old": 1}},
+        {"ddhelm": {"v": 2}, "datadog": {"conf": "a\nB\nc", "site": "datadoghq.eu"}},
+    ),
+)
 COMMENT = 65_536
 """Characters that GitHub takes."""
 
@@ -74,7 +85,7 @@ def test_patch_makes_the_new_object_of_the_old_one(
             assert file.read_bytes().decode() == "".join(f"{line}\n" for line in diff.yaml_lines(after))
 
 
-def plan_of(*steps: Step, problems: int = 0) -> str:
+def plan_of(*steps: Step, problems: int = 0, how: diff.How = HOW) -> str:
     data = {
         "changes": True,
         "cluster": {"distribution": "kubeadm", "version": "v1.36.3", "server": "https://127.0.0.1"},
@@ -84,7 +95,7 @@ def plan_of(*steps: Step, problems: int = 0) -> str:
         "steps": [],
         "problems": [{"text": "a | <b>", "details": ["x" * 200]}] * problems,
     }
-    return markdown.plan({"data": data}, steps, diff.How())
+    return markdown.plan({"data": data}, steps, VALUES, how)
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -146,3 +157,27 @@ def test_a_fence_or_a_tag_in_a_value_stays_inside() -> None:
     text = plan_of(step(change))
     assert "<summary>worker-node-ddagent: ConfigMap datadog/&lt;b>\\|&amp;amp; (update)</summary>" in text
     assert "\n`````diff\n" in text
+
+
+def test_markdown_has_the_values_that_change_folded() -> None:
+    ((title, text),) = blocks(plan_of(CHANGED))
+    assert title == f"{RELEASE.name}: 3 values changed"
+    assert "+ datadog.site: datadoghq.eu\n    set by prod.yaml" in text
+    assert "- datadog.old: 1" in text
+    assert "! datadog.conf:" in text
+
+
+def test_a_summary_counts_values_and_names_none() -> None:
+    lines = list(diff.of_values([CHANGED], VALUES, diff.How("summary")))
+    assert [text for _, text in lines] == [f"{RELEASE.name} values", "  ~ values: 1 added, 1 changed, 1 removed"]
+    assert "datadoghq.eu" not in plan_of(CHANGED, how=diff.How("summary"))
+    assert "new" not in plan_of(step(updated({"a": "old"}, {"a": "new"})), how=diff.How("summary"))
+
+
+def test_values_have_as_many_unchanged_lines_around_as_are_asked_for() -> None:
+    def around(context: int) -> list[str]:
+        lines = diff.of_values([CHANGED], VALUES, diff.How(context=context))
+        return [text.strip() for style, text in lines if style == "plain"]
+
+    assert around(0) == []
+    assert around(1) == ["a", "c"]
