@@ -285,7 +285,7 @@ def test_what_a_failed_upgrade_left_behind_is_drift_written_by_helm(cluster: Clu
     ddhelm = Ddhelm(sandbox, "3.22")
     ddhelm.onboard()
     chart = ddhelm.chart()[1]
-    stuck = ["--reuse-values", "--set", "datadog.logLevel=TRACE,agents.image.tag=none", "--namespace", "datadog"]
+    stuck = ["--reuse-values", "--set", "datadog.logLevel=TRACE,agents.image.tag=7.99.9", "--namespace", "datadog"]
     for node in ("worker-1", "worker-2"):  # `helm --wait` is content when all but maxUnavailable pods are ready
         sandbox.simulate(node, never_ready="ImagePullBackOff")
     helm(sandbox, "3.22", "upgrade", WORKER, chart, *stuck, "--wait", "--timeout", "3s", code=1)
