@@ -137,7 +137,8 @@ class ProofContext:
     it ends, negative once it has. ``missing_namespace``: it is not there and will be made with
     the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
-    ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint.
+    ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint,
+    and of a Secret its keys.
     ``doubted``: the distribution that ``--distribution`` named against what the cluster shows.
     ``untyped_files``: files of the host that the kubelet cannot look at, so that a type would keep the pod waiting.
     """

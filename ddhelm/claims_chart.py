@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ddhelm import secretneeds
 from ddhelm.claim import Claim, Finding, ProofContext, Severity, Undecided
 from ddhelm.facts import version_of
 
@@ -27,15 +28,14 @@ def requirements(context: ProofContext) -> Iterator[Finding]:
     for need in context.requirements:
         missing = _missing(need, context)
         if missing:
-            yield Finding(f"{missing}: {need['why']}", str(need.get("hint") or ""))
+            hint = secretneeds.way(need, context) if need["kind"] == "secret" else str(need.get("hint") or "")
+            yield Finding(f"{missing}: {need['why']}", hint)
 
 
 def _missing(need: Mapping[str, Any], context: ProofContext) -> str:
     kind, spec = need["kind"], str(need["spec"])
     if kind == "secret":
-        if context.live.secrets is not None and not context.live.secrets.get(spec):
-            return f"Secret `{spec}` is not in namespace `{context.namespace}`"
-        return ""
+        return secretneeds.missing(need, context)
     found = context.chart.version if kind == "chart" and context.chart else context.kubernetes
     wanted = spec.removeprefix(">=")
     if kind in {"chart", "kubernetes"} and found and version_of(found) < version_of(wanted):

@@ -1,10 +1,10 @@
 """Claims on what the pods need: Secrets with their keys, files that check configurations name, and being let in."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from posixpath import basename, normpath
 
-from ddhelm import goyaml, podsecrets
+from ddhelm import goyaml, podsecrets, secretneeds
 from ddhelm.claim import (
     Claim,
     Finding,
@@ -63,30 +63,39 @@ def secrets_exist(context: ProofContext) -> Iterator[Finding]:
     for release in context.releases:
         for obj in release.manifest.of_kind(*_WORKLOADS):
             for use in podsecrets.uses(pod_spec(obj)):
-                if not use.optional and (use.name not in known or (use.key and use.key not in known[use.name])):
+                if not use.optional and not _there(use, known):
                     missing.setdefault((use.name, use.key), []).append(str(obj.ref))
     for name in dict.fromkeys(name for name, _ in missing):
         read_by = {key: users for (of, key), users in missing.items() if of == name}
+        need = secretneeds.of(name, context)
+        # of a Secret that the distribution needs, `requirements` knows where it comes from: one way, not two
         if name not in known:
             who = ", ".join(dict.fromkeys(user for users in read_by.values() for user in users))
-            yield Finding(
-                f"Secret `{name}` is not there; {who} needs it", _made_by(context.namespace, name, [*read_by])
-            )
+            way = secretneeds.way(need, context) if need else _made_by(context, name, [*read_by])
+            yield Finding(f"Secret `{name}` is not there; {who} needs it", way)
             continue
         for key, users in read_by.items():
             who = ", ".join(dict.fromkeys(users))
             look = f"kubectl -n {context.namespace} describe secret {name}"
-            yield Finding(f"key `{key}` of Secret `{name}` is not there; {who} needs it", look)
+            lacks = f"key `{key}` of Secret `{name}` is not there" if key else f"Secret `{name}` is empty"
+            yield Finding(f"{lacks}; {who} needs it", secretneeds.way(need, context) if need else look)
 
 
-def _made_by(namespace: str, name: str, keys: Sequence[str]) -> str:
+def _there(use: podsecrets.Use, known: Mapping[str, set[str]]) -> bool:
+    """Whether the Secret has the key; where no key is named, whether it has any."""
+    return use.key in known.get(use.name, ()) if use.key else bool(known.get(use.name))
+
+
+def _made_by(context: ProofContext, name: str, keys: Sequence[str]) -> str:
     """What makes a Secret that is not there."""
     if name == SECRET:
         return "ddhelm onboard"
     if set(keys) <= {basename(path) for path in OWN.values()}:
         return f"ddhelm certs import --secret {name} (with --dir, --cert and --ca), or `ddhelm certs issue --help`"
-    files = "".join(f" --from-file={key}=FILE" for key in keys if key)
-    return f"kubectl -n {namespace} create secret generic {name}{files}"
+    # without a file the Secret would be empty, and this claim green
+    files = "".join(f" --from-file={key or 'KEY'}=FILE" for key in [key for key in keys if key] or [""])
+    made_first = secretneeds.made_first(context)
+    return f"{made_first}kubectl -n {context.namespace} create secret generic {name}{files}"
 
 
 def check_files_readable(context: ProofContext) -> Iterator[Finding]:

@@ -103,13 +103,17 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Something that must be so before the values can work: a chart or Kubernetes version, a Secret."""
+    """Something that must be so before the values can work: a chart or Kubernetes version, a Secret with ``keys``.
+
+    In ``hint`` the word ``NAMESPACE`` stands for that of the releases.
+    """
 
     kind: Literal["chart", "kubernetes", "secret"]
     spec: str
     why: str
     hint: str = ""
     when: tuple[Row, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,11 +374,11 @@ class _Reader:
         )
 
     def requirement(self, entry: object) -> Requirement:
-        tree = self.keys(entry, "requires", {"chart", "kubernetes", "secret", "why", "hint", "when"}, {"why"})
+        tree = self.keys(entry, "requires", {"chart", "kubernetes", "secret", "keys", "why", "hint", "when"}, {"why"})
         when = self.rows(tree.get("when"), "requires.when")
         why, hint = self.text(tree, "why"), self.text(tree, "hint")
         if "secret" in tree:
-            return Requirement("secret", self.text(tree, "secret"), why, hint, when)
+            return Requirement("secret", self.text(tree, "secret"), why, hint, when, self.texts(tree, "keys"))
         if "chart" in tree:
             return Requirement("chart", self.text(tree, "chart"), why, hint, when)
         return Requirement("kubernetes", self.text(tree, "kubernetes"), why, hint, when)

@@ -231,7 +231,10 @@ def untyped_files(found: Profile) -> frozenset[str]:
 
 def requirements(found: Profile) -> list[tree.Tree]:
     """What the distribution's values need, as the claim about it reads them."""
-    return [{"kind": n.kind, "spec": n.spec, "why": n.why, "hint": n.hint} for n in found.requirements]
+    return [
+        {"kind": need.kind, "spec": need.spec, "keys": list(need.keys), "why": need.why, "hint": need.hint}
+        for need in found.requirements
+    ]
 
 
 def without_effect(found: Profile, wanted: Settings, nodes: Sequence[Node]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddhelm import proof
+from ddhelm import plan, proof
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
 from ddhelm.etcd import OWN
@@ -494,7 +494,7 @@ def test_what_this_run_writes_counts_as_there() -> None:
     [
         (("etcd-ca.crt", "etcd-client.crt", "etcd-client.key"), "ddhelm certs import --secret nope (with --dir"),
         (("api-key",), f"kubectl -n {NAMESPACE} create secret generic nope --from-file=api-key=FILE"),
-        ((), f"kubectl -n {NAMESPACE} create secret generic nope"),
+        ((), f"kubectl -n {NAMESPACE} create secret generic nope --from-file=KEY=FILE"),
     ],
 )
 def test_a_secret_that_is_missed_is_told_once_with_what_makes_it(keys: tuple[str, ...], hint: str) -> None:
@@ -502,6 +502,63 @@ def test_a_secret_that_is_missed_is_told_once_with_what_makes_it(keys: tuple[str
     found = result("secrets-exist", worker("agent", (*POD, "volumes"), [volume]))
     assert [text.startswith("Secret `nope` is not there; ") for text in found.details] == [True]
     assert [text.startswith(hint) for text in found.hints] == [True]
+
+
+NEED: Tree = {
+    "kind": "secret",
+    "spec": "copied",
+    "keys": ["tls.crt", "tls.key"],
+    "why": "w",
+    "hint": "oc get secret copied -n from -o yaml | sed 's/from/NAMESPACE/' | oc create -f -",
+}
+COPIED = f"oc get secret copied -n from -o yaml | sed 's/from/{NAMESPACE}/' | oc create -f -"
+
+
+@pytest.mark.parametrize(
+    ("state", "lacks", "hint"),
+    [
+        (
+            None,
+            f"Secret `copied` is not in namespace `{NAMESPACE}`",
+            f"kubectl create namespace {NAMESPACE} && {COPIED}",
+        ),
+        ({}, f"Secret `copied` is not in namespace `{NAMESPACE}`", COPIED),
+        (
+            {"copied": frozenset()},
+            f"Secret `copied` in namespace `{NAMESPACE}` has no key `tls.crt` and no key `tls.key`",
+            f"kubectl -n {NAMESPACE} delete secret copied && {COPIED}",
+        ),
+        (
+            {"copied": frozenset({"tls.crt"})},
+            f"Secret `copied` in namespace `{NAMESPACE}` has no key `tls.key`",
+            f"kubectl -n {NAMESPACE} delete secret copied && {COPIED}",
+        ),
+    ],
+)
+def test_a_secret_to_be_copied_has_one_way_to_come_which_works(state: Any, lacks: str, hint: str) -> None:
+    objects = change(worker_objects(), "agent", (*POD, "volumes"), [{"name": "s", "secret": {"secretName": "copied"}}])
+    secrets = {"ddhelm": frozenset({"api-key", "token"}), **(state or {})}
+    found = context(objects, state={"secrets": secrets}, requirements=[NEED], missing_namespace=state is None)
+    results = proof.run(found)
+    needed = next(r for r in results if r.claim.name == "requirements")
+    assert (needed.details, needed.hints) == ((f"{lacks}: w",), (hint,))
+    assert next(r for r in results if r.claim.name == "secrets-exist").hints in {(hint,), ()}
+    assert [problem.hint for problem in plan.broken_claims(results) if problem.hint] == [hint]
+
+
+def test_an_empty_secret_is_no_secret_for_a_pod_that_mounts_it() -> None:
+    objects = change(worker_objects(), "agent", (*POD, "volumes"), [{"name": "s", "secret": {"secretName": "mine"}}])
+    secrets = {"ddhelm": frozenset({"api-key", "token"}), "mine": frozenset[str]()}
+    found = result("secrets-exist", context(objects, state={"secrets": secrets}))
+    assert found.details == (f"Secret `mine` is empty; DaemonSet {NAMESPACE}/{FULL[WORKER]} needs it",)
+
+
+def test_the_namespace_is_made_before_a_secret_in_it() -> None:
+    objects = change(worker_objects(), "agent", (*POD, "volumes"), [{"name": "s", "secret": {"secretName": "mine"}}])
+    secrets = {"ddhelm": frozenset({"api-key", "token"})}
+    found = result("secrets-exist", context(objects, state={"secrets": secrets}, missing_namespace=True))
+    made = f"kubectl -n {NAMESPACE} create secret generic mine --from-file=KEY=FILE"
+    assert found.hints == (f"kubectl create namespace {NAMESPACE} && {made}",)
 
 
 def test_a_secret_that_the_chart_renders_or_a_pod_can_do_without_is_not_missed() -> None:
