@@ -70,6 +70,15 @@ def _chart_words(text: str) -> Iterable[str]:
     return tuple(line.strip() for line in words.splitlines()[1:] if line.strip())
 
 
+def _innermost(text: str) -> Iterable[str]:
+    """Where the template failed: the last frame of the stack; those before it only say who included whom."""
+    *_, last = re.finditer(_FRAME, text)
+    return (one_line(f"{last['place']}: {last['at']}"),)
+
+
+# Helm 3 puts a template's stack on one line, with the reason at its end. Helm 4 takes three lines for a frame, but one
+# line for all where it does not know the reason.
+_FRAME = r'(?P<place>[^\s:]+:\d+:\d+):?\s+executing "[^"]*" at <(?P<at>[^\n]*?)>:\s+'
 _FORBIDDEN = (
     r'(?P<what>[\w.-]+)(?: "(?P<name>[^"]*)")? is forbidden: User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource '
     r'"(?P<resource>[^"]*)" in API group "(?P<group>[^"]*)"'
@@ -411,9 +420,17 @@ ROWS: tuple[Row, ...] = (
         more=_below("values don't meet the specifications of the schema"),
     ),
     Row(
+        "chart-template",
+        rf"\A(?s:.*){_FRAME}(?P<reason>\S(?s:.*))",
+        ConfigError,
+        "the chart cannot be rendered with these values: {reason}",
+        "ddhelm values worker --explain",
+        "chart-refuses",
+        more=_innermost,
+    ),
+    Row(
         "chart-broken",
-        r"(?P<reason>(?:YAML parse error on|error converting YAML to JSON|parse error at|template: )[^\n]*|"
-        r"(?<=^Error: )\S+:\d+:\d+(?:\n\s+[^\n]*)*)",
+        r"(?P<reason>(?:YAML parse error on|error converting YAML to JSON|parse error at|template: )[^\n]*)",
         ConfigError,
         "the chart cannot be rendered with these values: {reason}",
         "ddhelm values worker --explain",

@@ -141,6 +141,12 @@ def test_the_charts_own_words_are_shown_whole() -> None:
     assert (error.message, error.details) == ("the chart refuses these values: first", ("second", "third"))
 
 
+@pytest.mark.parametrize("text", [each for each in said() if each.case == "template-stack"], ids=lambda each: each.by)
+def test_of_a_templates_stack_only_the_place_that_failed_is_told(text: Said) -> None:
+    at = 'datadog/templates/_helpers.tpl:114:7: semverCompare ">=7.81.0-0" (include "get-agent-version" .)'
+    assert becomes(text.text).details == (at,)
+
+
 def test_conflicts_name_object_field_and_manager() -> None:
     (text,) = [each.text for each in said() if each.case == "conflict"]
     assert becomes(text).details == (
