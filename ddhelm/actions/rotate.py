@@ -16,7 +16,7 @@ from ddhelm.actions.events import Wrote
 from ddhelm.actions.keys import Key
 from ddhelm.actions.restart import Running
 from ddhelm.actions.session import Observer, Session, silent
-from ddhelm.actions.watch import Watched
+from ddhelm.actions.watch import Polled, Watched
 from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed
 from ddhelm.keeper import keeper
 from ddhelm.managedfields import changed
@@ -24,6 +24,7 @@ from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair
 from ddhelm.run import interruptible
 from ddhelm.settings import SecretKey, Settings
 from ddhelm.tree import Path, Tree
+from ddhelm.workloads import Workload
 
 _HOW = How()
 _MARK: Path = ("metadata", "annotations", ROTATING)
@@ -36,7 +37,7 @@ class Rotation:
     ``phases`` are restarted one after another; ``late`` have not been since the last change of the key.
 
     ``keeper`` says who keeps the Secret, empty for ddhelm alone; ``unfinished`` that an earlier rotation of this key
-    broke off; ``uid`` is kube-system's.
+    broke off; ``uid`` is kube-system's; ``open`` is the key, this one or another, that the Secret's mark names.
     """
 
     what: Rotatable
@@ -47,6 +48,7 @@ class Rotation:
     keeper: str
     unfinished: bool
     uid: str
+    open: Rotatable | None = None
 
     @property
     def readers(self) -> tuple[Running, ...]:
@@ -103,6 +105,7 @@ def look(session: Session, what: Rotatable) -> Rotation:
         who,
         _begun(metadata) == what and since >= changed(metadata, _MARK),
         _uid(session),
+        _begun(metadata),
     )
 
 
@@ -114,6 +117,21 @@ def refuse_foreign(rotation: Rotation) -> None:
             f"the {rotation.what.words} stands in Secret `{rotation.secret.name}`{who}: it is never written",
             hint=f"change it there, then: ddhelm rotate {rotation.what} --restart-only",
             anchor="key-kept-elsewhere",
+        )
+
+
+def refuse_second(rotation: Rotation) -> None:
+    """Raises PreflightFailed while another key's rotation is open: the Secret has one mark, and it would be lost."""
+    if rotation.ours:
+        _refuse_open(rotation.what, rotation.open)
+
+
+def _refuse_open(what: Rotatable, begun: Rotatable | None) -> None:
+    if begun is not None and begun != what:
+        raise PreflightFailed(
+            f"the rotation of the {begun.words} has begun and not ended: no other key is rotated before that",
+            hint=again(begun),
+            anchor="rotation-open",
         )
 
 
@@ -140,14 +158,17 @@ def carry_out(
         ):
             restart.refuse(rotation.readers)
             _same_cluster(session, rotation)
+            if rotation.ours:  # another run may have begun since the look, which held no lock
+                _refuse_open(rotation.what, _begun(session.kubectl.secret_metadata(rotation.secret.name) or {}))
             if new is None:
                 progress.late = rotation.late
             else:
                 _write(session, rotation, new, progress, observer)
             for phase in rotation.phases:
                 marked = tuple(each for each in phase if each in progress.late)
-                progress.restarting = progress.restarting or bool(marked)
-                watched = restart.restart(session, marked, also=phase, lease=lease, how=how, observer=observer)
+                progress.restarting = True
+                noting = progress.noting(observer)
+                watched = restart.restart(session, marked, also=phase, lease=lease, how=how, observer=noting)
                 progress.watched.append(watched)
                 if not watched.ok:
                     raise watched.failure()
@@ -177,6 +198,23 @@ class _Progress:
         self.restarting = False
         self.restarted: list[Running] = []
         self.watched: list[Watched] = []
+        self.seen: dict[tuple[str, str], Workload] = {}
+        """Kind and name to the workload as it last showed after its restart."""
+
+    def noting(self, observer: Observer) -> Observer:
+        """The observer, behind one that remembers how far each workload is."""
+
+        def noted(event: object) -> None:
+            if isinstance(event, Polled):
+                self.seen |= {(each.kind, each.name): each for each in event.reading.workloads}
+            observer(event)
+
+        return noted
+
+    def _ready(self, each: Running) -> bool:
+        """Whether each of its pods is known to have what the Secret holds."""
+        seen = self.seen.get((each.target.kind, each.target.name))
+        return seen.settled if seen else each not in self.late and each.workload.settled
 
     @property
     def touched(self) -> bool:
@@ -193,17 +231,15 @@ class _Progress:
         if not self.touched:
             return ()
         rotation = self.rotation
-        done = [each.target.name for each in self.restarted]
-        left = [each.target.name for each in self.late if each.target.name not in done]
+        done = [each.target.name for each in self.late if self._ready(each)]
+        left = [each.target.name for each in rotation.readers if not self._ready(each)]
         secret = f"Secret `{rotation.secret.name}`"
         lines = [f"{secret} holds the new value"] if self.wrote else []
         lines += [f"{secret} may hold the new value already: that could not be read"] if self.wrote is None else []
         lines += [f"restarted and ready: {', '.join(done)}"] if done else []
         lines += [f"may still run with the old one: {', '.join(left)}"] if left else []
-        return (*lines, *([_OLD_STAYS] if rotation.what is not Rotatable.TOKEN else []))
-
-
-_OLD_STAYS = "do not revoke the old key yet"
+        old = "any of the earlier keys" if rotation.unfinished and self.wrote is not False else "the old key"
+        return (*lines, *([f"do not revoke {old} yet"] if rotation.what is not Rotatable.TOKEN else []))
 
 
 def _write(session: Session, rotation: Rotation, new: Key, progress: _Progress, observer: Observer) -> None:
@@ -224,7 +260,7 @@ def _written_or_not(session: Session, progress: _Progress, new: Key | None) -> N
     name, key = progress.rotation.secret.name, progress.rotation.secret.key
     with suppress(DdhelmError):
         progress.wrote = session.kubectl.secret_equals(name, key, new.reveal()) is True
-        if not progress.wrote:
+        if not progress.wrote and progress.rotation.open is None:  # an earlier mark stands for what is still to end
             session.kubectl.annotate("secret", name, {ROTATING: None})
 
 
@@ -246,8 +282,10 @@ def _phases(session: Session, what: Rotatable, readers: Sequence[Running]) -> tu
     return tuple(phase for phase in (first, rest) if phase)
 
 
-def _begun(metadata: Tree) -> str:
-    return str((metadata.get("annotations") or {}).get(ROTATING) or "")
+def _begun(metadata: Tree) -> Rotatable | None:
+    with suppress(ValueError):
+        return Rotatable(str((metadata.get("annotations") or {}).get(ROTATING)))
+    return None
 
 
 def again(what: Rotatable) -> str:
@@ -265,8 +303,8 @@ def behind(session: Session, what: Rotatable) -> Rotation | None:
 
 def unfinished(session: Session) -> Rotatable | None:
     """The key whose rotation has begun and not ended; None also where the Secret may not be read."""
-    with suppress(DdhelmError, ValueError):
-        return Rotatable(_begun(session.kubectl.secret_metadata(SECRET) or {}))
+    with suppress(DdhelmError):
+        return _begun(session.kubectl.secret_metadata(SECRET) or {})
     return None
 
 

@@ -29,9 +29,10 @@ def rotation(
     found = rotate.look(session, what)
     if not restart_only:
         rotate.refuse_foreign(found)
+    rotate.refuse_second(found)
     new = None if restart_only else _new(session, options, found, dry_run=dry_run)
     screen = console.out() if output == "table" else console.err()
-    idle = new is None and not found.late and not found.unfinished and not _behind(found)
+    idle = new is None and not found.late and not _open(found) and not _behind(found)
     if not (idle or dry_run or options["yes"]):
         _somebody(what)
     if new is not None:
@@ -111,6 +112,11 @@ def _somebody(what: Rotatable) -> None:
 def _continues(found: Rotation) -> bool:
     """Whether a token was written by a run that broke off: then it is rolled out, and no other one made."""
     return found.what is Rotatable.TOKEN and found.unfinished
+
+
+def _open(found: Rotation) -> bool:
+    """Whether there is a mark to take away; it may have outlived a run that ended before its write."""
+    return found.unfinished or (found.ours and found.open is not None)
 
 
 def _behind(found: Rotation) -> bool:

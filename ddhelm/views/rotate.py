@@ -31,7 +31,7 @@ def table(rotation: Rotation, console: "Console", *, origin: str) -> None:
             steps.append(f"restarts, by their own update strategy, and is waited for: {names}")
     for number, step in enumerate(steps, 1):
         console.print(words(f"  {number}. {step}"))
-    console.print(words(_meaning(rotation)))
+    console.print(words(_meaning(rotation, writes=bool(origin))))
 
 
 def done(rotation: Rotation, rotated: Rotated, console: "Console") -> None:
@@ -43,7 +43,10 @@ def done(rotation: Rotation, rotated: Rotated, console: "Console") -> None:
     counts = f"{counted(restarted, 'workload')} restarted, {counted(ready, 'pod')} ready"
     console.print(words(f"{GOOD} {counts} with the {what.words} after {took:.0f} s", "good"))
     if what in _PAGES:
-        console.print(words(f"The old {what.words} is used by no pod any more and may be revoked: {page(rotation)}"))
+        old = f"The old {what.words} is"
+        if rotation.unfinished and rotated.wrote:
+            old = f"The earlier {what.words}s are"
+        console.print(words(f"{old} used by no pod any more and may be revoked: {page(rotation)}"))
 
 
 def unfinished(what: str, console: "Console") -> None:
@@ -89,9 +92,15 @@ def json(rotation: Rotation, rotated: Rotated | None = None) -> Tree:
     return envelope.wrap("Rotated", data)
 
 
-def _meaning(rotation: Rotation) -> str:
+def _meaning(rotation: Rotation, *, writes: bool) -> str:
     least, most = rotation.window
     window = f"about {_time(least)} to {_time(most)}"
+    if rotation.what is not Rotatable.TOKEN and rotation.unfinished and writes:
+        return (
+            f"This takes {window}. An earlier rotation has not ended, so pods use the {rotation.what.words} from "
+            f"before it or the one that it wrote: both earlier {rotation.what.words}s must stay valid until the end. "
+            "Nothing pauses."
+        )
     if rotation.what is not Rotatable.TOKEN:
         return (
             f"This takes {window}. The old {rotation.what.words} must stay valid until the end: pods use it until they "
