@@ -35,7 +35,8 @@ _PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
     ),
     (("bound", "steps"), list),
     *((("plan", key), dict) for key in ("cluster", "namespace", "chart", "coverage")),
-    (("plan", "steps"), list),
+    *((("plan", key), list) for key in ("steps", "secretKeys", "changedInCluster", "checks", "problems")),
+    *((("plan", key), list) for key in ("leftOut", "lostCrds", "notices")),
 )
 """What a plan file is read for, and of which type each part is."""
 _BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "tools", "steps")

@@ -4,6 +4,7 @@ Everything that compares or combines values goes through here, so that Helm's ow
 replaced) and Kubernetes' (a list of containers is a map by name) are each written down once.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -165,6 +166,20 @@ def show(path: Path) -> str:
             text = "".join(f"\\{c}" if c in "\\.,=[" else c for c in step)
             out += f".{text}" if out else text
     return out
+
+
+_STEP = re.compile(r"\[(?P<of>.*?)\](?=[.\[]|\Z)|\.?(?P<key>(?:\\.|[^\\.\[])*)", re.DOTALL)
+
+
+def read_path(text: str) -> Path:
+    """The path that ``show`` made a text of; shown again it is the same text."""
+    steps: list[str | int] = []
+    for found in filter(lambda found: found[0], _STEP.finditer(text)):
+        if found["of"] is None:
+            steps.append(re.sub(r"\\(.)", r"\1", found["key"], flags=re.DOTALL))
+        else:
+            steps.append(int(found["of"]) if re.fullmatch(r"0|[1-9][0-9]*", found["of"]) else Named(found["of"]))
+    return tuple(steps)
 
 
 def diff(a: Any, b: Any, *, list_keys: ListKeys = LIST_KEYS) -> tuple[Change, ...]:

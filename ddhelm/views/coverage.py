@@ -18,13 +18,21 @@ def sentence(coverage: Coverage, *, verb: str = "get", running: int | None = Non
 
     ``running`` is how many really do, where that was read; otherwise how many the rules give one.
     """
-    total = len(coverage.verdicts)
     one = len(coverage.exactly_one) if running is None else running
+    return _told(one, len(coverage.verdicts), len(coverage.accepted), len(coverage.transient), verb)
+
+
+def stored_sentence(coverage: Tree) -> str:
+    """The same of a document's ``coverage``."""
+    return _told(coverage["exactlyOne"], coverage["nodes"], coverage["accepted"], coverage["transient"], "get")
+
+
+def _told(one: int, total: int, accepted: int, transient: int, verb: str) -> str:
     told = f"{one} of {total} {_nodes(total)} {verb} exactly one agent"
     asides = []
-    if accepted := len(coverage.accepted):
+    if accepted:
         asides.append(f"{accepted} without one as accepted")
-    if transient := len(coverage.transient):
+    if transient:
         asides.append(f"{transient} not yet")
     return f"{told} ({', '.join(asides)})" if asides else told
 

@@ -11,11 +11,14 @@ from typing import Any
 from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
 from ddhelm.values import Values
-from ddhelm.views import diff, outcomes
+from ddhelm.views import coverage, diff, drift, outcomes, stored
+from ddhelm.views import plan as plan_view
 from ddhelm.views.console import counted
 
 LIMIT = 65_000
 """Characters; below GitHub's 65,536 by room for what a bot adds around it."""
+_DETAILS = 5
+"""Findings shown of one check."""
 
 
 def plan(document: tree.Tree, steps: Sequence[Step], values: Mapping[str, Values], how: diff.How) -> str:
@@ -23,41 +26,58 @@ def plan(document: tree.Tree, steps: Sequence[Step], values: Mapping[str, Values
 
     ``values`` are those that helm would be sent, by the name of the release.
     """
-    head = document_text(document["data"])
-    blocks = [block for step in steps if step.kind is not StepKind.NOTHING for block in _blocks(step, how)]
-    return _fit(head, [*_values(steps, values, how), *_outcomes(document["data"]), *blocks])
+    return _whole(document["data"], steps, list(_values(steps, values, how)), how)
 
 
 def document(shown: tree.Tree) -> str:
-    """The markdown of a plan that was read from a file: its summary and its fields."""
-    blocks = []
-    for step in shown["steps"]:
-        for each in step["objects"]:
-            if each["fields"]:
-                title = f"{step['release']}: {each['kind']} {each['name']} ({each['action']})"
-                blocks.append(Block(title, tuple(_stored_fields(each))))
-    return _fit(document_text(shown), [*_outcomes(shown), *blocks])
+    """The markdown of a plan that was read from a file: its summary and its fields, of values only which."""
+    values = [
+        Block(f"{release}: {counted(len(paths), 'value')} changed", tuple(f"! {path}" for path in paths))
+        for release, paths in stored.values(shown)
+    ]
+    return _whole(shown, stored.steps(shown), values, diff.How(crds=True))
+
+
+def _whole(data: tree.Tree, steps: Sequence[Step], values: Sequence["Block"], how: diff.How) -> str:
+    blocks = [block for step in steps if step.kind is not StepKind.NOTHING for block in _blocks(step, how)]
+    return _fit(document_text(data), [*values, *_outcomes(data), *blocks])
 
 
 def document_text(data: tree.Tree) -> str:
-    """The part that always fits: cluster, chart, a row a step, coverage, what stops it."""
-    cluster, chart, covered = data["cluster"], data["chart"], data["coverage"]
+    """The part that always fits: cluster, chart, a row a step, coverage, what does not hold, what stops it, notes."""
+    cluster, chart, space = data["cluster"], data["chart"], data["namespace"]
     lines = [
         f"### ddhelm plan: {'changes' if data['changes'] else 'nothing to do'}",
         "",
         f"{cluster['distribution']} {cluster['version']} at `{cluster['server']}`, "
-        f"namespace `{data['namespace']['name']}`, "
+        f"namespace `{space['name']}`{_escaped(plan_view.namespace(space['create'], space['label']))}, "
         f"chart {chart['name']} {chart['version']} (`sha256:{chart['digest'][:12]}`)",
         "",
         "| release | step | objects | pods |",
         "|---|---|---|---|",
         *(f"| {s['release']} | {s['kind']} | {_counts(s)} | {_restarts(s)} |" for s in data["steps"]),
         "",
-        f"{covered['exactlyOne']} of {covered['nodes']} nodes get exactly one agent.",
+        f"{coverage.stored_sentence(data['coverage'])}.",
+        f"{plan_view.how_many_hold(data['checks'])}.",
     ]
+    if data["secretKeys"]:
+        lines.append(f"Secret `ddhelm`: writes {', '.join(data['secretKeys'])}.")
     for problem in data["problems"]:
         lines += ["", f"**Stops it:** {_escaped(problem['text'])}", *(f"- {_escaped(d)}" for d in problem["details"])]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_remarks(data)]) + "\n"
+
+
+def _remarks(data: tree.Tree) -> Iterator[str]:
+    """A list of what a reader should know besides: checks that do not hold, what is left out or lost, notes."""
+    broken = [row for row in data["checks"] if not (row["ok"] or row["skipped"] or row["unknown"])]
+    remarks = [
+        *(f"**DELETES** {_escaped(crd)} and every object of that kind (--delete-crds)" for crd in data["lostCrds"]),
+        *(_escaped("; ".join([f"{r['name']}: not so: {r['claim']}", *r["details"][:_DETAILS]])) for r in broken),
+        *(_escaped(f"check `{left['check']}` is left out: {left['reason']}") for left in data["leftOut"]),
+        *map(_escaped, data["notices"]),
+    ]
+    if remarks:
+        yield from ("", "Besides:", "", *(f"- {remark}" for remark in remarks))
 
 
 def _values(steps: Sequence[Step], values: Mapping[str, Values], how: diff.How) -> "Iterator[Block]":
@@ -68,25 +88,25 @@ def _values(steps: Sequence[Step], values: Mapping[str, Values], how: diff.How) 
             yield Block(f"{step.release.name}: {counted(len(changes), 'value')} changed", tuple(_marked(found)))
 
 
-def _marked(lines: Iterable[diff.Line]) -> Iterator[str]:
+def _marked(lines: Iterable[diff.Line], indent: str = "  ") -> Iterator[str]:
     """Lines as GitHub colours a diff: by what they begin with."""
     for style, text in lines:
-        bare = text.removeprefix("  ")
-        yield f"! {bare}" if style == "change" and not bare.startswith("~") else bare
+        bare = text.removeprefix(indent)
+        yield f"! {bare.removeprefix('~ ')}" if style == "change" else bare
 
 
 def _outcomes(data: tree.Tree) -> "Iterator[Block]":
-    changed = data.get("changedInCluster") or ()
+    changed = stored.changed_in_cluster(data)
     if changed:
-        found = (text.removeprefix("  ") for style, text in outcomes.stored_lines(changed) if style != "head")
-        yield Block(f"{outcomes.HEADING}: {len(changed)} objects", tuple(found))
+        found = [line for each in changed for line in _marked(drift.lines(each), "    ")]
+        yield Block(f"{outcomes.HEADING}: {counted(len(changed), 'object')}", tuple(found))
 
 
 def _blocks(step: Step, how: diff.How) -> "Iterator[Block]":
     created = [change for change in step.objects if change.action is Action.CREATE]
     if created:
         names = tuple(f"+ {change.ref}" for change in created)
-        yield Block(f"{step.release.name}: {len(created)} objects to create", names)
+        yield Block(f"{step.release.name}: {counted(len(created), 'object')} to create", names)
     for change in step.objects:
         if change.action is not Action.CREATE and (matters(change) or (how.noise and change.noise)):
             yield Block(f"{step.release.name}: {change.ref} ({change.action})", tuple(_lines(change, how)))
@@ -105,17 +125,6 @@ def _lines(change: ObjectChange, how: diff.How) -> Iterator[str]:
     changes = (*change.changes, *(change.noise if how.noise else ()))
     for style, text in diff.fields(changes, how.context):
         yield f"! {text}" if style == "change" else text.removeprefix("  ")
-
-
-def _stored_fields(each: tree.Tree) -> Iterator[str]:
-    for field in each["fields"]:
-        old, new = field["old"], field["new"]
-        if field["op"] == "add":
-            yield f"+ {field['path']}: {new}"
-        elif field["op"] == "remove":
-            yield f"- {field['path']}: {old}"
-        else:
-            yield f"! {field['path']}: {old} → {new}"
 
 
 @dataclass(frozen=True, slots=True)

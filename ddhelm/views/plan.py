@@ -11,12 +11,13 @@ from rich.table import Table
 from ddhelm import planfile, tree
 from ddhelm.access import Access
 from ddhelm.actions.prepared import Prepared
+from ddhelm.controlplane import LeftOut
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import pools
 from ddhelm.proof import Result
 from ddhelm.release import Role
-from ddhelm.views import console, diff, envelope, outcomes, pasted
+from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
 from ddhelm.views import coverage as coverage_view
 from ddhelm.views import drift as drift_view
 
@@ -32,10 +33,7 @@ _SHORT = diff.How(limit=_LINES, context=1)
 def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _SHORT) -> None:
     """The whole plan for people."""
     plan = prepared.plan
-    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, text in _heading(access, prepared):
-        grid.add_row(f"[bold]{name}[/]", escape(text))
-    screen.print(grid)
+    _grid(_heading(access, prepared), screen)
     for note in plan.taken_over:
         screen.print(f"! {pasted.sentence(note)}", style="yellow", markup=False)
     screen.print()
@@ -47,16 +45,16 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
     coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
-    checks(prepared.plan.results, screen)
+    checks(check_rows(plan.results), screen)
     for left in prepared.profile.left_out:
-        screen.print(f"• check `{left.component}` is left out: {left}", markup=False)
+        _left_out(left, screen)
     if prepared.profile.managed:
         screen.print(f"• one release: {prepared.profile.why_managed}", markup=False)
     for note in (prepared.profile.claimed, *prepared.profile.notes, *plan.notices):
         if note:
             screen.print(f"• {pasted.sentence(note)}", markup=False)
     for ref in plan.lost_crds:
-        screen.print(f"[bold red]DELETES[/] {escape(str(ref))} and every object of that kind (--delete-crds)")
+        _lost(str(ref), screen)
 
 
 def steps(every: Sequence[Step], screen: Console, agents: Mapping[str, int] | None = None) -> None:
@@ -108,17 +106,7 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
         "steps": [_step_json(step) for step in plan.steps],
         "changedInCluster": [drift_view.object_json(each) for each in prepared.outcomes],
         "coverage": coverage_view.json(plan.coverage, pools(plan.coverage, prepared.cluster.facts.nodes)),
-        "checks": [
-            {
-                "name": result.claim.name,
-                "severity": result.claim.severity,
-                "ok": result.ok,
-                "skipped": bool(result.skipped),
-                "unknown": result.unknown,
-                "details": list(result.details),
-            }
-            for result in plan.results
-        ],
+        "checks": check_rows(plan.results),
         "problems": [
             {"text": p.text, "hint": p.hint, "anchor": p.anchor, "details": list(p.details)} for p in plan.problems
         ],
@@ -131,29 +119,30 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
 
 
 def document(file: PlanFile, screen: Console) -> None:
-    """A plan that was read from a file, without a cluster."""
+    """A plan that was read from a file, without a cluster: what ``table`` shows, as far as its document holds it."""
     shown = file.shown
     screen.print(f"[bold]Plan of {file.created}[/], expires {file.expires}", highlight=False)
-    cluster, chart = shown["cluster"], shown["chart"]
-    screen.print(
-        f"{cluster['distribution']} {cluster['version']} at {cluster['server']}, "
-        f"namespace {shown['namespace']['name']}, "
-        f"chart {chart['name']} {chart['version']} (sha256 {chart['digest'][:12]})",
-        markup=False,
-    )
-    for step in shown["steps"]:
-        screen.print(
-            f"\n[bold]{step['release']}[/] {step['kind']}" + (f": {escape(step['why'])}" if step["why"] else "")
-        )
-        for each in step["objects"]:
-            mark = diff.MARKS[Action(each["action"])]
-            screen.print(f"  {mark} {each['kind']} {each['name']} ({each['action']})", markup=False)
-            changes = [tree.Change((f["path"],), f["op"], f["old"], f["new"]) for f in each["fields"]]
-            for style, text in diff.fields(changes):
-                screen.print(f"      {text}", style=_RICH[style], markup=False, highlight=False)
-    lines(outcomes.stored_lines(shown.get("changedInCluster") or ()), screen)
-    covered = shown["coverage"]
-    screen.print(f"\n{covered['exactlyOne']} of {covered['nodes']} nodes get exactly one agent")
+    _grid(_stored_heading(shown), screen)
+    screen.print()
+    every, pools_ = stored.steps(shown), stored.pools(shown)
+    agents: Counter[str] = Counter()
+    for pool in pools_:
+        agents.update(dict.fromkeys(pool.releases, pool.nodes))
+    steps(every, screen, agents)
+    for release, paths in stored.values(shown):
+        lines([("head", f"{release} values"), *(("change", f"  ~ {path}") for path in paths)], screen)
+    lines(diff.of_steps(every, diff.How(crds=True, context=1)), screen)
+    lines(outcomes.lines(stored.changed_in_cluster(shown)), screen)
+    screen.print()
+    screen.print(coverage_view.stored_sentence(shown["coverage"]), markup=False)
+    coverage_view.table(pools_, screen)
+    checks(shown["checks"], screen)
+    for left in shown["leftOut"]:
+        _left_out(LeftOut(left["check"], left["reason"], left["fix"]), screen)
+    for note in shown["notices"]:
+        screen.print(f"• {pasted.sentence(note)}", markup=False)
+    for crd in shown["lostCrds"]:
+        _lost(crd, screen)
     screen.print(f"digest {planfile.of_shown(shown)[:12]}, as `ddhelm history` will name it", markup=False)
 
 
@@ -211,16 +200,45 @@ def _heading(access: Access, prepared: Prepared) -> Iterable[tuple[str, str]]:
     yield "Cluster", f"{prepared.profile.title}, Kubernetes {facts.server_version} at {access.server}"
     if access.context:
         yield "Context", f"{access.context} ({access.origins.get('context', '')})"
-    namespace = access.namespace
-    if plan.creates_namespace:
-        namespace += " (is made, pod-security level privileged)"
-    elif plan.labels_namespace:
-        namespace += " (is labelled " + ", ".join(f"{k}={v}" for k, v in plan.labels_namespace.items()) + ")"
-    yield "Namespace", namespace
+    yield "Namespace", access.namespace + namespace(plan.creates_namespace, plan.labels_namespace)
     origin = f"sha256 {chart.digest[:12]}" if chart.digest else "as Helm stored it"
     yield "Chart", f"{chart.name} {chart.version} (app {chart.app_version}, {origin})"
     if plan.writes:
         yield "Secret", "ddhelm: writes " + ", ".join(plan.writes)
+
+
+def _stored_heading(shown: tree.Tree) -> Iterable[tuple[str, str]]:
+    cluster, chart, space = shown["cluster"], shown["chart"], shown["namespace"]
+    yield "Cluster", f"{cluster['distribution']}, Kubernetes {cluster['version']} at {cluster['server']}"
+    if cluster["context"]:
+        yield "Context", cluster["context"]
+    yield "Namespace", space["name"] + namespace(space["create"], space["label"])
+    origin = f"sha256 {chart['digest'][:12]}" if chart["digest"] else "as Helm stored it"
+    yield "Chart", f"{chart['name']} {chart['version']} ({origin})"
+    if shown["secretKeys"]:
+        yield "Secret", "ddhelm: writes " + ", ".join(shown["secretKeys"])
+
+
+def namespace(create: bool, label: Mapping[str, str] | None) -> str:
+    """What is done to the namespace, in brackets; empty for nothing."""
+    if create:
+        return " (is made, pod-security level privileged)"
+    return " (is labelled " + ", ".join(f"{k}={v}" for k, v in label.items()) + ")" if label else ""
+
+
+def _grid(rows: Iterable[tuple[str, str]], screen: Console) -> None:
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, text in rows:
+        grid.add_row(f"[bold]{name}[/]", escape(text))
+    screen.print(grid)
+
+
+def _left_out(left: LeftOut, screen: Console) -> None:
+    screen.print(f"• check `{left.component}` is left out: {left}", markup=False)
+
+
+def _lost(crd: str, screen: Console) -> None:
+    screen.print(f"[bold red]DELETES[/] {escape(crd)} and every object of that kind (--delete-crds)")
 
 
 def _kind(step: Step) -> str:
@@ -263,24 +281,44 @@ def lines(found: Iterable[diff.Line], screen: Console) -> None:
         screen.print(text, style=_RICH[style], markup=False, highlight=False, soft_wrap=True)
 
 
-def checks(results: Sequence[Result], screen: Console) -> None:
+def check_rows(results: Sequence[Result]) -> list[tree.Tree]:
+    """Every check with its verdict, as a document has it."""
+    return [
+        {
+            "name": result.claim.name,
+            "claim": result.claim.claim,
+            "severity": result.claim.severity,
+            "ok": result.ok,
+            "skipped": bool(result.skipped),
+            "unknown": result.unknown,
+            "details": list(result.details),
+        }
+        for result in results
+    ]
+
+
+def checks(rows: Sequence[tree.Tree], screen: Console) -> None:
     """How many checks hold, and a line for each that does not, was skipped, or could not be decided."""
-    holds = sum(result.ok and not result.skipped and not result.unknown for result in results)
-    unknown = sum(bool(result.unknown) for result in results)
-    tail = f", {unknown} could not be decided" if unknown else ""
-    screen.print(f"{holds} of {len(results)} checks hold{tail}")
-    for result in results:
-        if result.skipped:
-            screen.print(f"  - {result.claim.name}: skipped", markup=False, style="dim")
-        elif result.unknown:
-            why = result.unknown if result.claim.severity != "note" else "a note, see `ddhelm check`"
-            screen.print(f"  ? {result.claim.name}: {why}", markup=False, style="dim")
-        elif not result.ok:
-            style = {"fatal": "bold red", "warning": "yellow"}.get(result.claim.severity, "dim")
-            mark = console.BAD if result.claim.severity == "fatal" else console.WARN
-            screen.print(f"  {mark} {result.claim.name}: not so: {result.claim.claim}", markup=False, style=style)
-            for detail in result.details[:_LINES]:
+    screen.print(how_many_hold(rows))
+    for row in rows:
+        if row["skipped"]:
+            screen.print(f"  - {row['name']}: skipped", markup=False, style="dim")
+        elif row["unknown"]:
+            why = row["unknown"] if row["severity"] != "note" else "a note, see `ddhelm check`"
+            screen.print(f"  ? {row['name']}: {why}", markup=False, style="dim")
+        elif not row["ok"]:
+            style = {"fatal": "bold red", "warning": "yellow"}.get(row["severity"], "dim")
+            mark = console.BAD if row["severity"] == "fatal" else console.WARN
+            screen.print(f"  {mark} {row['name']}: not so: {row['claim']}", markup=False, style=style)
+            for detail in row["details"][:_LINES]:
                 screen.print(f"      {detail}", markup=False)
+
+
+def how_many_hold(rows: Sequence[tree.Tree]) -> str:
+    """`40 of 42 checks hold, 1 could not be decided`."""
+    holds = sum(row["ok"] and not row["skipped"] and not row["unknown"] for row in rows)
+    unknown = sum(bool(row["unknown"]) for row in rows)
+    return f"{holds} of {len(rows)} checks hold" + (f", {unknown} could not be decided" if unknown else "")
 
 
 def _step_json(step: Step) -> tree.Tree:

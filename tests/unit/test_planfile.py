@@ -24,7 +24,8 @@ BOUND: Tree = {
     "tools": {},
     "steps": [],
 }
-SHOWN: Tree = {"cluster": {}, "namespace": {}, "chart": {}, "coverage": {}, "steps": []}
+LISTS = ("steps", "secretKeys", "changedInCluster", "checks", "problems", "leftOut", "lostCrds", "notices")
+SHOWN: Tree = {"cluster": {}, "namespace": {}, "chart": {}, "coverage": {}, **{key: [] for key in LISTS}}
 FILE = PlanFile("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1.0, BOUND, SHOWN)
 
 

@@ -81,6 +81,17 @@ def test_coalesce_deletes_what_the_user_nulls() -> None:
     assert tree.coalesce({"a": {"b": None}, "d": None}, defaults) == {"a": {"c": 2}}
 
 
+@given(st.lists(st.text(max_size=5) | st.integers(0, 30) | st.text(max_size=5).map(lambda of: Named(f"name={of}"))))
+def test_a_shown_path_is_read_to_one_that_looks_the_same(steps: list[str | int]) -> None:
+    shown = tree.show(tuple(steps))
+    assert tree.show(tree.read_path(shown)) == shown
+
+
+def test_a_shown_path_is_read_step_by_step() -> None:
+    path = ("a.b", "containers", Named("name=x.y"), "args", 3, "c\\=[d")
+    assert tree.read_path(tree.show(path)) == path
+
+
 @given(TREES, TREES)
 def test_merge_alters_neither_side(a: Tree, b: Tree) -> None:
     before = copy.deepcopy((a, b))

@@ -90,9 +90,9 @@ def plan_of(*steps: Step, problems: int = 0, how: diff.How = HOW) -> str:
         "changes": True,
         "cluster": {"distribution": "kubeadm", "version": "v1.36.3", "server": "https://127.0.0.1"},
         "chart": {"name": "datadog", "version": "3.240.0", "digest": "0" * 64},
-        "namespace": {"name": "datadog"},
-        "coverage": {"nodes": 8, "exactlyOne": 8},
-        "steps": [],
+        "namespace": {"name": "datadog", "create": False, "label": None},
+        "coverage": {"nodes": 8, "exactlyOne": 8, "accepted": 0, "transient": 0},
+        **{key: [] for key in ("steps", "secretKeys", "changedInCluster", "checks", "leftOut", "lostCrds", "notices")},
         "problems": [{"text": "a | <b>", "details": ["x" * 200]}] * problems,
     }
     return markdown.plan({"data": data}, steps, VALUES, how)

@@ -15,7 +15,7 @@ def test_every_check_that_could_not_be_decided_is_named(made: ProofContext) -> N
     results = run(made)
     unknown = [result.claim.name for result in results if result.unknown]
     screen = console.fixed(width=200)
-    plan.checks(results, screen)
+    plan.checks(plan.check_rows(results), screen)
     shown = console.text(screen)
     assert unknown
     assert f"{len(unknown)} could not be decided" in shown
