@@ -13,23 +13,32 @@ from functools import lru_cache
 from typing import Any
 
 _SECRET_WORDS = re.compile(
-    r"passw(or)?d|passphrase|(^|[^a-z])(pwd|pass)$|secret|token|credential|"
-    r"(api|app|application|access|private|license|encryption|signing|session|client|shared|account|master)[^a-z]?key|"
-    r"authorization|bearer|cookie|(^|[^a-z])(dsn|jwt|sas)$|connection[^a-z]?string|community[^a-z]?string"
+    # `secret_backend_…` and its like say where secrets are kept; what looks like one in their values is still masked.
+    r"passw(or)?d|passphrase|(^|[^a-z])(pwd|pass)$|token|credential|"
+    r"secret(?![^a-z]?(backend|refresh|audit|scope|allowed|image)([^a-z]|$))|"
+    r"(api|app|application|access|auth|priv|private|license|encryption|signing|session|client|shared|account|master)"
+    r"[^a-z]?key|authorization|bearer|cookie|(^|[^a-z])(dsn|jwt|sas)$|connection[^a-z]?string|community[^a-z]?string"
 )
 # What stands beside such a word and makes the value harmless: where the secret is kept, not what it is.
 _HARMLESS_ENDING = re.compile(
     r"(name|path|file|dir|directory|auth|enabled|type|ttl|timeout|interval|refresh|command|provider|namespace|"
-    r"selector|version|mode|audience|expiration|seconds|existing[^a-z]?secret|count|checks?|ref)$"
+    r"selector|version|mode|audience|expiration|seconds|existing[^a-z]?secret|count|checks?|ref|size|limit|"
+    r"annotations?|labels?)$"
 )
-_PATH_KEY = re.compile(r"private[^a-z]?key$")
+_PATH_KEY = re.compile(r"((priv(ate)?|client)[^a-z]?key|credentials?)$")
 _PATH = re.compile(r"/[\w.@+-]+(/[\w.@+-]+)+")
-_REFERENCE = re.compile(r"\$\([\w.-]+\)|\$\{[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\s]+\]|\{\{[-\s]*[.$(][^{}]*\}\}")
+_REFERENCE = re.compile(
+    r"(?:(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+)?"
+    r"(?:\$\([\w.-]+\)|\$\{(?:env:)?[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\n]+\]|\{\{[-\s]*[.$(][^{}]*\}\}|<[A-Z][A-Z0-9_ ]*>)"
+)
+# What YAML and shells write for nothing, and where a block, list or map begins.
+_EMPTY = frozenset({"true", "false", "null", "~", "none", "[]", "{}", "[", "{", "|", ">", "|-", ">-", "|+", ">+", "#"})
+_COMMENT = re.compile(r"(?:^|[ \t])#[ \t].*")
 _MASK = re.compile(r"\*\*\*[0-9a-f]{12}")
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?<=://)[^/\s:@]*:(?!(?:%%[^%\s]{1,99}%%|ENC\[[^\]\s]{1,299}\]|<[A-Z0-9_]{1,99}>)@)[^/\s@]+(?=@)"
     r"|(?<![0-9A-Za-z])(?:[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])"  # Datadog application and API key
     r"|\bdd(?:app|api|pat)_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[a-z]_\w{30,}|\bxox[a-z]-[\w-]{10,}",
     re.DOTALL,
@@ -37,8 +46,9 @@ _SHAPES = re.compile(
 _SHORTEST_SHAPE = 15
 _PAIR = re.compile(
     r"""(?P<head>(?P<quote>\\?["']?)(?<![\w./])(?P<key>[A-Za-z_][\w./-]{0,99}+)(?P=quote)[ \t]*[:=][ \t]*)"""
-    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic)[ \t]+[^\s"',;]+"""
-    r"""|ENC\[[^\]\s]*\]|[^\s,;&"'}\]]+)"""
+    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+[^\s"',;]+"""
+    r"""|(?:ENC\[[^\]\n]{0,299}\]|<[A-Z][A-Z0-9_ ]{0,99}>|\$\{(?:env:)?[\w.-]{1,99}\})(?![^\s,;&"'}\]])"""
+    r"""|[^\s,;&"'}\]]+)"""
 )
 _LINE = re.compile(
     r"""(?P<lead>[ \t]*(?:-[ \t]+)*)"""
@@ -51,6 +61,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PLAIN_KINDS = frozenset(
     {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount"}
 )
+_NAMES_OF_SECRETS = re.compile(r"(^|[pP]ull)[sS]ecrets$")  # a list of texts below: what Secrets are called
 _WORKLOAD_PARTS = frozenset({"command", "args"})
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -140,7 +151,8 @@ class Masker:
             while deeper > at and not lines[deeper - 1].strip():
                 deeper -= 1
             value = "\n".join([found["value"], *lines[at:deeper]]).rstrip()
-            if deeper == at and _harmless(found["key"], _unquoted(found["value"])[1].strip()):
+            alone = _unquoted(_COMMENT.sub("", found["value"]).strip())[1].strip()
+            if deeper == at and _harmless(found["key"], alone):
                 out.append(lines[at - 1])
             else:
                 quote, inner = _unquoted(value)
@@ -161,32 +173,36 @@ class Masker:
         in ConfigMaps, environments, annotations and arguments is left. Masking twice is masking once.
         """
         kind = tree.get("kind")
-        if kind in _PLAIN_KINDS:
+        if isinstance(kind, str) and kind in _PLAIN_KINDS:
             metadata = tree.get("metadata")
             return {**tree, "metadata": self._walk("metadata", metadata)} if metadata else dict(tree)
-        out: dict[str, Any] = {}
-        for key, value in tree.items():
-            if kind == "Secret" and key in ("data", "stringData") and isinstance(value, dict):
-                out[key] = {k: None if v is None else self.value(v) for k, v in value.items()}
-            elif kind == "ConfigMap" and key == "binaryData" and isinstance(value, dict):
-                out[key] = {k: self.value(v) for k, v in value.items()}
-            else:
-                out[key] = self._walk(key, value)
-        return out
+        return self.values(tree)
 
-    def _walk(self, key: str, value: Any) -> Any:
+    def values(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy of a tree of Helm's values, of whatever kind it calls itself; objects inside it are masked by type."""
+        return {key: self._walk(key, value, tree.get("kind")) for key, value in tree.items()}
+
+    def _walk(self, key: str, value: Any, kind: Any = None) -> Any:
         if isinstance(value, str):
             if key == _LAST_APPLIED:  # the whole object as one text, Secrets included
                 return self.value(value)
             return self.keyed(key, value)
         if isinstance(value, dict):
-            name = value.get("name")
-            if isinstance(name, str) and "value" in value:  # environment, HTTP headers
-                return {k: self.keyed(name, v) if k == "value" else self._walk(k, v) for k, v in value.items()}
-            return {k: self._walk(k, v) for k, v in value.items()}
-        if isinstance(value, list):
-            return self._arguments(value) if key in _WORKLOAD_PARTS else [self._walk(key, item) for item in value]
-        return value
+            return self._map(key, value, kind)
+        if not isinstance(value, list):
+            return value
+        if key in _WORKLOAD_PARTS:
+            return self._arguments(value)
+        named = "" if _NAMES_OF_SECRETS.search(key) else key
+        return [self._walk(named, item) for item in value]
+
+    def _map(self, key: str, tree: dict[str, Any], kind: Any) -> dict[str, Any]:
+        if (kind == "Secret" and key in ("data", "stringData")) or (kind == "ConfigMap" and key == "binaryData"):
+            return {k: None if v is None else self.value(v) for k, v in tree.items()}
+        name = tree.get("name")
+        if isinstance(name, str) and "value" in tree:  # environment, HTTP headers
+            return {k: self._walk(name if k == "value" else k, v) for k, v in tree.items()}
+        return self.values(tree)
 
     def _arguments(self, items: list[Any]) -> list[Any]:
         out: list[Any] = []
@@ -196,7 +212,7 @@ class Masker:
                 out.append(self.keyed(option, item))
                 option = item.lstrip("-") if item.startswith("-") and "=" not in item else ""
             else:
-                out.append(item)
+                out.append(self._walk("", item))
         return out
 
 
@@ -224,6 +240,6 @@ def _indent(line: str) -> float:
 
 
 def _harmless(key: str, value: str) -> bool:
-    if not value or value in {"true", "false", "null"} or _MASK.fullmatch(value) or _REFERENCE.fullmatch(value):
+    if not value or value.lower() in _EMPTY or _MASK.fullmatch(value) or _REFERENCE.fullmatch(value):
         return True
     return bool(_PATH_KEY.search(_CAMEL.sub("_", key).lower()) and _PATH.fullmatch(value))

@@ -2,16 +2,18 @@
 
 What helm is given is kept in the release's history, readable to everyone who may read Secrets of the namespace, shown
 by ``helm get values`` and printed by its dry runs; with ``--set`` it stands in the process list as well. So a value
-that looks like a secret is refused, by the name of its key or by its form. Masking (``masking``) is generous with what
-it hides; this must not refuse what is none, and is held against every key of Datadog's own values.yaml.
+that looks like a secret is refused: all that would be masked where values are shown (``masking``), but for digests, and
+numbers under `password` as well. A mask over what is no secret is mended there, not here; the rules are held against
+every key of Datadog's own values.yaml.
 """
 
 import re
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
-from ddhelm.masking import secret_shaped
-from ddhelm.tree import Path
+from ddhelm.masking import Masked, Masker
+from ddhelm.tree import Path, Tree
 
 _KEY = re.compile(
     r"(apikey|appkey|applicationkey|password|passwd|passphrase|token|secretkey|privatekey|clientsecret|accesskey"
@@ -22,12 +24,7 @@ _HEX = re.compile(r"(?<![0-9A-Za-z])([0-9a-fA-F]{32}|[0-9a-fA-F]{40})(?![0-9A-Za
 _DIGEST_KEY = re.compile(
     r"(tag|image|commit|sha|sha1|sha256|revision|digest|checksum|hash|md5|fingerprint|uuid|uid|id)$"
 )
-_REFERENCE = re.compile(r"%%[^%\s]+%%|ENC\[[^\]]+\]|\$\([\w.-]+\)|\$\{[\w.-]+\}|\{\{.*\}\}")
-_PATH = re.compile(r"/[\w.@+-]+(/[\w.@+-]+)*")
-_LINE = re.compile(
-    r"""^[ \t]*(?:-[ \t]+)?["']?(?P<key>[A-Za-z_][\w.-]*)["']?[ \t]*[:=][ \t]*(?P<value>\S.*?)[ \t]*$""", re.MULTILINE
-)
-_EMPTY = frozenset({"", "null", "~", "true", "false", '""', "''", "|", ">", "|-", ">-", "none", "[]", "{}"})
+_MASKER = Masker(secrets.token_bytes(32))
 
 API_KEY = (
     "take the key out; it comes from DD_API_KEY or `--api-key-file FILE`, or name your Secret with `--api-key-secret`"
@@ -39,22 +36,29 @@ OTHER = (
 )
 
 
-def find(tree: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def find(tree: Tree) -> Iterator[tuple[Path, str]]:
     """Each value that looks like a secret: its path and the hint. The value itself is never part of the answer."""
+    yield from _find(tree, _MASKER.values(tree), ())
+
+
+def _find(tree: Any, masked: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """``masked`` has the form of ``tree``, but for what is one mask whatever it held."""
     if isinstance(tree, dict):
         name = tree.get("name")
         for key, value in tree.items():
             named = name if key == "value" and isinstance(name, str) else key  # environment: {name: …, value: …}
-            if isinstance(value, dict | list):
-                yield from find(value, (*path, key))
-            elif _is_secret(named, value):
-                yield (*path, key), hint((*path, named))
+            yield from _at(value, masked[key], named, (*path, key), hint((*path, named)))
     elif isinstance(tree, list):
+        near = next((step for step in reversed(path) if isinstance(step, str)), "")
         for index, value in enumerate(tree):
-            if isinstance(value, dict | list):
-                yield from find(value, (*path, index))
-            elif _is_secret(next((step for step in reversed(path) if isinstance(step, str)), ""), value):
-                yield (*path, index), hint((*path, index))
+            yield from _at(value, masked[index], near, (*path, index), hint((*path, index)))
+
+
+def _at(value: Any, masked: Any, key: str, path: Path, safe_way: str) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, dict | list) and isinstance(masked, dict | list):
+        yield from _find(value, masked, path)
+    elif _is_secret(key, value, masked):
+        yield path, safe_way
 
 
 def hint(path: Path) -> str:
@@ -72,33 +76,13 @@ def _plain(key: str) -> str:
     return re.sub(r"[^a-z0-9]", "", key.lower())
 
 
-def _is_secret(key: str, value: Any) -> bool:
-    if value is None or isinstance(value, bool):
-        return False
-    text = str(value).strip()
-    if _KEY.search(_plain(key)) and not _is_harmless(text):
-        return True
+def _is_secret(key: str, value: Any, masked: Any) -> bool:
+    if isinstance(masked, Masked):
+        return bool(value != "")
+    plain = _plain(key)
     if not isinstance(value, str):
-        return False
-    return _has_secret_form(_plain(key), text) or ("\n" in text and _has_secret_line(text))
-
-
-def _is_harmless(text: str) -> bool:
-    """Nothing, a reference to where the secret is, or a path."""
-    unquoted = text.strip("\"'")
-    return text.lower() in _EMPTY or bool(_REFERENCE.fullmatch(unquoted) or _PATH.fullmatch(unquoted))
-
-
-def _has_secret_form(key: str, text: str) -> bool:
-    hexadecimal = bool(_HEX.search(text))
-    if hexadecimal and _DIGEST_KEY.search(key):
-        return False
-    return hexadecimal or secret_shaped(text)
-
-
-def _has_secret_line(text: str) -> bool:
-    """A check file or script inside a value: ``password: hunter2``."""
-    return any(
-        _KEY.search(_plain(found["key"])) and not _is_harmless(found["value"].split(" #")[0].strip())
-        for found in _LINE.finditer(text)
-    )
+        return isinstance(value, int | float) and not isinstance(value, bool) and bool(_KEY.search(plain))
+    if _DIGEST_KEY.search(plain):
+        value = _HEX.sub("", value)
+        masked = _MASKER.keyed(key, value)
+    return bool(masked != value or _HEX.search(value))

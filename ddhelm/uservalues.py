@@ -107,16 +107,16 @@ class _Reader:
                 self.problems.append(_Problem(where, finding.text, finding.hint))
             else:
                 self.notes.append(f"{where}: {finding.text}; {finding.hint}")
-        for path, hint in secretvalues.find(document.tree):
-            line = next(
-                (document.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in document.lines), 1
-            )
-            self.problems.append(_secret(f"{name}:{line}", path, hint))
         tree = document.tree
         if RECORD_KEY in tree:
             line = document.lines[(RECORD_KEY,)]
             self.notes.append(f"{name}:{line}: `{RECORD_KEY}` is ddhelm's own record of a release and is left out")
             tree = {key: value for key, value in tree.items() if key != RECORD_KEY}
+        for path, hint in secretvalues.find(tree):
+            line = next(
+                (document.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in document.lines), 1
+            )
+            self.problems.append(_secret(f"{name}:{line}", path, hint))
         self.tree = merge(self.tree, tree)
         self.reasons |= {path: f"{name}:{line}" for path, line in document.lines.items() if path[0] != RECORD_KEY}
 

@@ -47,6 +47,10 @@ API_KEY = "0123456789abcdef0123456789abcdef"
         "license_key",
         "snmp_community_string",
         "checksum/clusteragent_token",
+        "authKey",
+        "privKey",
+        "auth_key",
+        "priv_key",
     ],
 )
 def test_these_keys_look_secret(key: str) -> None:
@@ -78,6 +82,10 @@ def test_these_keys_look_secret(key: str) -> None:
         "bypass",
         "author",
         "tokenExpirationSeconds",
+        "DD_SECRET_BACKEND_ARGUMENTS",
+        "DD_SECRET_BACKEND_OUTPUT_MAX_SIZE",
+        "DD_SECRET_AUDIT_FILE_MAX_SIZE",
+        "secret-annotation",
     ],
 )
 def test_these_keys_do_not(key: str) -> None:
@@ -129,6 +137,10 @@ def pod(**container: object) -> dict[str, object]:
         {"kind": "ConfigMap", "data": {"x.json": json.dumps({"token": PLANTED, "port": 1})}},
         {"kind": "ConfigMap", "data": {"x.json": json.dumps({"nested": json.dumps({"token": PLANTED})})}},
         {"kind": "ConfigMap", "data": {"x.yaml": f"a:\n- password: one {PLANTED}\n    {PLANTED}\n  port: 1\n"}},
+        {"kind": "ConfigMap", "data": {"snmp.yaml": f"instances:\n- authKey: {PLANTED}\n  privKey: '{PLANTED}'\n"}},
+        {"kind": "List", "items": [{"kind": "Secret", "data": {"x": PLANTED}}]},
+        {"kind": "Foo", "spec": {"name": "a", "value": {"password": PLANTED}}},
+        pod(args=[{"password": PLANTED}]),
         {"kind": "ConfigMap", "data": {"x.ini": f"[a]\npassword = {PLANTED}\nport=1"}},
         {"kind": "ConfigMap", "data": {"x": f"postgres://user:{PLANTED}@db/x"}},
         {"kind": "ConfigMap", "data": {"x": f"-----BEGIN PRIVATE KEY-----\n{PLANTED}\n-----END PRIVATE KEY-----"}},
@@ -166,6 +178,13 @@ def test_a_planted_secret_does_not_survive(tree: dict[str, object]) -> None:
             },
         },
         {"kind": "ConfigMap", "data": {"x.yaml": 'password: ENC[db/password]\ntoken: "%%env_TOKEN%%"\n'}},
+        {"kind": "ConfigMap", "data": {"x.yaml": "a:\n  password: '%%env_PG%%'  # of a Secret\n  token:  # none\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": "h: {Authorization: Bearer %%env_T%%, X-Token: ENC[my handle]}\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": "# password: <PASSWORD>\ntoken: ~\nurl: http://u:%%env_PW%%@h/x\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": "headers:\n  api_key: ${env:DD_API_KEY}\n"}},
+        pod(env=[{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/google/key.json"}]),
+        pod(env=[{"name": "DD_KUBELET_CLIENT_KEY", "value": "/var/lib/kubelet/client.key"}]),
+        {"secretBackend": {"roles": [{"namespace": "a", "secrets": ["db", "proxy"]}]}, "pullSecrets": ["regcred"]},
         pod(env=[{"name": "DD_API_KEY", "valueFrom": {"secretKeyRef": {"name": "ddhelm", "key": "api-key"}}}]),
         pod(
             env=[
