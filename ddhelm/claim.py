@@ -72,6 +72,8 @@ class LiveObject:
     terminating: bool = False
     stored_versions: tuple[str, ...] = ()
     """Of a CRD: the versions in which objects are stored (``status.storedVersions``)."""
+    misscheduled: int | None = None
+    """Of a DaemonSet: its pods on nodes that it no longer wants; None where its status is of an older generation."""
 
 
 @dataclass(frozen=True, slots=True)

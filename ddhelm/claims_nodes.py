@@ -1,6 +1,7 @@
 """Claims on the nodes: one agent each, none forgotten in silence, and no two pods that want the same port or path."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from ddhelm.claim import (
     names,
     pod_spec,
 )
-from ddhelm.coverage import Verdict, agent_placements
+from ddhelm.coverage import Verdict, agent_placements, compute
 from ddhelm.tree import Tree
 
 K = TypeVar("K")
@@ -48,14 +49,34 @@ def no_gap(context: ProofContext) -> Iterator[Finding]:
 
 
 def survive_restart(context: ProofContext) -> Iterator[Finding]:
-    installed = {release.name for release in context.releases if release.stored is not None}
-    running = [v for v in context.coverage.until_restart if installed.intersection(v.until_restart) and not v.accepted]
+    staying = {release.name: _staying(release, context) for release in context.releases}
+    running = [
+        verdict
+        for verdict in context.coverage.until_restart
+        if not verdict.accepted and any(verdict.node in staying.get(name, ()) for name in verdict.until_restart)
+    ]
     for blame, verdicts in _groups(running, lambda v: v.blame):
         found = [verdict.node for verdict in verdicts]
         why = f": {blame.text}" if blame else ""
-        keep = "keeps" if len(found) == 1 else "keep"
-        text = f"{_nodes(found)} {keep} an agent only until its next restart ({names(found)}){why}"
-        yield Finding(text, verdicts[0].fix)
+        one = len(found) == 1
+        which = "an agent that still runs" if one else "agents that still run"
+        text = f"{which} on {_nodes(found)} {'does' if one else 'do'} not come back after a restart ({names(found)})"
+        yield Finding(f"{text}{why}", verdicts[0].fix)
+
+
+def _staying(release: ReleaseView, context: ProofContext) -> frozenset[str]:
+    """The nodes on which an agent of the deployed release may run now.
+
+    Those that it wants; any node where its DaemonSet counts pods elsewhere or does not say: which, only pods tell.
+    """
+    if release.stored is None:
+        return frozenset()
+    deployed = replace(release, manifest=release.stored)
+    live = [(context.live.objects or {}).get(agent.ref.identity) for agent in deployed.agents()]
+    if any(one is None or one.misscheduled != 0 for one in live):
+        return frozenset(node.name for node in context.nodes)
+    wanted = compute(context.nodes, agent_placements(release.stored, release.name, release.role))
+    return frozenset(verdict.node for verdict in wanted.verdicts if verdict.releases)
 
 
 def host_ports_free(context: ProofContext) -> Iterator[Finding]:

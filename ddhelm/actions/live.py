@@ -123,7 +123,14 @@ def live_object(obj: Object) -> LiveObject:
         selector=tree.get(obj.body, ("spec", "selector")),
         terminating=bool(metadata.get("deletionTimestamp")),
         stored_versions=tuple(tree.get(obj.body, ("status", "storedVersions")) or ()),
+        misscheduled=_misscheduled(obj),
     )
+
+
+def _misscheduled(obj: Object) -> int | None:
+    seen = tree.get(obj.body, ("status", "observedGeneration"))
+    current = seen is not None and seen == tree.get(obj.body, ("metadata", "generation"))
+    return int(tree.get(obj.body, ("status", "numberMisscheduled")) or 0) if current else None
 
 
 def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from ddhelm import plan, proof
+from ddhelm.actions.live import live_object
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
 from ddhelm.etcd import OWN
+from ddhelm.facts import Node
 from ddhelm.manifest import ObjectRef
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
 from ddhelm.tree import Tree
@@ -442,6 +444,44 @@ def test_a_taint_that_goes_by_itself_is_said_and_breaks_nothing() -> None:
     )
     assert found.ok
     assert "for now (n)" in found.details[0]
+
+
+def _misscheduled(count: int | None, *, nodes: tuple[Node, ...]) -> ProofContext:
+    found = context(nodes=nodes, installed=True)
+    assert found.live.objects is not None
+    objects = {identity: replace(one, misscheduled=count) for identity, one in found.live.objects.items()}
+    return replace(found, live=replace(found.live, objects=objects))
+
+
+@pytest.mark.parametrize(("count", "holds"), [(None, False), (1, False), (0, True)])
+def test_nodes_that_never_had_an_agent_do_not_lose_one(count: int | None, holds: bool) -> None:
+    nodes = (node("g", "early:NoSchedule"), node("h", "early:NoSchedule"), node("w"))
+    found = result("agents-survive-restart", _misscheduled(count, nodes=nodes))
+    assert found.ok is holds
+    told = "agents that still run on 2 nodes do not come back after a restart (g, h): taint `early:NoSchedule`"
+    assert all(line.startswith(told) for line in found.details)
+
+
+@pytest.mark.parametrize(
+    ("status", "count"),
+    [
+        ({}, None),
+        ({"observedGeneration": 1, "numberMisscheduled": 0}, None),
+        ({"observedGeneration": 2, "numberMisscheduled": 0}, 0),
+        ({"observedGeneration": 2, "numberMisscheduled": 3}, 3),
+    ],
+)
+def test_pods_on_unwanted_nodes_are_counted_where_the_status_is_of_now(status: Tree, count: int | None) -> None:
+    agent = worker_objects()["agent"]
+    standing = {**agent, "metadata": {**agent["metadata"], "generation": 2}, "status": status}
+    assert [live_object(obj).misscheduled for obj in manifest({"agent": standing}).objects.values()] == [count]
+
+
+def test_an_agent_that_its_release_wants_until_this_run_is_one_to_lose() -> None:
+    tolerant = manifest(change(worker_objects(), "agent", (*POD, "tolerations"), [{"operator": "Exists"}]))
+    found = _misscheduled(0, nodes=(node("g", "early:NoSchedule"), node("w")))
+    releases = [replace(one, stored=tolerant) if one.name == WORKER else one for one in found.releases]
+    assert not result("agents-survive-restart", replace(found, releases=releases)).ok
 
 
 def test_the_cluster_agent_may_wait_for_a_node_to_become_ready() -> None:
