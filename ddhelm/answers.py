@@ -1,7 +1,11 @@
 """What kubectl is asked with and what it answers in: values in, JSON documents out."""
 
+import hashlib
 import json
+import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ddhelm.errors import DdhelmError
@@ -10,18 +14,26 @@ from ddhelm.tree import Tree
 
 CERTIFICATE_ENDS = "ddhelm.dev/certificate-ends"
 """Annotation of a Secret that ddhelm wrote a certificate into: when it ends, in RFC 3339."""
+CERTIFICATE_SHA256 = "ddhelm.dev/certificate-sha256"
+"""Annotation beside it: of which certificate that is true (SHA-256 of its DER form, in hexadecimal digits)."""
+CLIENT_CERTIFICATE = "etcd-client.crt"
+"""The key of a Secret under which a certificate for etcd stands: public, and the one value that is read here."""
 
 KEY_NAMES = (
     "go-template={{.metadata.uid}} {{.metadata.resourceVersion}}{{range $key, $value := .data}}\n"
-    "{{$key}} {{len $value}}{{end}}{{range $key, $value := .metadata.labels}}\n{{$key}}={{$value}}{{end}}"
-    '{{range $key, $value := .metadata.annotations}}{{if eq $key "'
-    + CERTIFICATE_ENDS
-    + '"}}\n@{{$value}}{{end}}{{end}}'
+    "{{$key}} {{len $value}}"
+    f'{{{{if eq $key "{CLIENT_CERTIFICATE}"}}}}\n!{{{{$value}}}}{{{{end}}}}{{{{end}}}}'
+    "{{range $key, $value := .metadata.labels}}\n{{$key}}={{$value}}{{end}}"
+    "{{range $key, $value := .metadata.annotations}}"
+    f'{{{{if eq $key "{CERTIFICATE_ENDS}"}}}}\n@{{{{$value}}}}{{{{end}}}}'
+    f'{{{{if eq $key "{CERTIFICATE_SHA256}"}}}}\n#{{{{$value}}}}{{{{end}}}}{{{{end}}}}'
 )
-"""Prints uid and resourceVersion of a Secret, each key with the *length* of its value, labels, and one annotation.
+"""Prints uid and resourceVersion of a Secret, each key with the *length* of its value, labels, and two annotations.
 
-No other annotation: kubectl's own may hold the whole Secret.
+The value of one key alone is printed, the public certificate's. No other annotation: kubectl's own may hold the whole
+Secret.
 """
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +57,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SecretKeys:
-    """What may be known of a Secret: the names of its keys, and which of them are empty; never a value.
+    """What may be known of a Secret: the names of its keys, which of them are empty, and one public certificate.
 
-    ``certificate_ends`` is RFC 3339 text, empty where ddhelm wrote no certificate into it.
+    ``certificate`` is the first one under ``CLIENT_CERTIFICATE`` as PEM, empty for none. ``certificate_ends`` is RFC
+    3339 text, empty unless it was noted of this very certificate: others may have replaced it since.
     """
 
     name: str
@@ -56,6 +69,7 @@ class SecretKeys:
     uid: str
     resource_version: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    certificate: bytes = field(default=b"", repr=False)
     certificate_ends: str = ""
 
     @classmethod
@@ -65,12 +79,29 @@ class SecretKeys:
             return None
         first, *rest = text.splitlines()
         uid, version = first.split()
-        ends = next((line[1:] for line in rest if line.startswith("@")), "")
-        rest = [line for line in rest if not line.startswith("@")]
+        marked = {line[0]: line[1:] for line in rest if line[:1] in {"!", "@", "#"}}
+        rest = [line for line in rest if line[:1] not in marked]
         keys = dict(line.split(" ") for line in rest if "=" not in line and line)
         labels = dict(line.split("=", 1) for line in rest if "=" in line)
         empty = frozenset(key for key, size in keys.items() if size == "0")
-        return cls(name, frozenset(keys), empty, uid, version, labels, ends)
+        certificate, ends = _certificate(marked)
+        return cls(name, frozenset(keys), empty, uid, version, labels, certificate, ends)
+
+
+def _certificate(marked: Mapping[str, str]) -> tuple[bytes, str]:
+    """The certificate alone, for a file may hold its key too, which goes no further; and its end, where it is noted."""
+    with suppress(ValueError):
+        found = _CERTIFICATE.search(b64decode(marked.get("!", "")))
+        if found:
+            return found.group(), marked.get("@", "") if _sha256(found.group(1)) == marked.get("#") else ""
+    return b"", ""
+
+
+def _sha256(body: bytes) -> str:
+    """The fingerprint of a PEM certificate; empty where it is broken."""
+    with suppress(ValueError):
+        return hashlib.sha256(b64decode(b"".join(body.split()), validate=True)).hexdigest()
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

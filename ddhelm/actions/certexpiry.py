@@ -1,6 +1,6 @@
 """How long the client certificate for etcd stays valid: one small read, and only where a Secret holds it.
 
-The date is an annotation that was written with the Secret: neither certificate nor key is read.
+It is of the certificate that stands in the Secret now, which is public; the key beside it is not read.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.promises import Problem
+from ddhelm.answers import CLIENT_CERTIFICATE
 from ddhelm.certificates import RENEW, WARN_DAYS, days_of
 from ddhelm.errors import DdhelmError
 
@@ -58,5 +59,8 @@ def of(kubectl: "Kubectl", secret: str | None, facts: Mapping[str, Any]) -> Expi
             return Expiry(secret, why=error.message)
         if known is None:
             return Expiry(secret, why="the Secret is gone")
-        return Expiry(secret, known.certificate_ends, certs.days_left(known))
+        end = certs.ends(known)
+        if end is None:
+            return Expiry(secret, why=f"`{CLIENT_CERTIFICATE}` in it is no certificate that can be read")
+        return Expiry(secret, end.isoformat().replace("+00:00", "Z"), certs.days_left(known))
     return Expiry() if shown else None

@@ -33,7 +33,7 @@ _AGAIN = "ddhelm certs rotate --restart-only"
 
 @dataclass(frozen=True, slots=True)
 class Rotating:
-    """The Secret that the agents show to etcd, when its certificate ends (None: not noted), and who reads it.
+    """The Secret that the agents show to etcd, when its certificate ends (None: cannot be read), and who reads it.
 
     ``late`` have not been restarted since the last change of the Secret.
     """
@@ -121,9 +121,9 @@ def other_authority(found: Rotating, held: Mapping[str, bytes], new: Pair) -> st
 
 
 def shorter(found: Rotating, new: Pair) -> str:
-    """A sentence where the new certificate ends before the old one; empty where not, or that end is not noted."""
+    """A sentence where the new certificate ends days before the old one; empty where not, or that cannot be read."""
     ends = certs.read(new).ends
-    if found.ends is None or ends >= found.ends:
+    if found.ends is None or ends.date() >= found.ends.date():
         return ""
     return f"the new certificate ends on {ends:%Y-%m-%d}, before the one that it replaces ({found.ends:%Y-%m-%d})"
 

@@ -5,13 +5,14 @@ A private key goes from memory into one file of the user's choice or into one Se
 
 import datetime
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ddhelm import certificates
 from ddhelm.actions import certfiles
 from ddhelm.actions.events import Wrote
 from ddhelm.actions.session import Observer, Session, silent
-from ddhelm.answers import CERTIFICATE_ENDS, SecretKeys
+from ddhelm.answers import CERTIFICATE_ENDS, CERTIFICATE_SHA256, SecretKeys
 from ddhelm.certificates import Authority, Certificate, Pair
 from ddhelm.errors import ConfigError, PreflightFailed
 from ddhelm.run import Secrets
@@ -175,7 +176,7 @@ def secret_object(namespace: str, name: str, given: Pair) -> Tree:
     files = {certfiles.CA: given.ca, certfiles.CERTIFICATE: given.certificate, certfiles.KEY: given.key}
     annotations = {
         CERTIFICATE_ENDS: shown.ends.isoformat().replace("+00:00", "Z"),
-        "ddhelm.dev/certificate-sha256": shown.fingerprint,
+        CERTIFICATE_SHA256: shown.fingerprint,
     }
     return {
         "apiVersion": "v1",
@@ -204,15 +205,22 @@ def ours(known: SecretKeys) -> bool:
 
 
 def ends(known: SecretKeys | None) -> datetime.datetime | None:
-    """When the certificate of a Secret ends, where ddhelm noted it."""
-    try:
-        return datetime.datetime.fromisoformat(known.certificate_ends) if known else None
-    except ValueError:
+    """When the certificate that stands in a Secret ends; None where there is none, or a broken one.
+
+    A note of it spares the loading of what reads certificates.
+    """
+    if known is None or not known.certificate:
         return None
+    with suppress(ValueError):
+        if (noted := datetime.datetime.fromisoformat(known.certificate_ends)).tzinfo is not None:
+            return noted
+    with suppress(ConfigError):
+        return certificates.read_certificates(known.certificate, f"Secret `{known.name}`")[0].ends
+    return None
 
 
 def days_left(known: SecretKeys | None) -> int | None:
-    """Whole days until the certificate of a Secret ends, negative once it has; None where that is not noted."""
+    """Whole days until the certificate of a Secret ends, negative once it has; None where it cannot be read."""
     end = ends(known)
     return None if end is None else (end - now()) // datetime.timedelta(days=1)
 

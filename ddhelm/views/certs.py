@@ -141,7 +141,9 @@ def verified_json(found: Verified, now: datetime) -> Tree:
 def rotating(found: Rotating, new: Certificate | None, now: datetime, console: "Console") -> None:
     """What will happen, for people."""
     ends = (
-        "is not noted" if found.ends is None else f"ends on {found.ends:%Y-%m-%d} ({days_of((found.ends - now).days)})"
+        "cannot be read"
+        if found.ends is None
+        else f"ends on {found.ends:%Y-%m-%d} ({days_of((found.ends - now).days)})"
     )
     if new is not None:
         console.print(words(f"Secret `{found.secret.name}`: the certificate {ends}; the new one:"))

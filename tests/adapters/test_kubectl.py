@@ -3,12 +3,13 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from ddhelm.access import Access
-from ddhelm.answers import KEY_NAMES
+from ddhelm.answers import KEY_NAMES, SecretKeys
 from ddhelm.errors import ClusterError, ReleaseError
 from ddhelm.kubectl import ALL, Conflict, Kubectl, Right
 from ddhelm.record import ReleaseRow
@@ -430,17 +431,33 @@ class TestQuestions:
 
 class TestSecrets:
     def test_of_a_secret_only_key_names_are_asked_for(self, runner: FakeRunner, kubectl: Kubectl) -> None:
-        allowed = ("{{len $value}}", "={{$value}}{{end}}", '{{if eq $key "ddhelm.dev/certificate-ends"}}\n@{{$value}}')
+        allowed = (
+            "{{len $value}}",
+            '{{if eq $key "etcd-client.crt"}}\n!{{$value}}',
+            "={{$value}}{{end}}",
+            '{{if eq $key "ddhelm.dev/certificate-ends"}}\n@{{$value}}',
+            '{{if eq $key "ddhelm.dev/certificate-sha256"}}\n#{{$value}}',
+        )
         assert all(KEY_NAMES.count(each) == 1 for each in allowed)
         assert KEY_NAMES.count("$value}}") == len(allowed)
-        out = "uid-1 77\napi-key 44\nempty 0\napp.kubernetes.io/managed-by=ddhelm\n@2027-01-02T03:04:05Z"
+        shown = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+        stored = b64encode(b"-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----\n" + shown).decode()
+        out = f"uid-1 77\napi-key 44\nempty 0\netcd-client.crt {len(stored)}\n!{stored}\n"
+        out += "app.kubernetes.io/managed-by=ddhelm\n@2027-01-02T03:04:05Z\n#" + sha256(b"\0\0\0").hexdigest()
         runner.on("get", "secret", "s", "-n", "datadog", "--ignore-not-found", "-o", KEY_NAMES, out=out)
         found = kubectl.secret_keys("s")
         assert found is not None
-        assert (sorted(found.keys), sorted(found.empty)) == (["api-key", "empty"], ["empty"])
+        assert (sorted(found.keys), sorted(found.empty)) == (["api-key", "empty", "etcd-client.crt"], ["empty"])
         assert (found.uid, found.resource_version) == ("uid-1", "77")
         assert found.labels == {"app.kubernetes.io/managed-by": "ddhelm"}
-        assert found.certificate_ends == "2027-01-02T03:04:05Z"
+        assert (found.certificate, found.certificate_ends) == (shown, "2027-01-02T03:04:05Z")
+
+    def test_a_date_that_was_noted_of_another_certificate_is_not_taken(self) -> None:
+        shown = b64encode(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----").decode()
+        for noted in ("", "\n#", "\n#" + sha256(b"another").hexdigest()):
+            found = SecretKeys.read("s", f"uid 7\netcd-client.crt 4\n!{shown}\n@2027-01-02T03:04:05Z{noted}")
+            assert found is not None
+            assert (bool(found.certificate), found.certificate_ends) == (True, "")
 
     def test_no_such_secret(self, runner: FakeRunner, kubectl: Kubectl) -> None:
         runner.on("get", "secret", "s", "-n", "datadog", "--ignore-not-found", "-o", KEY_NAMES)

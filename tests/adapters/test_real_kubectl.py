@@ -1,5 +1,7 @@
 """The real kubectl against a real API server answers as the adapters expect it to."""
 
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -193,6 +195,18 @@ class TestSecrets:
         assert kubectl.secret_equals("s", "token", "t" * 32) is True
         assert kubectl.secret_equals("s", "token", SECRET) is False
         assert kubectl.secret_equals("s", "nope", SECRET) is None
+
+    def test_of_the_values_of_a_secret_the_public_certificate_alone_is_printed(self, edge: Edge) -> None:
+        shown = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+        data = {"etcd-client.crt": b64encode(shown).decode(), "etcd-client.key": b64encode(SECRET.encode()).decode()}
+        marks = {"ddhelm.dev/certificate-ends": "2027-01-02T03:04:05Z"}
+        marks["ddhelm.dev/certificate-sha256"] = sha256(b"\0\0\0").hexdigest()
+        metadata = {"name": "s", "namespace": NAMESPACE, "annotations": marks}
+        edge.kubectl.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+        found = edge.kubectl.secret_keys("s")
+        assert found is not None
+        assert (found.keys, found.labels) == (frozenset(data), {})
+        assert (found.certificate, found.certificate_ends) == (shown, "2027-01-02T03:04:05Z")
 
     def test_a_key_that_somebody_else_wrote_is_theirs_unless_forced(self, edge: Edge) -> None:
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": NAMESPACE}}

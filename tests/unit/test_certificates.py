@@ -230,6 +230,10 @@ def rotating(ends: str = "") -> Rotating:
     )
 
 
+def holding(certificate: bytes, ends: str = "") -> SecretKeys:
+    return SecretKeys("name", frozenset(), frozenset(), "", "", certificate=certificate, certificate_ends=ends)
+
+
 class Stored:
     """A session whose cluster holds one Secret, and nothing else."""
 
@@ -257,11 +261,36 @@ OWN_PATH = "/etc/datadog-agent/certs/etcd-client.crt"
 def test_only_a_certificate_that_agents_show_can_end(
     monkeypatch: pytest.MonkeyPatch, secret: str | None, shown: str | None, told: Expiry | None
 ) -> None:
-    known = SecretKeys("name", frozenset(), frozenset(), "", "", certificate_ends="2026-03-02T00:00:00Z")
+    known = holding(CA, "2026-03-02T00:00:00Z")
     kubectl: Any = SimpleNamespace(secret_keys=lambda _name: known)
     monkeypatch.setattr(certs, "now", lambda: datetime.datetime(2026, 3, 2, 1, tzinfo=datetime.UTC))
     instances = [{"prometheus_url": "https://x", **({"tls_cert": shown} if shown else {})}]
     assert certexpiry.of(kubectl, secret, {"checks": {"etcd": {"instances": instances}}}) == told
+
+
+def test_the_end_is_that_of_the_certificate_which_stands_in_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Secret that ddhelm wrote, then `kubectl patch` of its content: the note of its end stays behind."""
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    old, new = issued(days=300), issued(days=5)
+    notes = certs.secret_object("datadog", "name", old)["metadata"]["annotations"]
+    lines = f"@{notes['ddhelm.dev/certificate-ends']}\n#{notes['ddhelm.dev/certificate-sha256']}"
+    facts = {"checks": {"etcd": {"instances": [{"tls_cert": OWN_PATH}]}}}
+    for pair, days, noted in ((old, 300, True), (new, 5, False)):
+        stored = b64encode(pair.certificate).decode()
+        known: Any = SecretKeys.read("name", f"uid 7\netcd-client.crt {len(stored)}\n!{stored}\n{lines}")
+        kubectl: Any = SimpleNamespace(secret_keys=lambda _name, known=known: known)
+        told = Expiry("name", (NOW + days * DAY).isoformat().replace("+00:00", "Z"), days)
+        assert certexpiry.of(kubectl, "name", facts) == told
+        assert (certs.ends(known), certs.days_left(known)) == (NOW + days * DAY, days)
+        assert bool(known.certificate_ends) == noted, "the note is enough where it is true"
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----"])
+def test_of_a_secret_without_a_readable_certificate_no_end_is_told(content: bytes) -> None:
+    kubectl: Any = SimpleNamespace(secret_keys=lambda _name: holding(content))
+    told: Any = certexpiry.of(kubectl, "name", {"checks": {"etcd": {"instances": [{"tls_cert": OWN_PATH}]}}})
+    assert (told.days, told.problem) == (None, None)
+    assert "expiry unknown (`etcd-client.crt` in it is no certificate that can be read)" in told.text
 
 
 def test_another_ca_than_the_one_in_the_secret_is_refused() -> None:
@@ -290,6 +319,7 @@ def test_a_certificate_that_ends_before_the_old_one_is_said() -> None:
     assert certrotate.shorter(rotating("2026-12-01T00:00:00+00:00"), new) == (
         "the new certificate ends on 2026-05-30, before the one that it replaces (2026-12-01)"
     )
+    assert certrotate.shorter(rotating("2026-05-30T23:59:59+00:00"), new) == "", "the same day, in words"
     assert certrotate.shorter(rotating("2026-05-01T00:00:00+00:00"), new) == certrotate.shorter(rotating(), new) == ""
 
 
