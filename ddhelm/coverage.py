@@ -243,7 +243,8 @@ def compute(
             verdicts.append(replace(verdict, node=node.name))
             continue
         kind = kind_of(node) if kind_of else None
-        blame = _blame_absent(verdict.blame, absent) if absent else verdict.blame
+        blame = _blame_nothing(absent) if not placements else verdict.blame
+        blame = _blame_absent(blame, absent) if absent and placements else blame
         if kind is not None and not kind.agent:
             blame = Blame(kind.name, kind.title, " ".join(part for part in (kind.advice, kind.docs) if part))
         verdicts.append(
@@ -339,6 +340,12 @@ def _blame_label(node: Node, far: list[tuple[Placement, tuple[Requirement, ...]]
     is_now = f"`{first.key}={have}`" if have is not None else f"no label `{first.key}`"
     accept = f"{first.key}={have}" if have is not None else f"!{first.key}"
     return Blame(kind, f"{is_now}, where `{nearest.release}` wants `{first}`", f"--accept-uncovered '{accept}'")
+
+
+def _blame_nothing(absent: Sequence[str]) -> Blame:
+    """The reason for a node while no release has an agent at all."""
+    where = f"no DaemonSet of `{'`, `'.join(absent)}` is there" if absent else "there is no DaemonSet to run one"
+    return Blame("label", f"no agent is installed: {where}", "ddhelm onboard")
 
 
 def _blame_absent(blame: Blame | None, absent: Sequence[str]) -> Blame | None:

@@ -267,6 +267,16 @@ def test_while_a_release_is_gone_its_nodes_are_not_offered_for_acceptance() -> N
     assert "--accept-uncovered" in compute(nodes, worker).uncovered[0].fix
 
 
+def test_while_nothing_is_installed_that_is_the_reason() -> None:
+    (verdict,) = compute([node("n")], [], absent=[WORKER, CONTROL]).uncovered
+    assert verdict.blame is not None
+    assert verdict.blame.text == f"no agent is installed: no DaemonSet of `{WORKER}`, `{CONTROL}` is there"
+    assert verdict.fix == "ddhelm onboard"
+    (verdict,) = compute([node("n")], []).uncovered
+    assert verdict.blame is not None
+    assert verdict.blame.text.startswith("no agent is installed")
+
+
 def test_an_architecture_and_a_name_are_blamed_as_such() -> None:
     blame = compute([node("n")], [placed(nodeSelector={ARCH: "arm64"})]).verdicts[0].blame
     assert blame is not None
