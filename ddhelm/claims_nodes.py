@@ -35,7 +35,8 @@ def nodes_known(context: ProofContext) -> Iterator[Finding]:
 def one_agent_per_node(context: ProofContext) -> Iterator[Finding]:
     for releases, verdicts in _groups(context.coverage.doubled, lambda v: v.releases):
         found = [verdict.node for verdict in verdicts]
-        yield Finding(f"{_nodes(found)} get an agent of `{'` and of `'.join(releases)}`: {names(found)}")
+        gets = "gets" if len(found) == 1 else "get"
+        yield Finding(f"{_nodes(found)} {gets} an agent of `{'` and of `'.join(releases)}`: {names(found)}")
 
 
 def no_gap(context: ProofContext) -> Iterator[Finding]:

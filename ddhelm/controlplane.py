@@ -146,7 +146,7 @@ class ControlPlane:
             return None
         return LeftOut(
             component,
-            f"{len(bare)} of {len(self.nodes)} control-plane nodes lack the label `{endpoint.runs_on}` "
+            f"{len(bare)} of {_nodes(len(self.nodes), 'lacks', 'lack')} the label `{endpoint.runs_on}` "
             f"({listed(bare)}), where the check would fail",
             endpoint.fix,
         )
@@ -177,3 +177,8 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
     """`a`, `b` and 3 more."""
     shown = ", ".join(f"`{name}`" for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _nodes(count: int, one: str, more: str) -> str:
+    """A number of control-plane nodes, with the verb that fits it."""
+    return f"1 control-plane node {one}" if count == 1 else f"{count} control-plane nodes {more}"

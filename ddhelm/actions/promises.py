@@ -69,20 +69,24 @@ def of_releases(lines: Sequence[ReleaseLine], needed: frozenset[Role]) -> list[P
     return found
 
 
+def all_covered(pools: Sequence[Pool]) -> bool:
+    """Whether nodes are known and each of them gets exactly one agent."""
+    return bool(pools) and all(pool.agents == 1 for pool in pools)
+
+
 def of_workloads(lines: Sequence[WorkloadLine], *, covered: bool = False) -> list[Problem]:
     """Workloads that are gone, and DaemonSets that want no node.
 
-    ``covered``: each node runs its one agent, so a DaemonSet without a node is what a cluster of control-plane nodes
-    only looks like (kind, k3s on one machine), no failure.
+    ``covered``: each node has its one agent, so a DaemonSet without a node is as intended: on a cluster of
+    control-plane nodes only (kind, k3s on one machine) every node belongs to the other release.
     """
     found = []
     for line in lines:
         if line.live is None:
             text = f"{line.kind} `{line.name}` is gone; the manifest of `{line.release}` has it"
             found.append(Problem(text, "ddhelm onboard"))
-        elif line.live.empty:
-            why = "every node belongs to the other release" if covered else "nothing runs through it"
-            found.append(Problem(f"DaemonSet `{line.name}` wants no node: {why}", "ddhelm detect", fatal=not covered))
+        elif line.live.empty and not covered:
+            found.append(Problem(f"DaemonSet `{line.name}` wants no node: nothing runs through it", "ddhelm detect"))
     return found
 
 

@@ -117,7 +117,7 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     installed = any(line.installed for line in lines)
     problems = [
         *promises.of_releases(lines, needed),
-        *promises.of_workloads(workloads, covered=bool(pools) and all(pool.agents == 1 for pool in pools)),
+        *promises.of_workloads(workloads, covered=promises.all_covered(pools)),
         *_why_behind(session.kubectl, workloads, read),
         *(promises.of_coverage(pools) if installed else ()),
         *promises.of_others(read.others, allowed=stored.allow_second_agent),

@@ -28,7 +28,7 @@ def stored_sentence(coverage: Tree) -> str:
 
 
 def _told(one: int, total: int, accepted: int, transient: int, verb: str) -> str:
-    told = f"{one} of {total} {_nodes(total)} {verb} exactly one agent"
+    told = f"{one} of {total} {_nodes(total)} {verb}{'s' if total == 1 else ''} exactly one agent"
     asides = []
     if accepted:
         asides.append(f"{accepted} without one as accepted")

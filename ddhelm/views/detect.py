@@ -10,6 +10,7 @@ from ddhelm.facts import ClusterFacts
 from ddhelm.profile import Profile
 from ddhelm.tree import Tree
 from ddhelm.views import envelope
+from ddhelm.views.console import counted
 
 
 def json(read: ClusterFacts, found: Profile | None, error: str | None = None) -> Tree:
@@ -24,8 +25,9 @@ def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -
     how = " (as told by --distribution)" if found.overridden else ""
     screen.print(f"[bold]{escape(found.title)}[/]{how}: distribution `{found.distribution}`", highlight=False)
     screen.print(f"Kubernetes {read.server_version or 'unknown'} at {access.server}, context `{access.context}`")
-    counted = f"{control_plane} control-plane nodes, {len(read.nodes) - control_plane} others"
-    screen.print(counted if read.has("nodes") else "The nodes could not be read")
+    others = counted(len(read.nodes) - control_plane, "other")
+    nodes = f"{counted(control_plane, 'control-plane node')}, {others}"
+    screen.print(nodes if read.has("nodes") else "The nodes could not be read")
     if found.managed:
         screen.print(f"One release: {escape(found.why_managed)}")
     _rows(screen, "Evidence", [("for" if e.supports else "against", e.signal, e.seen) for e in found.evidence])

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ddhelm.actions.promises import ReleaseLine, WorkloadLine
+from ddhelm.actions.promises import ReleaseLine, WorkloadLine, all_covered
 from ddhelm.actions.status import Status
 from ddhelm.views import coverage, envelope, workloads
 from ddhelm.views.console import BAD, GOOD, WARN, grid, problem, words
@@ -31,7 +31,8 @@ def table(status: Status, console: "Console") -> None:
     console.print(_releases(status, wide=console.width >= _WIDE))
     if status.workloads:
         console.print("")
-        console.print(workloads.table((line.kind, line.name, line.live) for line in status.workloads))
+        rows = ((line.kind, line.name, line.live) for line in status.workloads)
+        console.print(workloads.table(rows, covered=all_covered(status.pools)))
     console.print("")
     if status.coverage is not None:
         good = status.running == status.nodes - len(status.coverage.accepted)

@@ -276,7 +276,7 @@ def test_rke2_with_split_roles_loses_only_etcd() -> None:
     assert made.control_plane_release
     assert set(urls(made)) == set(SERVERS)
     assert reasons(made) == {
-        "etcd": f"1 of 1 control-plane nodes lack the label `{ETCD}` (`cp-3`), where the check would fail"
+        "etcd": f"1 of 1 control-plane node lacks the label `{ETCD}` (`cp-3`), where the check would fail"
     }
     assert "; what helps: set `etcd-expose-metrics` on those servers" in str(made.left_out[0])
     elsewhere = f"etcd: not collected from `cp-1`, `cp-2` of the worker release, which carry the label `{ETCD}`"

@@ -491,6 +491,10 @@ def test_the_cluster_agent_may_wait_for_a_node_to_become_ready() -> None:
     assert result("cluster-agent-finds-a-node", context(nodes=())).unknown == "no node was read"
 
 
+def test_one_node_gets_two_agents_and_two_get_them() -> None:
+    assert result("one-agent-per-node", crowded()).details[0].startswith("1 node gets an agent of ")
+
+
 def test_many_nodes_are_one_line() -> None:
     nodes = tuple(node(f"n{i}", "x:NoSchedule") for i in range(9))
     (line,) = result("no-node-without-agent", context(nodes=nodes)).details

@@ -404,10 +404,21 @@ def test_a_release_without_a_node_is_a_failure_only_where_some_node_goes_without
     empty = work(api.daemonset(desired=0))
 
     (alone,) = of_workloads([empty])
-    (beside,) = of_workloads([empty], covered=True)
 
-    assert (alone.fatal, beside.fatal) == (True, False)
-    assert "every node belongs to the other release" in beside.text
+    assert alone.fatal
+    assert of_workloads([empty], covered=True) == []
+
+
+def test_on_a_single_node_the_release_without_a_node_is_as_intended() -> None:
+    one = Coverage((Verdict("cp-1", ("control-plane-ddagent",)),))
+    empty = work(api.daemonset(desired=0))
+    agent = work(api.daemonset(api.CONTROL_PLANE, desired=1), CONTROL_PLANE, api.CONTROL_PLANE)
+    told = shown(found(workloads=(empty, agent), coverage=one, pools=pools(one, NODES[:1])))
+    assert "no node is its own" in told
+    assert "✓ 1 of 1 node runs exactly one agent" in told
+    assert "✗" not in told
+    some = found(workloads=(empty, agent), coverage=ALL_COVERED, pools=())
+    assert "✗ wants no node" in shown(some)
 
 
 def test_the_pair_in_another_namespace_is_shown_and_not_to_be_removed() -> None:
