@@ -32,7 +32,7 @@ _REFERENCE = re.compile(
     r"(?:\$\([\w.-]+\)|\$\{(?:env:)?[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\n]+\]|\{\{[-\s]*[.$(][^{}]*\}\}|<[A-Z][A-Z0-9_ ]*>)"
 )
 # What YAML and shells write for nothing, and where a block, list or map begins.
-_EMPTY = frozenset({"true", "false", "null", "~", "none", "[]", "{}", "[", "{", "|", ">", "|-", ">-", "|+", ">+", "#"})
+_EMPTY = frozenset({"true", "false", "null", "~", "none", "[]", "{}", "|", ">", "|-", ">-", "|+", ">+", "#"})
 _COMMENT = re.compile(r"(?:^|[ \t])#[ \t].*")
 _MASK = re.compile(r"\*\*\*[0-9a-f]{12}")
 _SHAPES = re.compile(
@@ -44,9 +44,12 @@ _SHAPES = re.compile(
     re.DOTALL,
 )
 _SHORTEST_SHAPE = 15
+_LONGEST_CHAIN = 100  # a=b=c=…: one call within the other for each, and Python allows a thousand
 _PAIR = re.compile(
     r"""(?P<head>(?P<quote>\\?["']?)(?<![\w./])(?P<key>[A-Za-z_][\w./-]{0,99}+)(?P=quote)[ \t]*[:=][ \t]*)"""
-    r"""(?P<value>"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+[^\s"',;]+"""
+    # A map or list that begins here is judged by the keys inside it: `instance: {password: …}`.
+    r"""(?P<value>[{\[]+(?=[ \t]*["']?[A-Za-z_][\w./-]{0,99}+["']?[ \t]*[:=])"""
+    r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+[^\s"',;]+"""
     r"""|(?:ENC\[[^\]\n]{0,299}\]|<[A-Z][A-Z0-9_ ]{0,99}>|\$\{(?:env:)?[\w.-]{1,99}\})(?![^\s,;&"'}\]])"""
     r"""|[^\s,;&"'}\]]+)"""
 )
@@ -163,6 +166,8 @@ class Masker:
     def _pair(self, found: re.Match[str]) -> str:
         quote, inner = _unquoted(found["value"])
         if not secret_looking(found["key"]):
+            if not quote and inner.count("=") + inner.count(":") > _LONGEST_CHAIN:
+                return f"{found['head']}{self.value(inner)}"
             return found["head"] + _PAIR.sub(self._pair, found["value"])
         if _harmless(found["key"], inner):
             return found[0]
@@ -240,6 +245,12 @@ def _indent(line: str) -> float:
 
 
 def _harmless(key: str, value: str) -> bool:
-    if not value or value.lower() in _EMPTY or _MASK.fullmatch(value) or _REFERENCE.fullmatch(value):
+    if (
+        not value
+        or value.lower() in _EMPTY
+        or not value.strip("[{")
+        or _MASK.fullmatch(value)
+        or _REFERENCE.fullmatch(value)
+    ):
         return True
     return bool(_PATH_KEY.search(_CAMEL.sub("_", key).lower()) and _PATH.fullmatch(value))

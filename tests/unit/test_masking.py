@@ -138,6 +138,9 @@ def pod(**container: object) -> dict[str, object]:
         {"kind": "ConfigMap", "data": {"x.json": json.dumps({"nested": json.dumps({"token": PLANTED})})}},
         {"kind": "ConfigMap", "data": {"x.yaml": f"a:\n- password: one {PLANTED}\n    {PLANTED}\n  port: 1\n"}},
         {"kind": "ConfigMap", "data": {"snmp.yaml": f"instances:\n- authKey: {PLANTED}\n  privKey: '{PLANTED}'\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"instances: [{{host: a, x: {{password: {PLANTED}}}}}]\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"headers: {{Authorization: Bearer {PLANTED}}}\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"auth: [{{ token : {PLANTED}}}]\n"}},
         {"kind": "List", "items": [{"kind": "Secret", "data": {"x": PLANTED}}]},
         {"kind": "Foo", "spec": {"name": "a", "value": {"password": PLANTED}}},
         pod(args=[{"password": PLANTED}]),
@@ -302,7 +305,8 @@ def test_no_value_under_a_secret_key_survives_in_any_notation(secrets: dict[str,
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize(
-    "piece", ["a", "a-", "-a", "a.", "password", "://", '"', "password:", "eyJ", "0", " \n", "key='"]
+    "piece",
+    ["a", "a-", "-a", "a.", "password", "://", '"', "password:", "a: {", "a=", "://:ENC[", "eyJ", "0", " \n", "key='"],
 )
 def test_a_megabyte_of_anything_costs_no_more_than_a_moment(piece: str) -> None:
     MASKER.text(piece * (500_000 // len(piece)) + " password: x")
