@@ -129,6 +129,8 @@ def test_openshift_needs_its_secret_before_its_switch_can_work() -> None:
         ("secret", "etcd-metric-client"),
     ]
     assert made.requirements[1].hint.startswith("oc get secret etcd-metric-client -n openshift-etcd-operator")
+    assert made.requirements[1].hint.endswith("oc create -f -")  # brackets after it would not survive a shell
+    assert made.requirements[1].keys == ("tls.crt", "tls.key")
     assert {"providers": {"openshift": {"controlPlaneMonitoring": True}}} in [
         tree for _, tree in values(made, "worker")
     ]
