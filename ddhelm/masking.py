@@ -57,6 +57,8 @@ _LINE = re.compile(
     r"""(?P<lead>[ \t]*(?:-[ \t]+)*)"""
     r"""(?P<head>["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
 )
+_BARE = re.compile(r"""(?P<lead>[ \t]*(?:-[ \t]+)*)["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*:[ \t]*""")
+_ITEM = re.compile(r"(?P<lead>[ \t]*)(?P<dash>-[ \t]+)?(?!.*:(?:\s|$))(?P<value>[^\s#{}\[\]|>&*!?-].*)")
 _OPTION = re.compile(r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)[ \t]+)(?P<value>[^\s-]\S*)")
 _HINT = re.compile(r"(?i)pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -147,6 +149,9 @@ class Masker:
             at += 1
             if found is None or not secret_looking(found["key"]):
                 out.append(lines[at - 1])
+                below = self._items(lines, at)
+                out += below
+                at += len(below)
                 continue
             deeper = at
             while deeper < len(lines) and _indent(lines[deeper]) > len(found["lead"]):
@@ -162,6 +167,22 @@ class Masker:
                 out.append(f"{found['lead']}{found['head']}{quote}{self.value(inner)}{quote}")
             at = deeper
         return "\n".join(out)
+
+    def _items(self, lines: list[str], at: int) -> list[str]:
+        """The lines from ``at`` that are values of the key alone on the line before, masked if it looks secret."""
+        above = _BARE.fullmatch(lines[at - 1]) if _HINT.search(lines[at - 1]) else None
+        out: list[str] = []
+        if above is None or not secret_looking(above["key"]) or _NAMES_OF_SECRETS.search(above["key"]):
+            return out
+        for index in range(at, len(lines)):
+            item = _ITEM.fullmatch(lines[index])
+            if item is None or len(item["lead"]) + bool(item["dash"]) <= len(above["lead"]):
+                break
+            quote, inner = _unquoted(item["value"].rstrip())
+            alone = _unquoted(_COMMENT.sub("", item["value"]).strip())[1].strip()
+            shown = inner if _harmless(above["key"], alone) else self.value(inner)
+            out.append(f"{item['lead']}{item['dash'] or ''}{quote}{shown}{quote}")
+        return out
 
     def _pair(self, found: re.Match[str]) -> str:
         quote, inner = _unquoted(found["value"])

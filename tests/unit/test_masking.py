@@ -141,6 +141,8 @@ def pod(**container: object) -> dict[str, object]:
         {"kind": "ConfigMap", "data": {"x.yaml": f"instances: [{{host: a, x: {{password: {PLANTED}}}}}]\n"}},
         {"kind": "ConfigMap", "data": {"x.yaml": f"headers: {{Authorization: Bearer {PLANTED}}}\n"}},
         {"kind": "ConfigMap", "data": {"x.yaml": f"auth: [{{ token : {PLANTED}}}]\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"community_strings:\n- {PLANTED}\n- '{PLANTED}'\nport: 1\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"- password:\n    {PLANTED}\n  port: 1\n"}},
         {"kind": "List", "items": [{"kind": "Secret", "data": {"x": PLANTED}}]},
         {"kind": "Foo", "spec": {"name": "a", "value": {"password": PLANTED}}},
         pod(args=[{"password": PLANTED}]),
@@ -187,6 +189,11 @@ def test_a_planted_secret_does_not_survive(tree: dict[str, object]) -> None:
         {"kind": "ConfigMap", "data": {"x.yaml": "headers:\n  api_key: ${env:DD_API_KEY}\n"}},
         pod(env=[{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/google/key.json"}]),
         pod(env=[{"name": "DD_KUBELET_CLIENT_KEY", "value": "/var/lib/kubelet/client.key"}]),
+        {
+            "kind": "ConfigMap",
+            "data": {"x.yaml": "auth_token:\n  reader:\n    type: file\npasswords:\n- '%%env_A%%'\n"},
+        },
+        {"kind": "ConfigMap", "data": {"x.yaml": "secrets:\n- db\ntoken:\nport: 1\ncookie:\n- type: a\n  b: c\n"}},
         {"secretBackend": {"roles": [{"namespace": "a", "secrets": ["db", "proxy"]}]}, "pullSecrets": ["regcred"]},
         pod(env=[{"name": "DD_API_KEY", "valueFrom": {"secretKeyRef": {"name": "ddhelm", "key": "api-key"}}}]),
         pod(
@@ -306,7 +313,25 @@ def test_no_value_under_a_secret_key_survives_in_any_notation(secrets: dict[str,
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize(
     "piece",
-    ["a", "a-", "-a", "a.", "password", "://", '"', "password:", "a: {", "a=", "://:ENC[", "eyJ", "0", " \n", "key='"],
+    [
+        "a",
+        "a-",
+        "-a",
+        "a.",
+        "password",
+        "://",
+        '"',
+        "password:",
+        "a: {",
+        "a=",
+        "token:\n- ",
+        "token:\n",
+        "://:ENC[",
+        "eyJ",
+        "0",
+        " \n",
+        "key='",
+    ],
 )
 def test_a_megabyte_of_anything_costs_no_more_than_a_moment(piece: str) -> None:
     MASKER.text(piece * (500_000 // len(piece)) + " password: x")
