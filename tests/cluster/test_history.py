@@ -90,7 +90,16 @@ def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Cluster
         sandbox.simulate(node, never_ready="ImagePullBackOff")
     from tests.cluster.by_hand import helm
 
-    stuck = ["--reuse-values", "--set", "agents.image.tag=7.99.9", "--namespace", "datadog", "--wait", "--timeout", "3s"]
+    stuck = [
+        "--reuse-values",
+        "--set",
+        "agents.image.tag=7.99.9",
+        "--namespace",
+        "datadog",
+        "--wait",
+        "--timeout",
+        "3s",
+    ]
     helm(sandbox, "3.22", "upgrade", WORKER, ddhelm.chart()[1], *stuck, code=1)
     refused = ddhelm("rollback", "2", "--only", "worker", "--yes", code=1)
     assert "never stood" in refused.err
