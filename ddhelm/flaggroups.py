@@ -68,54 +68,55 @@ class Changing:
     skip: flags.SkipCheck = None
 
 
-class Doing:
-    """How a change is carried out."""
+class Sources:
+    """Where keys come from."""
 
     api_key_file: flags.ApiKeyFile = None
     app_key_file: flags.AppKeyFile = None
     api_key_command: flags.ApiKeyCommand = None
     app_key_command: flags.AppKeyCommand = None
+
+
+class NewKeys(Sources):
+    """Keys that go into the Secret once Datadog has taken them."""
+
     require_validation: flags.RequireValidation = False
     find_site: flags.FindSite = False
-    no_rollback: flags.NoRollback = False
-    timeout: flags.Timeout = None
-    lock_timeout: flags.LockTimeout = None
-    verify: flags.Verify = False
-    yes: flags.Yes = False
 
 
-class Asking:
+class Asking(Sources):
     """With which keys Datadog is asked."""
 
-    api_key_file: flags.ApiKeyFile = None
-    app_key_file: flags.AppKeyFile = None
-    api_key_command: flags.ApiKeyCommand = None
-    app_key_command: flags.AppKeyCommand = None
     keys_from_secret: flags.KeysFromSecret = False
     api_url: flags.ApiUrl = None
 
 
-class Running:
-    """How a change that needs no key is carried out."""
+class Kept:
+    """Whether what failed stays."""
 
     no_rollback: flags.NoRollback = False
+
+
+class Waiting:
+    """How long is waited, and whether anybody is asked."""
+
     timeout: flags.Timeout = None
     lock_timeout: flags.LockTimeout = None
     yes: flags.Yes = False
 
 
-class Rotating:
+class Running(Kept, Waiting):
+    """How a change that needs no key is carried out."""
+
+
+class Doing(NewKeys, Running):
+    """How a change is carried out."""
+
+    verify: flags.Verify = False
+
+
+class Rotating(NewKeys, Waiting):
     """How a rotation is carried out."""
-
-    api_key_file: flags.ApiKeyFile = None
-    app_key_file: flags.AppKeyFile = None
-    api_key_command: flags.ApiKeyCommand = None
-    app_key_command: flags.AppKeyCommand = None
-    require_validation: flags.RequireValidation = False
-    find_site: flags.FindSite = False
-    timeout: flags.Timeout = None
-    lock_timeout: flags.LockTimeout = None
-    yes: flags.Yes = False
 
 
 class Back:
@@ -142,14 +143,22 @@ Options = Mapping[str, Any]
 
 def defaults(*groups: type) -> Mapping[str, Any]:
     """What the flags of these groups are where they are not given."""
-    return {name: getattr(group, name) for group in groups for name in group.__annotations__}
+    return {name: getattr(group, name) for group in groups for name in _declared(group)}
 
 
 def typed(name: str, value: Any, *groups: type) -> str:
     """The flag of one of these groups as it was typed to have this value: `--no-apm` for a switch turned off."""
-    annotation = next(group.__annotations__[name] for group in groups if name in group.__annotations__)
+    annotation = next(declared[name] for declared in map(_declared, groups) if name in declared)
     on, _, off = _spelled(name, annotation).partition("/")
     return off if value is False and off else on
+
+
+def _declared(group: type) -> Mapping[str, Any]:
+    """The flags of a group and of those that it is made of, these first: help lists them in that order."""
+    found: dict[str, Any] = {}
+    for base in group.__bases__:
+        found |= _declared(base)
+    return found | inspect.get_annotations(group)
 
 
 FORMATS = ("table", "json", "yaml")
@@ -170,7 +179,7 @@ def takes(*groups: type, formats: Sequence[str] = FORMATS) -> Callable[[Callable
         shared = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(group, name), annotation=annotation)
             for group in groups
-            for name, annotation in group.__annotations__.items()
+            for name, annotation in _declared(group).items()
         ]
         spelled = {p.name: _spelled(p.name, p.annotation) for p in (*own, *shared)}
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
