@@ -1,21 +1,42 @@
 """Writes a file whole or not at all: what a reader finds under a name is never a half of it."""
 
+import errno
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 
 
 def replace(path: Path, data: bytes) -> None:
     """Put ``data`` in the place of ``path``, for its owner only; raises OSError, and then what stood there stands."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _written_beside(path, data) as beside:
+        beside.replace(path)
+
+
+def create(path: Path, data: bytes) -> None:
+    """Put ``data`` under a name that is free, for its owner only; raises OSError (FileExistsError where it is not)."""
+    with _written_beside(path, data) as beside:
+        try:
+            os.link(beside, path)  # unlike a rename it never replaces
+        except OSError as error:
+            if error.errno not in _NO_LINKS or os.path.lexists(path):
+                raise
+            beside.rename(path)  # a memory stick's file system knows no links
+
+
+@contextmanager
+def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """The content in a file of its own in that folder, flushed to the disk; what is left of it goes in the end."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(beside).replace(path)
-    except BaseException:
+        yield Path(name)
+    finally:
         with suppress(OSError):
-            Path(beside).unlink()
-        raise
+            Path(name).unlink()

@@ -4,22 +4,20 @@ A key is written for its owner alone, never over something that stands there, an
 read-only folder leaves nothing behind.
 """
 
-import errno
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ddhelm import wholefile
+from ddhelm.answers import CLIENT_CERTIFICATE
 from ddhelm.errors import ConfigError
 
 LIMIT = 1024 * 1024
 """No certificate or key comes near this many bytes."""
 
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
-
-CERTIFICATE, KEY, CA, REQUEST = "etcd-client.crt", "etcd-client.key", "etcd-ca.crt", "etcd-client.csr"
+CERTIFICATE, KEY, CA, REQUEST = CLIENT_CERTIFICATE, "etcd-client.key", "etcd-ca.crt", "etcd-client.csr"
 
 
 def read(name: str) -> bytes:
@@ -62,7 +60,7 @@ def write(folder: str, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     try:
         for name, data in files.items():
             if not (place / name).exists():
-                _write(place / name, data)
+                wholefile.create(place / name, data)
                 made.append(place / name)
     except OSError as error:
         for path in made:
@@ -92,22 +90,3 @@ def _may_stand(path: Path, data: bytes) -> bool:
         return not os.path.lexists(path) or (path.suffix == ".crt" and path.read_bytes() == data)
     except OSError:
         return False
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Written beside, flushed, then linked to its name: a link, unlike a rename, never replaces."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.link(beside, path)
-        except OSError as error:
-            if error.errno not in _NO_LINKS or os.path.lexists(path):
-                raise
-            Path(beside).rename(path)  # a memory stick's file system knows no links
-    finally:
-        with suppress(OSError):
-            Path(beside).unlink()
