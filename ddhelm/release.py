@@ -4,9 +4,11 @@ Code holds an ordered tuple of releases, never two named fields: a managed clust
 releases are made (worker first) and removed (control plane first) is the order of that tuple and its reverse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from ddhelm.errors import UsageError
 
@@ -46,6 +48,13 @@ LEASE = "ddhelm"
 HISTORY = "ddhelm-history"
 """Name of the ConfigMap that tells which runs changed what."""
 CREATED_BY_LABEL = "ddhelm.dev/created-by"
+
+
+def rotating(metadata: Mapping[str, Any]) -> Rotatable | None:
+    """The key that the Secret's mark names, of its metadata; None where there is no mark."""
+    with suppress(ValueError):
+        return Rotatable(str((metadata.get("annotations") or {}).get(ROTATING)))
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ddhelm.kubectl import Answer
 from ddhelm.manifest import parse
 from ddhelm.plan import Deployed, Head
 from ddhelm.record import Record
-from ddhelm.release import API_KEY, APP_KEY, NAMES, ROTATING, SECRET, Release, Role, Rotatable, pair
+from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, Release, Role, Rotatable, pair, rotating
 from ddhelm.settings import RECORD_KEY, SecretKey, Settings, UserLayers
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Cluster:
     secret_keys: frozenset[str] | None = None
     """Keys of Secret `ddhelm` that hold something; None where there is no such Secret."""
     webhooks: tree.Tree | None = None
-    rotating: str = ""
-    """The key of Secret `ddhelm` whose rotation has begun and not ended; empty for none."""
+    rotating: Rotatable | None = None
+    """The key of Secret `ddhelm` whose rotation has begun and not ended."""
 
 
 def read(session: Session) -> Cluster:
@@ -79,7 +79,7 @@ def read(session: Session) -> Cluster:
         _tree(answers["lease"]),
         _filled_keys(_tree(answers["secret"])),
         _tree(answers["webhooks"]),
-        _rotating(_tree(answers["secret"])),
+        rotating((_tree(answers["secret"]) or {}).get("metadata") or {}),
     )
 
 
@@ -116,11 +116,6 @@ def _document(answer: Answer) -> str | bytes | facts.Failure:
 
 def _filled_keys(secret: tree.Tree | None) -> frozenset[str] | None:
     return None if secret is None else frozenset(key for key, value in (secret.get("data") or {}).items() if value)
-
-
-def _rotating(secret: tree.Tree | None) -> str:
-    found = (((secret or {}).get("metadata") or {}).get("annotations") or {}).get(ROTATING)
-    return found if found in set(Rotatable) else ""
 
 
 def _tree(answer: Answer) -> tree.Tree | None:

@@ -20,10 +20,10 @@ from ddhelm.actions.watch import Polled, Watched
 from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed
 from ddhelm.keeper import keeper
 from ddhelm.managedfields import changed
-from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair
+from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
 from ddhelm.run import interruptible
 from ddhelm.settings import SecretKey, Settings
-from ddhelm.tree import Path, Tree
+from ddhelm.tree import Path
 from ddhelm.workloads import Workload
 
 _HOW = How()
@@ -103,9 +103,9 @@ def look(session: Session, what: Rotatable) -> Rotation:
         _phases(session, what, readers),
         restart.late(readers, since),
         who,
-        _begun(metadata) == what and since >= changed(metadata, _MARK),
+        rotating(metadata) == what and since >= changed(metadata, _MARK),
         _uid(session),
-        _begun(metadata),
+        rotating(metadata),
     )
 
 
@@ -159,7 +159,7 @@ def carry_out(
             restart.refuse(rotation.readers)
             _same_cluster(session, rotation)
             if rotation.ours:  # another run may have begun since the look, which held no lock
-                _refuse_open(rotation.what, _begun(session.kubectl.secret_metadata(rotation.secret.name) or {}))
+                _refuse_open(rotation.what, rotating(session.kubectl.secret_metadata(rotation.secret.name) or {}))
             if new is None:
                 progress.late = rotation.late
             else:
@@ -282,12 +282,6 @@ def _phases(session: Session, what: Rotatable, readers: Sequence[Running]) -> tu
     return tuple(phase for phase in (first, rest) if phase)
 
 
-def _begun(metadata: Tree) -> Rotatable | None:
-    with suppress(ValueError):
-        return Rotatable(str((metadata.get("annotations") or {}).get(ROTATING)))
-    return None
-
-
 def again(what: Rotatable) -> str:
     """The command that goes on where a rotation broke off."""
     return f"ddhelm rotate {what}{'' if what is Rotatable.TOKEN else ' --restart-only'}"
@@ -304,7 +298,7 @@ def behind(session: Session, what: Rotatable) -> Rotation | None:
 def unfinished(session: Session) -> Rotatable | None:
     """The key whose rotation has begun and not ended; None also where the Secret may not be read."""
     with suppress(DdhelmError):
-        return _begun(session.kubectl.secret_metadata(SECRET) or {})
+        return rotating(session.kubectl.secret_metadata(SECRET) or {})
     return None
 
 

@@ -49,12 +49,12 @@ def done(rotation: Rotation, rotated: Rotated, console: "Console") -> None:
         console.print(words(f"{old} used by no pod any more and may be revoked: {page(rotation)}"))
 
 
-def unfinished(what: str, console: "Console") -> None:
+def unfinished(what: Rotatable, console: "Console") -> None:
     """That the rotation of a key broke off, and what ends it."""
     problem(
         console,
-        f"the rotation of the {Rotatable(what).words} has begun and not ended: some pods may still have the old one",
-        again(Rotatable(what)),
+        f"the rotation of the {what.words} has begun and not ended: some pods may still have the old one",
+        again(what),
     )
 
 
