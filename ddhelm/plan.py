@@ -318,13 +318,11 @@ def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]
 
 def broken_claims(results: Iterable[Result]) -> tuple[Problem, ...]:
     """The fatal claims that do not hold, as problems; a hint that an earlier one gave is not repeated."""
-    problems, given = [], set[str]()
+    problems, told = [], set[str]()
     for result in results:
         if result.claim.severity == "fatal" and not result.ok and not result.skipped and not result.unknown:
-            hints = [hint for hint in result.hints or (result.claim.hint,) if hint not in given]
-            given.update(hints)
             text = f"{result.claim.name}: not so: {result.claim.claim}"
-            problems.append(Problem(text, "; ".join(hints), result.claim.anchor, result.details))
+            problems.append(Problem(text, "; ".join(result.ways(told)), result.claim.anchor, result.details))
     return tuple(problems)
 
 

@@ -53,6 +53,12 @@ class Result:
     skipped: bool = False
     unknown: str = ""
 
+    def ways(self, told: set[str]) -> list[str]:
+        """What to type, the claim's own hint where no finding has one; without those ``told``, which it joins."""
+        ways = [hint for hint in self.hints or (self.claim.hint,) if hint and hint not in told]
+        told.update(ways)
+        return ways
+
 
 def run(context: ProofContext, skip: Collection[str] = ()) -> tuple[Result, ...]:
     """Every claim with its verdict, in the order of ``CLAIMS``.

@@ -39,7 +39,7 @@ def claims_json(every: Sequence[Claim]) -> Tree:
 
 def table(prepared: Prepared, screen: Console) -> None:
     """Verdicts, the broken ones with details and hint; then coverage."""
-    given: set[str] = set()  # one way out of two broken claims is said once
+    told: set[str] = set()  # one way out of two broken claims is said once
     for result in prepared.plan.results:
         mark, style = _mark(result)
         tail = f" ({result.unknown})" if result.unknown else ""
@@ -47,10 +47,8 @@ def table(prepared: Prepared, screen: Console) -> None:
         if not result.ok or result.unknown:
             for detail in result.details:
                 screen.print(f"    {detail}", markup=False)
-            hints = result.hints or ((result.claim.hint,) if result.claim.hint else ())
-            for hint in (hint for hint in hints if hint not in given):
+            for hint in result.ways(told):
                 screen.print(f"    hint: {pasted.hint(hint)}", markup=False, style="cyan")
-            given.update(hints)
     for problem in prepared.plan.problems:
         if problem.anchor in {"field-conflict", "forecast-refused"}:
             for line in problem.lines:
