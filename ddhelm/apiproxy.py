@@ -60,11 +60,10 @@ class Proxy:
 
         ``timeout`` (seconds) bounds the silence of each answer. Raises ``Interrupted``, and is closed then.
         """
-        with self._starting:
-            server = self._started()
+        with self._starting:  # with its own place: another thread may have to start it again
+            server, place = self._started(), self._place
         if server is None:
             return (None,) * len(paths)
-        place = self._place
         return server.ask(lambda going: _round(place, paths, timeout, going))
 
     def close(self) -> None:
