@@ -18,6 +18,8 @@ from ddhelm.helppage import App
 from ddhelm.release import Role, Rotatable
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from ddhelm.actions.session import Session
     from ddhelm.calls import Calls
 
@@ -449,16 +451,21 @@ def run(arguments: list[str]) -> int:
     pasted.at(pasted.NOWHERE)
     arguments = flaggroups.behind(arguments)
     code = _run(arguments)
-    if (opened := sys.modules.get("ddhelm.commands.opened")) is not None:
+    if (opened := _opened()) is not None:
         opened.close()
     for log in _calls():
         log.end(next((word for word in arguments if not word.startswith("-")), ""), code)
     return code
 
 
+def _opened() -> "ModuleType | None":
+    """What opens sessions; a run without one has not even loaded it."""
+    return sys.modules.get("ddhelm.commands.opened")
+
+
 def _calls() -> "list[Calls]":
-    """The logs of the sessions that were opened; a run without one has not even loaded what opens them."""
-    opened = sys.modules.get("ddhelm.commands.opened")
+    """The logs of the sessions that were opened."""
+    opened = _opened()
     return opened.calls if opened is not None else []
 
 

@@ -243,8 +243,11 @@ def compute(
             verdicts.append(replace(verdict, node=node.name))
             continue
         kind = kind_of(node) if kind_of else None
-        blame = _blame_nothing(absent) if not placements else verdict.blame
-        blame = _blame_absent(blame, absent) if absent and placements else blame
+        blame = verdict.blame
+        if not placements:
+            blame = _blame_nothing(absent)
+        elif absent:
+            blame = _blame_absent(blame, absent)
         if kind is not None and not kind.agent:
             blame = Blame(kind.name, kind.title, " ".join(part for part in (kind.advice, kind.docs) if part))
         verdicts.append(

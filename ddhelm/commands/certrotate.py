@@ -56,14 +56,12 @@ def rotate(
         certrotate.refuse_foreign(found)
     new = None if restart_only else _new(session, found, given, files, from_ca=from_ca, new_ca=new_ca)
     screen = console.out() if output == "table" else console.err()
-    if new is None and found.settled:
+    idle = new is None and found.settled
+    if idle:
         screen.print("Nothing to do: every agent was started after the last change of the Secret.", markup=False)
-        if output != "table":
-            print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
-        return
-    if output == "table" or not dry_run:
+    elif output == "table" or not dry_run:
         view.rotating(found, certs.read(new) if new else None, certs.now(), screen)
-    if dry_run:
+    if idle or dry_run:
         if output != "table":
             print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
         return
