@@ -2,6 +2,7 @@
 
 import sys
 
+from ddhelm.access import Access
 from ddhelm.errors import UsageError
 from ddhelm.views import console
 
@@ -20,11 +21,17 @@ def needed(would: str, hint: str) -> None:
         raise UsageError(f"this would {would}, and there is no terminal to ask on", hint=hint, anchor="no-terminal")
 
 
-def confirm(question: str, *, hint: str, about: str = "", kept: str = "nothing was changed") -> None:
-    """Ask on standard error; UsageError for every answer but yes."""
+def about(access: Access, uid: str = "") -> str:
+    """Which cluster a question is about; ``uid`` is kube-system's, where it was read."""
+    told = f", kube-system UID {uid}" if uid else ""
+    return f"Context `{access.context}`, server {access.server}{told}."
+
+
+def confirm(question: str, *, hint: str, where: str = "", kept: str = "nothing was changed") -> None:
+    """Ask on standard error, ``where`` first (see ``about``); UsageError for every answer but yes."""
     screen = console.err()
-    if about:
-        screen.print(f"\n{about}", markup=False)
+    if where:
+        screen.print(f"\n{where}", markup=False)
     screen.print(f"{question} [y/N] ", end="", markup=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError(f"not confirmed; {kept}", hint=hint, anchor="not-confirmed")

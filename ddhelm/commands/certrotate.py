@@ -66,8 +66,9 @@ def rotate(
             print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
         return
     if not yes:
-        about = f"Context `{session.access.context}`, server {session.access.server}."
-        asking.confirm("Carry this out?", about=about, hint="the same with --dry-run shows what happens")
+        asking.confirm(
+            "Carry this out?", where=asking.about(session.access), hint="the same with --dry-run shows what happens"
+        )
     _carry_out(session, found, new, how, output)
 
 

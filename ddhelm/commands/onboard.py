@@ -99,9 +99,8 @@ def _agreed(session: Session, options: Options, prepared: Prepared, given: Mappi
 
         validation.validated(session, options, prepared.settings, wanted)
     if not options["yes"]:
-        access, uid = session.access, prepared.cluster.facts.uid or "unknown"
-        about = f"Context `{access.context}`, server {access.server}, kube-system UID {uid}."
-        asking.confirm("Carry this out?", about=about, hint="ddhelm onboard")
+        where = asking.about(session.access, prepared.cluster.facts.uid or "unknown")
+        asking.confirm("Carry this out?", where=where, hint="ddhelm onboard")
     return wanted
 
 

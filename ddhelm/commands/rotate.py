@@ -50,8 +50,7 @@ def rotation(
     if dry_run:
         return 0
     if not options["yes"]:
-        about = f"Context `{session.access.context}`, server {session.access.server}."
-        asking.confirm("Carry this out?", about=about, hint=f"ddhelm rotate {what}")
+        asking.confirm("Carry this out?", where=asking.about(session.access), hint=f"ddhelm rotate {what}")
     return _carry_out(session, found, new, how, output)
 
 

@@ -32,8 +32,9 @@ def uninstall(
         return 0
     if not yes:
         asking.needed("remove the releases", "ddhelm uninstall --dry-run shows what goes; add --yes to go on")
-        about = f"Context `{session.access.context}`, server {session.access.server}."
-        asking.confirm("Remove this?", about=about, hint="ddhelm uninstall", kept="nothing was removed")
+        asking.confirm(
+            "Remove this?", where=asking.about(session.access), hint="ddhelm uninstall", kept="nothing was removed"
+        )
     screen = console.out() if output == "table" else console.err()
     with recording.recorded(session, "uninstall", cluster=removal.uid) as run:
         run.keeps = removal.exists and not (delete_secrets or delete_namespace)
