@@ -217,7 +217,8 @@ def test_pods_that_are_not_ready_and_a_cluster_agent_that_refuses(cluster: Clust
     assert (finding["subject"], finding["kind"], len(finding["nodes"])) == ("cluster agent", "token", 8)
 
     sandbox.simulate("worker-2", never_ready="CreateContainerConfigError", message='secret "x" not found')
-    (victim,) = sandbox.api_get(f"{SPACE}/pods?fieldSelector=spec.nodeName%3Dworker-2")["items"][:1]
+    standing = sandbox.api_get(f"{SPACE}/pods?fieldSelector=spec.nodeName%3Dworker-2")["items"]
+    (victim,) = (pod for pod in standing if pod["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet")
     sandbox.kubectl("delete", "pod", "-n", "datadog", victim["metadata"]["name"], "--wait=true")
     wait_for(lambda: _waiting_on(sandbox, "worker-2"), 30, "the new pod to wait")
     sandbox.loader.merge(deployment, {"spec": {"replicas": 0}})
