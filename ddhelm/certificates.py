@@ -27,6 +27,8 @@ WARN_DAYS = 30
 RENEW = "ddhelm certs rotate --ca-cert FILE --ca-key FILE, or --dir DIR with what the CA signed"
 """The hint for a certificate that ends: where the new one comes from must be said."""
 KEY_TYPES = ("ec", "rsa", "ed25519")
+_CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
+"""The curves that etcd can verify: those of Go's crypto/x509 (Go 1.26)."""
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -224,12 +226,13 @@ def read_key(data: bytes, where: str, password: bytes | None = None) -> "Private
                 anchor="key-password",
             ) from None
         raise _unreadable(f"the key in {where} is broken") from None
+    kind = ""
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
-        raise ConfigError(
-            f"the key in {where} is neither EC, RSA nor Ed25519",
-            hint="openssl pkey -noout -text -in FILE",
-            anchor="key-kind",
-        )
+        kind = "neither EC, RSA nor Ed25519"
+    elif isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
+        kind = f"of the curve {key.curve.name}, which etcd cannot verify"
+    if kind:
+        raise ConfigError(f"the key in {where} is {kind}", hint="openssl pkey -noout -text -in FILE", anchor="key-kind")
     return key
 
 

@@ -72,7 +72,8 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         covered,
         results,
         notices=(
-            f"offline: from `{facts_file}`, without asking a cluster",
+            f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "
+            "only the flags and files given here count",
             *value_notes(request),
             *proving.without_effect(found, wanted, read.nodes),
         ),

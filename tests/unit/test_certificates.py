@@ -160,6 +160,7 @@ BAD_CAS: list[tuple[str, bytes, bytes, str, str]] = [
     ("a key cut off", CA, pem(CA_KEY)[:-60], "certificate-unreadable", "is broken"),
     ("an encrypted key", CA, LOCKED, "key-encrypted", "is encrypted"),
     ("an Ed448 key", CA, pem(ed448.Ed448PrivateKey.generate()), "key-kind", "neither EC, RSA nor Ed25519"),
+    ("a key of Bitcoin's curve", CA, pem(ec.generate_private_key(ec.SECP256K1())), "key-kind", "curve secp256k1"),
 ]
 
 
