@@ -1,7 +1,8 @@
-"""Many GETs through one kubectl: ``kubectl proxy`` on a private unix socket, from the first round of reads on.
+"""Many questions through one kubectl: ``kubectl proxy`` on a private unix socket, from the first round on.
 
 A kubectl process is 50 ms of CPU, and a credential plugin (aws, gcloud, kubelogin) a second more for each of them. What
-the proxy answers with neither 200 nor 404 is left to the caller, who asks kubectl itself: an error keeps its words.
+the proxy answers with neither success nor 404 is left to the caller, who asks kubectl itself: an error keeps its words.
+Nothing is written this way: a question is a GET, or a server-side apply as a dry run.
 """
 
 import contextlib
@@ -13,9 +14,11 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ddhelm.run import Command, RunnerLike, Server
 
@@ -30,10 +33,38 @@ TIMED_OUT = -1
 _AT_ONCE = 8
 _LONGEST = 80
 # The path of a socket may have 103 characters (macOS; Linux: 107), and a folder and a name are still to come.
-_READ_ONLY = "^(POST|PUT|PATCH|DELETE)$"
+_NOT_ASKED = "^(POST|PUT|DELETE)$"
+_JSON = "application/json, */*"
 
 Got = tuple[int, bytes]
-"""Status and body."""
+"""Status and body: 200, 201, 404 or ``TIMED_OUT``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of."""
+
+    path: str
+    accept: str = _JSON
+    body: bytes | None = field(default=None, repr=False)
+    query: str = ""
+
+    @classmethod
+    def forecast(cls, path: str, body: bytes, *, manager: str, force: bool) -> "Question":
+        """What a server-side apply of ``body`` (JSON) would make of an object; ``force``: despite other owners."""
+        # fieldValidation: as `kubectl apply --validate=false` asks
+        how = f"fieldManager={quote(manager)}&force={str(force).lower()}&fieldValidation=Ignore"
+        return cls(path, body=body, query=how)
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return "GET" if self.body is None else "PATCH"
+
+    @property
+    def target(self) -> str:
+        """Path and query; whatever has a body is a dry run."""
+        return self.path if self.body is None else f"{self.path}?dryRun=All&{self.query}"
 
 
 class Proxy:
@@ -55,16 +86,21 @@ class Proxy:
         """Whether it is there to be asked."""
         return self._server is not None and self._server.running
 
-    def get(self, paths: Sequence[str], *, timeout: float) -> tuple[Got | None, ...]:
-        """Status and body of each path, in order; None where kubectl itself must be asked.
+    def start(self) -> None:
+        """Start it ahead of its first round: it comes up while this process does something else."""
+        with self._starting:
+            self._started()
+
+    def ask(self, questions: Sequence[Question], *, timeout: float) -> tuple[Got | None, ...]:
+        """Status and body of each answer, in order; None where kubectl itself must be asked.
 
         ``timeout`` (seconds) bounds the silence of each answer. Raises ``Interrupted``, and is closed then.
         """
         with self._starting:  # with its own place: another thread may have to start it again
             server, place = self._started(), self._place
         if server is None:
-            return (None,) * len(paths)
-        return server.ask(lambda going: _round(place, paths, timeout, going))
+            return (None,) * len(questions)
+        return server.ask(lambda going: _round(place, questions, timeout, going))
 
     def close(self) -> None:
         """End it; a later round starts another one."""
@@ -81,7 +117,7 @@ class Proxy:
                 return None
             folder = tempfile.TemporaryDirectory(prefix="ddhelm-", dir=base)  # 0700: nobody else reaches the socket
             self._place = f"{folder.name}/api"
-            flags = (f"--unix-socket={self._place}", f"--reject-methods={_READ_ONLY}")
+            flags = (f"--unix-socket={self._place}", f"--reject-methods={_NOT_ASKED}")
             try:
                 self._server = self._runner.serve(self._command("proxy", *flags))
             except BaseException:
@@ -105,17 +141,19 @@ def _base() -> str | None:
     return None
 
 
-def _round(place: str, paths: Sequence[str], timeout: float, going: Callable[[], bool]) -> tuple[Got | None, ...]:
-    found: list[Got | None] = [None] * len(paths)
+def _round(
+    place: str, questions: Sequence[Question], timeout: float, going: Callable[[], bool]
+) -> tuple[Got | None, ...]:
+    found: list[Got | None] = [None] * len(questions)
     if not _listens(place, going):
         return tuple(found)
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for at in range(len(paths)):
+    for at in range(len(questions)):
         waiting.put(at)
     done: queue.SimpleQueue[tuple[int, Got | None]] = queue.SimpleQueue()
-    for _ in range(min(_AT_ONCE, len(paths))):
-        threading.Thread(target=_work, args=(place, paths, timeout, waiting, done), daemon=True).start()
-    left = len(paths)
+    for _ in range(min(_AT_ONCE, len(questions))):
+        threading.Thread(target=_work, args=(place, questions, timeout, waiting, done), daemon=True).start()
+    left = len(questions)
     while left and going():
         with contextlib.suppress(queue.Empty):
             at, found[at] = done.get(timeout=0.1)
@@ -138,44 +176,67 @@ def _listens(place: str, going: Callable[[], bool]) -> bool:
 
 def _work(
     place: str,
-    paths: Sequence[str],
+    questions: Sequence[Question],
     timeout: float,
     waiting: "queue.SimpleQueue[int]",
     done: "queue.SimpleQueue[tuple[int, Got | None]]",
 ) -> None:
-    with contextlib.suppress(queue.Empty):
+    with contextlib.closing(_Line(place, timeout)) as line, contextlib.suppress(queue.Empty):
         while True:
             at = waiting.get_nowait()
-            done.put((at, _ask(place, paths[at], timeout)))
+            done.put((at, line.ask(questions[at])))
 
 
-def _ask(place: str, path: str, timeout: float) -> Got | None:
-    import http.client
+class _Line:
+    """One connection to the proxy, opened when it is first needed and again where it broke."""
 
-    began = time.monotonic()
-    try:
-        with _connected(place, timeout) as connection:
-            # without Accept-Encoding kubectl asks for gzip and unpacks it, as it does for itself
-            connection.putrequest("GET", path, skip_accept_encoding=True)
-            connection.putheader("Accept", "application/json, */*")
-            connection.endheaders()
-            response = connection.getresponse()
+    def __init__(self, place: str, timeout: float) -> None:
+        self._place = place
+        self._timeout = timeout
+        self._connection: HTTPConnection | None = None
+
+    def ask(self, question: Question) -> Got | None:
+        """The answer; None where there is none, or one that kubectl must put into words."""
+        import http.client
+
+        began = time.monotonic()
+        try:
+            response = self._sent(question).getresponse()
             body = response.read()
-    except TimeoutError:
-        return TIMED_OUT, b""
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    log.debug("GET %s  # %s, %.2f s", path, response.status, time.monotonic() - began)
-    return (response.status, body) if response.status in {200, 404} else None
+        except TimeoutError:
+            self.close()
+            return TIMED_OUT, b""
+        except (OSError, http.client.HTTPException, ValueError):
+            self.close()
+            return None
+        if response.will_close:
+            self.close()
+        log.debug("%s %s  # %s, %.2f s", question.method, question.target, response.status, time.monotonic() - began)
+        return (response.status, body) if response.status in {200, 201, 404} else None
 
+    def _sent(self, question: Question) -> "HTTPConnection":
+        connection = self._opened()
+        # without Accept-Encoding kubectl asks for gzip and unpacks it, as it does for itself
+        connection.putrequest(question.method, question.target, skip_accept_encoding=True)
+        connection.putheader("Accept", question.accept)
+        if question.body is not None:
+            connection.putheader("Content-Type", "application/apply-patch+yaml")
+            connection.putheader("Content-Length", str(len(question.body)))
+        connection.endheaders(question.body)
+        return connection
 
-@contextlib.contextmanager
-def _connected(place: str, timeout: float) -> "Iterator[HTTPConnection]":
-    import http.client  # 20 ms that only a round of reads pays
+    def _opened(self) -> "HTTPConnection":
+        import http.client  # 20 ms that only a round of questions pays
 
-    connection = http.client.HTTPConnection("localhost", timeout=timeout)  # the name that the proxy lets in
-    connection.sock = socket.socket(socket.AF_UNIX)
-    with contextlib.closing(connection):
-        connection.sock.settimeout(timeout)
-        connection.sock.connect(place)
-        yield connection
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("localhost", timeout=self._timeout)  # a name that it lets in
+            self._connection.sock = socket.socket(socket.AF_UNIX)
+            self._connection.sock.settimeout(self._timeout)
+            self._connection.sock.connect(self._place)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, where there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -226,14 +226,15 @@ def read_key(data: bytes, where: str, password: bytes | None = None) -> "Private
                 anchor="key-password",
             ) from None
         raise _unreadable(f"the key in {where} is broken") from None
-    kind = ""
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
-        kind = "neither EC, RSA nor Ed25519"
-    elif isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
-        kind = f"of the curve {key.curve.name}, which etcd cannot verify"
-    if kind:
-        raise ConfigError(f"the key in {where} is {kind}", hint="openssl pkey -noout -text -in FILE", anchor="key-kind")
+        raise _of_another_kind(where, "neither EC, RSA nor Ed25519")
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
+        raise _of_another_kind(where, f"of the curve {key.curve.name}, which etcd cannot verify")
     return key
+
+
+def _of_another_kind(where: str, kind: str) -> ConfigError:
+    return ConfigError(f"the key in {where} is {kind}", hint="openssl pkey -noout -text -in FILE", anchor="key-kind")
 
 
 def encrypted(data: bytes) -> bool:

@@ -56,9 +56,10 @@ def _root(
 @takes(Cluster, Inputs, Changing, Doing)
 def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Output = "table") -> None:
     """Install or update both releases: look, plan, ask, do, watch, report."""
+    session = _reading(options)
     from ddhelm.commands import onboard as command
 
-    raise typer.Exit(command.onboard(_session(options), options, output, dry_run=dry_run))
+    raise typer.Exit(command.onboard(session, options, output, dry_run=dry_run))
 
 
 plan_app = App(invoke_without_command=True)
@@ -95,15 +96,16 @@ def plan(
     output: _DiffOutput = "table",
 ) -> None:
     """Show what onboard would do, and change nothing."""
-    from ddhelm.commands import diff as command
-
     if ctx.invoked_subcommand is not None:
         return
+    session = None if offline or facts is not None else _reading(options)
+    from ddhelm.commands import diff as command
+
     command.offline_flags(offline, facts, against, out)
-    if facts is not None:
-        code = command.offline(options, facts, against, output, detailed=detailed_exitcode, limit=12)
+    if session is None:
+        code = command.offline(options, str(facts), against, output, detailed=detailed_exitcode, limit=12)
     else:
-        code = command.show(_session(options), options, output, detailed=detailed_exitcode, limit=12, out=out)
+        code = command.show(session, options, output, detailed=detailed_exitcode, limit=12, out=out)
     raise typer.Exit(code)
 
 
@@ -130,10 +132,11 @@ def diff(
     options: Options, ctx: typer.Context, detailed_exitcode: _Detailed = False, output: _DiffOutput = "table"
 ) -> None:
     """Show every changed field of what onboard would do."""
-    from ddhelm.commands import diff as command
-
     if ctx.invoked_subcommand is None:
-        code = command.show(_session(options), options, output, detailed=detailed_exitcode, limit=None, out=None)
+        session = _reading(options)
+        from ddhelm.commands import diff as command
+
+        code = command.show(session, options, output, detailed=detailed_exitcode, limit=None, out=None)
         raise typer.Exit(code)
 
 
@@ -203,9 +206,10 @@ def upgrade(
     output: flags.Output = "table",
 ) -> None:
     """Upgrade existing releases as one unit; keeps the installed chart where no version is given."""
+    session = _reading(options)
     from ddhelm.commands import upgrade as command
 
-    raise typer.Exit(command.upgrade(_session(options), options, output, latest=latest, dry_run=dry_run))
+    raise typer.Exit(command.upgrade(session, options, output, latest=latest, dry_run=dry_run))
 
 
 @app.command()
@@ -245,9 +249,10 @@ def drift(
     output: flags.Output = "table",
 ) -> None:
     """Show what was changed in the cluster since it was deployed, and by whom; exit 2 for any."""
+    session = _reading(options)
     from ddhelm.commands import drift as command
 
-    code = command.drift(_session(options), options, output, revert=revert, adopt=adopt)
+    code = command.drift(session, options, output, revert=revert, adopt=adopt)
     raise typer.Exit(code)
 
 
@@ -299,9 +304,10 @@ def check(
 @takes(Cluster)
 def status(options: Options, output: flags.Output = "table") -> None:
     """Releases, workloads and which node runs an agent; exit 4 where something is not as promised."""
+    session = _reading(options)
     from ddhelm.commands import status as command
 
-    raise typer.Exit(command.status(_session(options), output))
+    raise typer.Exit(command.status(session, output))
 
 
 @app.command()
@@ -321,10 +327,11 @@ def verify(
     output: flags.Output = "table",
 ) -> None:
     """Ask every agent whether its checks report, and Datadog whether the data came; exit 6 where not."""
+    session = _reading(options)
     from ddhelm.commands import verify as command
 
     code = command.verify(
-        _session(options),
+        session,
         options,
         output,
         only=only,
@@ -352,9 +359,10 @@ def values(
 @takes(Cluster)
 def detect(options: Options, distribution: flags.Distribution = None, output: flags.Output = "table") -> None:
     """Say which distribution this is, by which evidence, and what follows from it."""
+    session = _reading(options)
     from ddhelm.commands import detect as command
 
-    command.detect(_session(options), distribution, output)
+    command.detect(session, distribution, output)
 
 
 @app.command()
@@ -426,6 +434,13 @@ def support_dump(
 
 
 app.add_typer(cli_certs.app, name="certs")
+
+
+def _reading(options: Options) -> "Session":
+    """The session of a command that reads the cluster first: kubectl comes up while the command is loaded."""
+    session = _session(options)
+    session.begin()
+    return session
 
 
 def _session(options: Options) -> "Session":

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from ddhelm import failures, record
+from ddhelm import failures, record, resources
 from ddhelm.access import Access
 from ddhelm.answers import KEY_NAMES, Answer, Right, RightAnswer, SecretKeys, answered, bare, documents, listed
 from ddhelm.applying import ApplyResult, Attribution, identity
@@ -24,7 +24,8 @@ from ddhelm.run import Command, Completed, Ended, RunnerLike, environment
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
-    from ddhelm.apiproxy import Proxy
+    from ddhelm.apiproxy import Got, Proxy
+    from ddhelm.resources import Resource
 
 ALL = "*"
 """In place of a namespace: all of them."""
@@ -77,6 +78,12 @@ class Kubectl:
         self._request_timeout = request_timeout
         self._proxied = proxied
         self._proxy: Proxy | None = None
+        self._kinds: dict[str, Mapping[str, Resource]] = {}
+
+    def start(self) -> None:
+        """Start the proxy ahead of the first round of reads: it comes up while the caller loads what it needs."""
+        if self._proxied:
+            self._proxy_of_run().start()
 
     def close(self) -> None:
         """End the proxy, where there is one."""
@@ -142,9 +149,11 @@ class Kubectl:
         return tuple(record.decode(answer.tree()) if answer.found else None for answer in answers)
 
     def get_many(self, objects: Sequence[Tree]) -> tuple[Tree | None, ...]:
-        """The live state (with ``managedFields``) of each object, None where it is not there; one process."""
+        """The live state (with ``managedFields``) of each object, None where it is not there; one process at most."""
         if not objects:
             return ()
+        if (asked := self._asked(objects)) is not None:
+            return asked[0]
         return self._standing(objects, self._runner.run_all(self._gets(objects)))
 
     def events(self, field_selector: str, namespace: str | None = None) -> tuple[Tree, ...]:
@@ -200,6 +209,8 @@ class Kubectl:
         """``get_many`` and ``forecast`` in one parallel round; without ``conflicts`` none are looked for."""
         if not objects:
             return (), ApplyResult()
+        if (asked := self._asked(objects, manager, standing=standing, force=not conflicts)) is not None:
+            return asked
         reads = self._gets(objects) if standing else []
         applies = self._applies(objects, manager, "-o", "json", *_how(force=not conflicts, dry_run=True))
         done = self._runner.run_all([*reads, *applies])
@@ -386,22 +397,77 @@ class Kubectl:
 
     def _through_a_proxy(self, paths: Sequence[str]) -> dict[str, Answer]:
         """The answers that are there and those that say that nothing is; a frozen server is not asked twice."""
-        from ddhelm import apiproxy
+        from ddhelm.apiproxy import TIMED_OUT, Question
 
-        if self._proxy is None:
-            self._proxy = apiproxy.Proxy(self._runner, self._serving)
-        got = self._proxy.get(paths, timeout=self._request_timeout)
+        got = self._proxy_of_run().ask([Question(path) for path in paths], timeout=self._request_timeout)
         known: dict[str, Answer] = {}
         for path, each in zip(paths, got, strict=True):
             if each is None:
                 continue
             status, body = each
-            if status == apiproxy.TIMED_OUT:
-                argv = self._command("get", "--raw", path).argv
-                known[path] = self._answer(path, Completed(argv, 1, b"", _SILENT))
+            if status == TIMED_OUT:
+                known[path] = self._answer(path, self._silent(path))
             else:
                 known[path] = Answer(path, body if status == 200 else None)
         return known
+
+    def _proxy_of_run(self) -> "Proxy":
+        from ddhelm.apiproxy import Proxy
+
+        if self._proxy is None:
+            self._proxy = Proxy(self._runner, self._serving)
+        return self._proxy
+
+    def _asked(
+        self, objects: Sequence[Tree], manager: str = "", *, standing: bool = True, force: bool = False
+    ) -> tuple[tuple[Tree | None, ...], ApplyResult] | None:
+        """The live state and, with a ``manager``, the forecast of objects, through the proxy.
+
+        None where kubectl must be asked: without a proxy, for kinds that the API does not know (yet), and where any
+        object would be refused or conflict, which kubectl puts into words.
+        """
+        self.start()
+        if not self._proxied or (places := self._places(objects)) is None:
+            return None
+        from ddhelm.apiproxy import TIMED_OUT, Question
+
+        questions = [Question(place) for place in places] if standing else []
+        reads = len(questions)
+        if manager:
+            bodies = [json.dumps(each).encode() for each in objects]
+            questions += [
+                Question.forecast(place, body, manager=manager, force=force)
+                for place, body in zip(places, bodies, strict=True)
+            ]
+        got = self._proxy_of_run().ask(questions, timeout=self._request_timeout)
+        if any(each is not None and each[0] == TIMED_OUT for each in got):
+            raise self._error(self._silent(places[0]), "get")
+        if any(each is None for each in got) or any(each is None or each[0] == 404 for each in got[reads:]):
+            return None
+        found = tuple(_body(each) for each in got[:reads])
+        forecast = [dict(body) for each in got[reads:] if (body := _body(each)) is not None]
+        for each in forecast:  # as kubectl prints it
+            each["metadata"].pop("managedFields", None)
+        return found, ApplyResult(tuple(forecast))
+
+    def _places(self, objects: Sequence[Tree]) -> list[str] | None:
+        """The path of each object; None where the API does not tell all of them."""
+        versions = dict.fromkeys(str(each.get("apiVersion") or "") for each in objects)
+        unknown = [version for version in versions if version not in self._kinds]
+        for version, answer in zip(unknown, self.raws([resources.group_path(each) for each in unknown]), strict=True):
+            if not answer.found:
+                return None
+            self._kinds[version] = resources.kinds(answer.tree())
+        places = []
+        for each in objects:
+            resource = self._kinds[str(each.get("apiVersion") or "")].get(str(each.get("kind") or ""))
+            if resource is None:
+                return None
+            places.append(resources.object_path(each, resource, self.access.namespace))
+        return places
+
+    def _silent(self, path: str) -> Completed:
+        return Completed(self._command("get", "--raw", path).argv, 1, b"", _SILENT)
 
     def _serving(self, *args: str) -> Command:
         return self._command(*args, timeout=_A_RUN)
@@ -504,6 +570,10 @@ class Kubectl:
 
 _READING = {"get", "version", "exec"}
 _REVIEW = ("create", "-f", "-", "--validate=false")  # a review is asked by creating it; nothing is stored
+
+
+def _body(got: "Got | None") -> Tree | None:
+    return None if got is None or got[0] == 404 else dict(json.loads(got[1]))
 
 
 def _how(force: bool, dry_run: bool) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ddhelm.access import Access, resolve
+from ddhelm.errors import DdhelmError
 from ddhelm.kubectl import Kubectl
 from ddhelm.masking import Masker
 from ddhelm.run import Runner, Secrets, cache_folder, find
@@ -46,6 +48,11 @@ class Session:
     def kubectl(self) -> Kubectl:
         """kubectl, bound to this cluster; ToolError where there is none."""
         return Kubectl(self.runner, find("kubectl"), self.access, proxied=True)
+
+    def begin(self) -> None:
+        """Let kubectl come up while the caller loads the rest; whoever asks it is told what fails."""
+        with suppress(DdhelmError):
+            self.kubectl.start()
 
     def close(self) -> None:
         """End what runs beside the run. Nothing else is held: no connection, no lock."""

@@ -107,6 +107,15 @@ def deployment(name: str, image: str = "a", **spec: Any) -> Object:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": body}
 
 
+FOO = {**config_map("f"), "apiVersion": "x.io/v1", "kind": "Foo"}
+ROLE = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "edge-test"},
+    "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+}
+
+
 def endless_hook(name: str = "hook") -> Object:
     """A hook whose Job never ends: helm waits at it as long as its timeout lasts."""
     annotations = {"helm.sh/hook": "pre-upgrade", "helm.sh/hook-delete-policy": "before-hook-creation"}

@@ -17,7 +17,8 @@ from ddhelm.access import Access, resolve
 from ddhelm.answers import Answer
 from ddhelm.errors import Interrupted
 from ddhelm.kubectl import Kubectl
-from tests.adapters.real import NAMESPACE, Edge, edge
+from ddhelm.tree import Tree
+from tests.adapters.real import FOO, NAMESPACE, ROLE, Edge, config_map, deployment, edge
 from tests.sandbox.waiting import wait_for
 
 __all__ = ["edge"]
@@ -36,7 +37,7 @@ def started(edge: Edge, tmp_path: Path) -> Path:
     """Where a kubectl notes the verb that it is started with; the kubectl stands beside it."""
     script, notes = tmp_path / "kubectl", tmp_path / "started"
     script.write_text(
-        f'#!/bin/sh\nfor word in "$@"; do case $word in proxy|get) echo $word >> {notes};; esac; done\n'
+        f'#!/bin/sh\nfor word in "$@"; do case $word in proxy|get|apply) echo $word >> {notes};; esac; done\n'
         f'exec {edge.kubectl_path} "$@"\n'
     )
     script.chmod(0o755)
@@ -101,6 +102,52 @@ def test_a_proxy_that_died_is_started_again(edge: Edge, started: Path, proxied: 
     wait_for(lambda: not proxy.runs, 10, "its end")
     assert plain(kubectl.raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
     assert started.read_text().split() == ["proxy", "proxy"]
+
+
+def test_a_forecast_asks_no_other_kubectl_writes_nothing_and_is_kubectls(
+    edge: Edge, started: Path, proxied: Proxied
+) -> None:
+    new, standing = config_map("new", k="1"), [config_map("a", k="1"), deployment("d"), ROLE]
+    edge.kubectl.apply(standing, manager="helm")
+    wanted = [new, config_map("a", k="2"), *standing[1:]]
+    before = edge.sandbox.writes()
+    kubectl = proxied()
+    found, result = kubectl.standing_and_forecast(wanted, manager="helm")
+    assert started.read_text().split() == ["proxy"]
+    assert edge.sandbox.writes() == before
+    theirs, told = edge.kubectl.standing_and_forecast(wanted, manager="helm")
+    assert found == theirs
+    assert [each and each["metadata"]["name"] for each in found] == [None, "a", "d", "edge-test"]
+    assert (result.ok, told.ok) == (True, True)
+    assert [settled(each) for each in result.objects] == [settled(each) for each in told.objects]
+    assert result.objects[1]["data"] == {"k": "2"}
+    assert kubectl.get_many([new, *standing]) == found
+
+
+def settled(body: Tree) -> Tree:
+    """A forecast object without what the server makes anew each time."""
+    made = {"uid", "creationTimestamp", "resourceVersion"}
+    metadata = {key: value for key, value in body["metadata"].items() if key not in made or body["kind"] != "ConfigMap"}
+    return {**body, "metadata": metadata}
+
+
+def test_what_would_be_refused_is_told_in_kubectls_words(edge: Edge, started: Path, proxied: Proxied) -> None:
+    edge.kubectl.apply([config_map("a", k="1")], manager="helm")
+    edge.kubectl.patch("configmap", "a", {"data": {"k": "2"}})
+    kubectl = proxied()
+    kubectl.start()
+    wanted = [config_map("a", k="3"), FOO, config_map("b", "missing")]
+    for objects in (wanted[:1], wanted[:2], wanted):
+        ours, theirs = (each.forecast(objects, manager="helm") for each in (kubectl, edge.kubectl))
+        assert (ours.objects, ours.conflicts) == (theirs.objects, theirs.conflicts)
+        assert [(each.object, str(each.error)) for each in ours.refusals] == [
+            (each.object, str(each.error)) for each in theirs.refusals
+        ]
+        assert len(ours.conflicts) + len(ours.refusals) == len(objects)
+    forced = kubectl.standing_and_forecast(wanted[:1], manager="helm", conflicts=False)[1]
+    assert (forced.ok, forced.objects[0]["data"]) == (True, {"k": "3"})
+    assert started.read_text().split()[0] == "proxy"
+    assert "apply" in started.read_text()
 
 
 def test_what_is_forbidden_is_said_in_kubectls_words(edge: Edge, started: Path, proxied: Proxied) -> None:

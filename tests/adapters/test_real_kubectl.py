@@ -9,18 +9,11 @@ import pytest
 from ddhelm.access import resolve
 from ddhelm.errors import ClusterError, DdhelmError
 from ddhelm.kubectl import ALL, Right
-from tests.adapters.real import NAMESPACE, Edge, config_map, deployment, edge, names
+from tests.adapters.real import FOO, NAMESPACE, ROLE, Edge, config_map, deployment, edge, names
 
 __all__ = ["edge"]
 
 SECRET = "0123456789abcdef0123456789abcdef"
-FOO = {**config_map("f"), "apiVersion": "x.io/v1", "kind": "Foo"}
-ROLE = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRole",
-    "metadata": {"name": "edge-test"},
-    "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
-}
 
 
 def error_of(edge: Edge, kubeconfig: Path, path: str = "/api/v1/nodes") -> DdhelmError:

@@ -1,0 +1,41 @@
+"""Where the API keeps an object: its path, by what the API itself says of its kinds.
+
+The API calls a kind by another word in its paths (`DaemonSet`, `daemonsets`), and only it knows which ones have no
+namespace. What it says of one group and version is small, and every Kubernetes says it in the same form.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ddhelm.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the API's paths know it: ``plural`` is its word there (`daemonsets`)."""
+
+    plural: str
+    namespaced: bool
+
+
+def group_path(api_version: str) -> str:
+    """Where the API tells its kinds of a group and version (`v1`, `apps/v1`)."""
+    return f"{'/apis' if '/' in api_version else '/api'}/{quote(api_version)}"
+
+
+def kinds(document: Tree) -> Mapping[str, Resource]:
+    """Kind → resource, out of the `APIResourceList` at ``group_path``; subresources are left out."""
+    return {
+        str(each["kind"]): Resource(str(each["name"]), bool(each.get("namespaced")))
+        for each in document.get("resources") or ()
+        if "/" not in str(each["name"])
+    }
+
+
+def object_path(obj: Tree, resource: Resource, namespace: str) -> str:
+    """The path of one object; ``namespace`` is that of an object that names none."""
+    metadata = obj.get("metadata") or {}
+    space = f"/namespaces/{quote(str(metadata.get('namespace') or namespace))}" if resource.namespaced else ""
+    name = quote(str(metadata.get("name") or ""), safe="")
+    return f"{group_path(str(obj.get('apiVersion') or ''))}{space}/{resource.plural}/{name}"
