@@ -178,8 +178,9 @@ PARTS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "nothing-to-do": nothing_to_do,
     "full-namespace": a_full_namespace,
     "without-a-cluster": without_a_cluster,
-    "many-nodes": many_nodes,
     "many-agents": many_agents,
+    # last: its nodes are read into this process, and a child begins with the size of the one that it was forked from
+    "many-nodes": many_nodes,
 }
 
 
