@@ -110,7 +110,9 @@ class Witness:
             thread.join()
 
     def _files(self) -> None:
-        for file in (file for place in self._places for file in place.rglob("*")):
+        # walk, unlike rglob, goes on where a folder has gone meanwhile: that of a proxy's socket comes and goes
+        folders = (found for place in self._places for found in os.walk(place))
+        for file in (Path(folder, name) for folder, _, names in folders for name in names):
             with suppress(OSError):
                 if file.is_file() and file.stat().st_size < 1_000_000:
                     content, before = file.read_bytes(), self.seen.get(f"file {file}", b"")
