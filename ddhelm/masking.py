@@ -159,7 +159,9 @@ class Masker:
             while deeper > at and not lines[deeper - 1].strip():
                 deeper -= 1
             value = "\n".join([found["value"], *lines[at:deeper]]).rstrip()
-            alone = _unquoted(_COMMENT.sub("", found["value"]).strip())[1].strip()
+            # what is a comment behind `=` depends on who reads it: there it may be the secret
+            spoken = found["value"] if found["head"].rstrip().endswith("=") else _COMMENT.sub("", found["value"])
+            alone = _unquoted(spoken.strip())[1].strip()
             if deeper == at and _harmless(found["key"], alone):
                 out.append(lines[at - 1])
             else:
