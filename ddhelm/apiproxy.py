@@ -34,7 +34,6 @@ _AT_ONCE = 8
 _LONGEST = 80
 # The path of a socket may have 103 characters (macOS; Linux: 107), and a folder and a name are still to come.
 _NOT_ASKED = "^(POST|PUT|DELETE)$"
-_JSON = "application/json, */*"
 
 Got = tuple[int, bytes]
 """Status and body: 200, 201, 404 or ``TIMED_OUT``."""
@@ -45,7 +44,6 @@ class Question:
     """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of."""
 
     path: str
-    accept: str = _JSON
     body: bytes | None = field(default=None, repr=False)
     query: str = ""
 
@@ -218,7 +216,7 @@ class _Line:
         connection = self._opened()
         # without Accept-Encoding kubectl asks for gzip and unpacks it, as it does for itself
         connection.putrequest(question.method, question.target, skip_accept_encoding=True)
-        connection.putheader("Accept", question.accept)
+        connection.putheader("Accept", "application/json, */*")
         if question.body is not None:
             connection.putheader("Content-Type", "application/apply-patch+yaml")
             connection.putheader("Content-Length", str(len(question.body)))

@@ -98,15 +98,15 @@ def plan(
     """Show what onboard would do, and change nothing."""
     if ctx.invoked_subcommand is not None:
         return
-    session = None if offline or facts is not None else _reading(options)
+    flaggroups.offline_flags(offline, facts, against, out)
+    if facts is not None:
+        from ddhelm.commands import diff as command
+
+        raise typer.Exit(command.offline(options, facts, against, output, detailed=detailed_exitcode, limit=12))
+    session = _reading(options)
     from ddhelm.commands import diff as command
 
-    command.offline_flags(offline, facts, against, out)
-    if session is None:
-        code = command.offline(options, str(facts), against, output, detailed=detailed_exitcode, limit=12)
-    else:
-        code = command.show(session, options, output, detailed=detailed_exitcode, limit=12, out=out)
-    raise typer.Exit(code)
+    raise typer.Exit(command.show(session, options, output, detailed=detailed_exitcode, limit=12, out=out))
 
 
 @plan_app.command("show")
@@ -188,11 +188,13 @@ def apply(
     output: flags.Output = "table",
 ) -> None:
     """Carry out exactly the plan that was reviewed, or nothing; without FILE the same as onboard."""
-    from ddhelm.commands import apply as command
-    from ddhelm.commands import onboard as without_file
-
     if file is None:
-        raise typer.Exit(without_file.onboard(_session(options), options, output, dry_run=False))
+        session = _reading(options)
+        from ddhelm.commands import onboard as without_file
+
+        raise typer.Exit(without_file.onboard(session, options, output, dry_run=False))
+    from ddhelm.commands import apply as command
+
     command.refuse_flags(options, Cluster, Inputs, Changing, Doing)
     raise typer.Exit(command.apply(_session(options), options, file, digest, output))
 

@@ -312,6 +312,24 @@ def _refuse_unknown(given: Mapping[str, Any], formats: Sequence[str]) -> None:
             )
 
 
+def offline_flags(offline: bool, facts: str | None, against: str | None, out: str | None) -> None:
+    """UsageError for flags that make sense together only: --offline with --facts, --against with both, never --out."""
+    if offline and facts is None:
+        raise UsageError(
+            "`--offline` needs the facts of the cluster",
+            hint="--facts FILE (ddhelm detect -o json)",
+            anchor="offline-flags",
+        )
+    if not offline and (facts is not None or against is not None):
+        raise UsageError("`--facts` and `--against` go with `--offline`", hint="--offline", anchor="offline-flags")
+    if offline and out is not None:
+        raise UsageError(
+            "a plan made offline cannot be applied: it has seen no live object",
+            hint="leave `--out` or `--offline` out",
+            anchor="offline-flags",
+        )
+
+
 def no_contradiction(arguments: Sequence[str]) -> None:
     """UsageError where a switch is given both ways: which of them was meant must not depend on their order."""
     given = arguments[: arguments.index("--")] if "--" in arguments else arguments

@@ -24,7 +24,7 @@ from ddhelm.run import Command, Completed, Ended, RunnerLike, environment
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
-    from ddhelm.apiproxy import Got, Proxy
+    from ddhelm.apiproxy import Proxy
     from ddhelm.resources import Resource
 
 ALL = "*"
@@ -426,44 +426,46 @@ class Kubectl:
         None where kubectl must be asked: without a proxy, for kinds that the API does not know (yet), and where any
         object would be refused or conflict, which kubectl puts into words.
         """
+        if not self._proxied:
+            return None
         self.start()
-        if not self._proxied or (places := self._places(objects)) is None:
+        places = self._places(objects)
+        if places is None:
             return None
         from ddhelm.apiproxy import TIMED_OUT, Question
 
-        questions = [Question(place) for place in places] if standing else []
-        reads = len(questions)
-        if manager:
-            bodies = [json.dumps(each).encode() for each in objects]
-            questions += [
-                Question.forecast(place, body, manager=manager, force=force)
-                for place, body in zip(places, bodies, strict=True)
-            ]
-        got = self._proxy_of_run().ask(questions, timeout=self._request_timeout)
-        if any(each is not None and each[0] == TIMED_OUT for each in got):
+        reads = [Question(place) for place in places] if standing else []
+        applies = [
+            Question.forecast(place, json.dumps(each).encode(), manager=manager, force=force)
+            for place, each in zip(places, objects, strict=True)
+            if manager
+        ]
+        got = self._proxy_of_run().ask([*reads, *applies], timeout=self._request_timeout)
+        answers = [each for each in got if each is not None]
+        if any(status == TIMED_OUT for status, _ in answers):
             raise self._error(self._silent(places[0]), "get")
-        if any(each is None for each in got) or any(each is None or each[0] == 404 for each in got[reads:]):
+        if len(answers) < len(got) or any(status == 404 for status, _ in answers[len(reads) :]):
             return None
-        found = tuple(_body(each) for each in got[:reads])
-        forecast = [dict(body) for each in got[reads:] if (body := _body(each)) is not None]
+        found = tuple(None if status == 404 else dict(json.loads(body)) for status, body in answers[: len(reads)])
+        forecast = tuple(dict(json.loads(body)) for _, body in answers[len(reads) :])
         for each in forecast:  # as kubectl prints it
             each["metadata"].pop("managedFields", None)
-        return found, ApplyResult(tuple(forecast))
+        return found, ApplyResult(forecast)
 
     def _places(self, objects: Sequence[Tree]) -> list[str] | None:
         """The path of each object; None where the API does not tell all of them."""
-        versions = dict.fromkeys(str(each.get("apiVersion") or "") for each in objects)
-        unknown = [version for version in versions if version not in self._kinds]
+        versions = [str(each.get("apiVersion") or "") for each in objects]
+        unknown = [version for version in dict.fromkeys(versions) if version not in self._kinds]
         for version, answer in zip(unknown, self.raws([resources.group_path(each) for each in unknown]), strict=True):
             if not answer.found:
                 return None
-            self._kinds[version] = resources.kinds(answer.tree())
+            self._kinds[version] = {each.kind: each for each in resources.read(answer.tree())}
         places = []
-        for each in objects:
-            resource = self._kinds[str(each.get("apiVersion") or "")].get(str(each.get("kind") or ""))
+        for version, obj in zip(versions, objects, strict=True):
+            resource = self._kinds[version].get(str(obj.get("kind") or ""))
             if resource is None:
                 return None
-            places.append(resources.object_path(each, resource, self.access.namespace))
+            places.append(resources.object_path(obj, resource, self.access.namespace))
         return places
 
     def _silent(self, path: str) -> Completed:
@@ -570,10 +572,6 @@ class Kubectl:
 
 _READING = {"get", "version", "exec"}
 _REVIEW = ("create", "-f", "-", "--validate=false")  # a review is asked by creating it; nothing is stored
-
-
-def _body(got: "Got | None") -> Tree | None:
-    return None if got is None or got[0] == 404 else dict(json.loads(got[1]))
 
 
 def _how(force: bool, dry_run: bool) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ The API calls a kind by another word in its paths (`DaemonSet`, `daemonsets`), a
 namespace. What it says of one group and version is small, and every Kubernetes says it in the same form.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -15,8 +14,10 @@ from ddhelm.tree import Tree
 class Resource:
     """A kind as the API's paths know it: ``plural`` is its word there (`daemonsets`)."""
 
+    kind: str
     plural: str
     namespaced: bool
+    listable: bool
 
 
 def group_path(api_version: str) -> str:
@@ -24,13 +25,18 @@ def group_path(api_version: str) -> str:
     return f"{'/apis' if '/' in api_version else '/api'}/{quote(api_version)}"
 
 
-def kinds(document: Tree) -> Mapping[str, Resource]:
-    """Kind → resource, out of the `APIResourceList` at ``group_path``; subresources are left out."""
-    return {
-        str(each["kind"]): Resource(str(each["name"]), bool(each.get("namespaced")))
+def read(document: Tree) -> tuple[Resource, ...]:
+    """The resources in the `APIResourceList` at ``group_path``; subresources are left out."""
+    return tuple(
+        Resource(
+            str(each.get("kind") or ""),
+            str(each["name"]),
+            namespaced=bool(each.get("namespaced")),
+            listable="list" in (each.get("verbs") or ()),
+        )
         for each in document.get("resources") or ()
         if "/" not in str(each["name"])
-    }
+    )
 
 
 def object_path(obj: Tree, resource: Resource, namespace: str) -> str:

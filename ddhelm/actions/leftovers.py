@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ddhelm import resources
 from ddhelm.actions.look import Reads
 from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, SECRET, Release
 
@@ -187,12 +188,7 @@ def crds(kubectl: Reads) -> tuple[str, ...]:
     (group,) = kubectl.raws([f"/apis/{GROUP}"])
     versions = [each["groupVersion"] for each in (group.tree().get("versions") or ()) if group.found]
     answers = kubectl.raws([f"/apis/{version}" for version in versions]) if versions else ()
-    plurals = {
-        str(resource["name"])
-        for answer in answers
-        for resource in (answer.tree().get("resources") or () if answer.found else ())
-        if "/" not in resource["name"]
-    }
+    plurals = {resource.plural for answer in answers for resource in resources.read(answer.tree())}
     return tuple(sorted(f"{plural}.{GROUP}" for plural in plurals))
 
 
@@ -237,10 +233,9 @@ def _listable(kubectl: Reads, namespace: str) -> tuple[dict[str, str], list[str]
     for root, answer in zip(roots, kubectl.raws(roots) if roots else (), strict=True):
         if answer.failure is not None:
             unread.append(f"objects of `{root.removeprefix('/apis/')}`, which could not be listed")
-        for resource in answer.tree().get("resources") or () if answer.found else ():
-            listed = resource.get("namespaced") and "list" in (resource.get("verbs") or ())
-            if listed and "/" not in resource["name"]:
-                paths[f"{root}/namespaces/{namespace}/{resource['name']}?limit={_LISTED}"] = str(resource["kind"])
+        for resource in resources.read(answer.tree()):
+            if resource.namespaced and resource.listable:
+                paths[f"{root}/namespaces/{namespace}/{resource.plural}?limit={_LISTED}"] = resource.kind
     return paths, unread
 
 

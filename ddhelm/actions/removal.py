@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ddhelm import record, workloads
+from ddhelm import record, resources, workloads
 from ddhelm.actions import leftovers
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.errors import PreflightFailed
@@ -181,13 +181,13 @@ def _refuse_dead_kinds(kubectl: "Kubectl", manifests: Mapping[str, Manifest]) ->
     """Helm (3.22, 4.3) fails on a kind that the server does not know, deletes nothing and leaves `uninstalling`."""
     wanted = {(obj.ref.api_version, obj.ref.kind) for each in manifests.values() for obj in each.objects.values()}
     versions = sorted({version for version, _ in wanted})
-    paths = [f"/apis/{version}" if "/" in version else f"/api/{version}" for version in versions]
+    paths = [resources.group_path(version) for version in versions]
     known: set[tuple[str, str]] = set()
     for version, answer in zip(versions, kubectl.raws(paths) if paths else (), strict=True):
         if answer.failure is not None:  # an aggregated API that is down is not gone: helm tells more
             known |= {(version, kind) for each, kind in wanted if each == version}
         elif answer.found:
-            known |= {(version, str(each.get("kind"))) for each in answer.tree().get("resources") or ()}
+            known |= {(version, each.kind) for each in resources.read(answer.tree())}
     dead = sorted(wanted - known)
     if not dead:
         return

@@ -13,7 +13,6 @@ from ddhelm import planfile
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands import requests
-from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options
 from ddhelm.plan import Step, StepKind
 from ddhelm.views import console, diff, envelope, markdown, pasted
@@ -51,24 +50,6 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
             soft_wrap=True,
         )
     return plan_.exit_code(prepared.plan, detailed=detailed)
-
-
-def offline_flags(offline: bool, facts: str | None, against: str | None, out: str | None) -> None:
-    """UsageError for flags that make sense together only: --offline with --facts, --against with both, never --out."""
-    if offline and facts is None:
-        raise UsageError(
-            "`--offline` needs the facts of the cluster",
-            hint="--facts FILE (ddhelm detect -o json)",
-            anchor="offline-flags",
-        )
-    if not offline and (facts is not None or against is not None):
-        raise UsageError("`--facts` and `--against` go with `--offline`", hint="--offline", anchor="offline-flags")
-    if offline and out is not None:
-        raise UsageError(
-            "a plan made offline cannot be applied: it has seen no live object",
-            hint="leave `--out` or `--offline` out",
-            anchor="offline-flags",
-        )
 
 
 def offline(

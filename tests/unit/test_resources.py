@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ddhelm.resources import Resource, group_path, kinds, object_path
+from ddhelm.resources import Resource, group_path, object_path, read
 
 APPS = {
     "kind": "APIResourceList",
     "resources": [
-        {"name": "daemonsets", "kind": "DaemonSet", "namespaced": True},
+        {"name": "daemonsets", "kind": "DaemonSet", "namespaced": True, "verbs": ["get", "list"]},
         {"name": "daemonsets/status", "kind": "DaemonSet", "namespaced": True},
         {"name": "deployments/scale", "kind": "Scale", "namespaced": True},
     ],
@@ -17,8 +17,8 @@ APPS = {
 
 
 def test_subresources_are_no_kinds() -> None:
-    assert kinds(APPS) == {"DaemonSet": Resource("daemonsets", True)}
-    assert kinds({"resources": None}) == {}
+    assert read(APPS) == (Resource("DaemonSet", "daemonsets", namespaced=True, listable=True),)
+    assert read({"resources": None}) == ()
 
 
 @pytest.mark.parametrize(
@@ -26,17 +26,17 @@ def test_subresources_are_no_kinds() -> None:
     [
         (
             {"apiVersion": "apps/v1", "metadata": {"name": "a"}},
-            Resource("daemonsets", True),
+            Resource("DaemonSet", "daemonsets", namespaced=True, listable=True),
             "/apis/apps/v1/namespaces/datadog/daemonsets/a",
         ),
         (
             {"apiVersion": "v1", "metadata": {"name": "a", "namespace": "kube-system"}},
-            Resource("configmaps", True),
+            Resource("ConfigMap", "configmaps", namespaced=True, listable=True),
             "/api/v1/namespaces/kube-system/configmaps/a",
         ),
         (
             {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "system:a/b", "namespace": "x"}},
-            Resource("clusterroles", False),
+            Resource("ClusterRole", "clusterroles", namespaced=False, listable=True),
             "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%2Fb",
         ),
     ],
