@@ -8,10 +8,11 @@ what cannot be answered is an error before anything starts.
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.errors import ClusterError, ConfigError
 from ddhelm.pasting import Place
@@ -23,8 +24,7 @@ _LONGEST_LABEL = 63
 _TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """The cluster and the namespace of this run.
 
     ``kubeconfig`` is an absolute path, or several joined as in ``KUBECONFIG``, or None in a pod. ``context`` is ``""``
@@ -35,7 +35,7 @@ class Access:
     context: str
     namespace: str
     server: str
-    origins: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = {}
 
     @property
     def in_cluster(self) -> bool:
@@ -87,8 +87,7 @@ class Access:
         return self.kubeconfig is not None and os.pathsep in self.kubeconfig
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     value: str
     origin: str
 
@@ -180,8 +179,7 @@ def _refuse_bad_namespace(space: _Found) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Merged:
+class _Merged(Struct, frozen=True):
     current: str
     contexts: Mapping[str, str]  # context → cluster
     servers: Mapping[str, str]  # cluster → server

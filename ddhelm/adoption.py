@@ -5,9 +5,10 @@ value makes one field (the Cluster Agent's replicas). Everything else is refused
 look at where there is one: a guess would render something near it, and call that the operator's wish.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.drift import AUTOSCALER, REPLICAS, Change, FieldDrift, ObjectDrift
 from ddhelm.release import Release
@@ -23,8 +24,7 @@ _CONTAINERS = {
 """Containers of the node agents, as the chart's values call them (datadog 3.240: ``agents.containers``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """A field that a value makes: ``option`` as ``helm --set`` takes it."""
 
     drift: ObjectDrift
@@ -32,8 +32,7 @@ class Adoption:
     option: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A difference that no value makes exactly; ``value`` is the one to look at, empty where there is none."""
 
     drift: ObjectDrift

@@ -7,8 +7,9 @@ instance alone. An error is a JSON list of ``{message, traceback}`` for a check 
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _PYTHON_LOADER = "Python Check Loader"
 
@@ -17,8 +18,7 @@ class NotAStatus(ValueError):
     """The text is no status; says in a few words what it is instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRun:
+class CheckRun(Struct, frozen=True):
     """One instance of a check: how often it ran, what its last run came to. ``error`` is one line, empty for success.
 
     ``metrics`` counts the samples of the last run, ``source`` says where the instance comes from (``file:PATH``).
@@ -33,8 +33,7 @@ class CheckRun:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """How a node agent stands with the Cluster Agent: ``version`` if it was reached, ``error`` if not."""
 
     endpoint: str = ""
@@ -42,8 +41,7 @@ class Link:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Leadership:
+class Leadership(Struct, frozen=True):
     """The leader election as a Cluster Agent sees it; ``state`` is the agent's word (Running, Failing, Disabled …)."""
 
     state: str
@@ -51,8 +49,7 @@ class Leadership:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(Struct, frozen=True):
     """Cluster checks as their dispatcher sees them: ``nodes`` agents take them, ``dangling`` ones nobody runs."""
 
     leads: bool
@@ -62,8 +59,7 @@ class Dispatch:
     dangling: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AgentStatus:
+class AgentStatus(Struct, frozen=True):
     """One agent. ``unloaded`` maps a check to why it could not be loaded, ``refused`` a file to what is wrong in it.
 
     ``link`` is None where this agent knows of no Cluster Agent; ``leadership`` and ``dispatch`` only a Cluster Agent

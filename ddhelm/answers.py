@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ddhelm.errors import DdhelmError
 from ddhelm.run import Completed
 from ddhelm.tree import Tree
@@ -104,8 +106,7 @@ def _sha256(body: bytes) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
+class Right(Struct, frozen=True):
     """A verb on a resource, as RBAC means them; ``namespace`` ``""`` asks for the whole cluster."""
 
     verb: str
@@ -132,8 +133,7 @@ class Right:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RightAnswer:
+class RightAnswer(Struct, frozen=True):
     """Whether the right is held, and the server's reason if it gave one."""
 
     right: Right

@@ -5,9 +5,13 @@ them in order and complains once of each, so that the n-th complaint belongs to 
 stdout. Where the numbers do not agree, the object is asked about alone.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import conflicts as conflicts_
 from ddhelm.conflicts import Conflict, Identity
@@ -22,8 +26,7 @@ _COMPLAINT = re.compile(
 _UNKNOWN_KIND = re.compile(r'no matches for kind "([^"]+)" in version "([^"]+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """An object that the API server does not take, and why (unknown field, forbidden, invalid, immutable …)."""
 
     object: Identity
@@ -86,11 +89,11 @@ class Attribution:
                 continue
             for obj in [obj for obj in missing if (obj.get("kind"), obj.get("apiVersion")) == unknown.groups()]:
                 missing.remove(obj)
-                self.one(obj, replace(done, err=text))
+                self.one(obj, dataclasses.replace(done, err=text))
         if len(rest) != len(missing):
             return missing
         for obj, text in zip(missing, rest, strict=True):
-            self.one(obj, replace(done, err=text))
+            self.one(obj, dataclasses.replace(done, err=text))
         return ()
 
     def one(self, obj: Tree, done: Completed) -> None:

@@ -6,10 +6,11 @@ here, with the tag that every agent of the cluster puts on its metrics. Agents a
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 AGENTS = "datadog.agent.running"
 CLUSTER_TAG = "kube_cluster_name"
@@ -18,8 +19,7 @@ WINDOW = 600
 """Seconds to look back: a check runs every 15, Datadog shows it within a minute or two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(Struct, frozen=True):
     """A check of ours as Datadog knows it: the metric that proves it, the id of its tile, the name of its dashboard."""
 
     check: str
@@ -63,8 +63,7 @@ class Seen(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """One question and its answer. ``age`` is the seconds since the newest point; ``why`` explains an UNKNOWN."""
 
     subject: str
@@ -76,8 +75,7 @@ class Arrival:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A page of Datadog: what it is, where, and what it needs to show anything."""
 
     name: str
@@ -85,8 +83,7 @@ class Link:
     needs: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrivals:
+class Arrivals(Struct, frozen=True):
     """All of it. ``agents`` is how many should report; ``cluster`` empty where the agents name none."""
 
     site: str

@@ -7,8 +7,10 @@ are: a newer ddhelm wrote them.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 COUNT = 64
 """Entries that the cluster keeps."""
@@ -25,8 +27,7 @@ _PARTS = 12
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
+class Who(Struct, frozen=True):
     """Who ran it: the operating system's user and host, the name that the API server gave them, a CI job's address.
 
     What could not be known is empty.
@@ -38,8 +39,7 @@ class Who:
     job: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One thing that was begun: a step of a release, or ``what`` else was written or removed.
 
     ``revision`` is the one that a step made, None where it made none or did not end; ``target`` the one it went to.
@@ -51,8 +51,7 @@ class Change:
     target: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One run. Times are RFC 3339 texts, ``ended`` empty while it runs.
 
     ``cluster`` is kube-system's UID, ``plan`` the digest of the plan that was shown (SHA-256, hex), ``exit_code`` that

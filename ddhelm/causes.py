@@ -9,13 +9,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 _DETAIL_LIMIT = 300
 _EXAMPLES = 3
 _UNSURE_GRACE = 30.0  # a ReplicaSet repeats its old failure until it tries again: back-off of 10 to 20 s, measured
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One sort of cause: ``text`` and ``hint`` are format strings over the fields of a finding (see ``Finding``)."""
 
     reason: str
@@ -24,8 +25,7 @@ class Kind:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One observation before grouping.
 
     ``reason`` is a row of ``KINDS``, ``subject`` the thing at fault (a path, a Secret, an image), ``detail`` what

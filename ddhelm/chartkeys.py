@@ -9,19 +9,19 @@ Datadog's charts 3.60 to 3.240: no key of the chart's own example files is refus
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import goyaml
 from ddhelm.settings import RECORD_KEY
 from ddhelm.tree import Path, Tree, show
 
 
-@dataclass(slots=True)
-class KeyTree:
+class KeyTree(Struct):
     """Keys by name. ``is_open``: whatever lies below is known, because the chart hands it on as it is."""
 
-    keys: dict[str, "KeyTree"] = field(default_factory=dict)
+    keys: dict[str, "KeyTree"] = {}
     is_open: bool = False
 
     def at(self, path: Path) -> "KeyTree":
@@ -35,8 +35,7 @@ class KeyTree:
         return node
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownKey:
+class UnknownKey(Struct, frozen=True):
     """A key that the chart does not know, and the one that was probably meant, in ``--set`` spelling; "" for none."""
 
     path: Path

@@ -6,7 +6,8 @@ order, the particular before the general.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm.certificates import RENEW
 
@@ -17,8 +18,7 @@ _POOL = re.compile(r"HTTPS?ConnectionPool\(host='(?P<host>[^']+)', port=(?P<port
 _PATH = re.compile(r"(?:invalid path:?|directory:|open|file) [`'\"]?(?P<path>/[^\s'\"`:,]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True):
     """An error understood: ``kind`` to group by, ``line`` for people, ``hint`` to type or to look at."""
 
     kind: str
@@ -26,8 +26,7 @@ class Meaning:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What a pattern in the words of a tool means: see ``Meaning``."""
 
     kind: str

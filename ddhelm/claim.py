@@ -5,9 +5,10 @@ yields what speaks against it; what could not be read is said as such, never tak
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.coverage import Coverage
 from ddhelm.facts import Node
@@ -35,21 +36,18 @@ class Undecided(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that speaks against a claim, and what to type about it (empty: the claim's own hint)."""
 
     text: str
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Remark(Finding):
+class Remark(Finding, frozen=True):
     """Something to say that does not break the claim."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignAgent:
+class ForeignAgent(Struct, frozen=True):
     """A Datadog agent that is not ours. ``what``: DaemonSet, DatadogAgent, release; ``nodes``: how many it wants."""
 
     what: str
@@ -59,8 +57,7 @@ class ForeignAgent:
     nodes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LiveObject:
+class LiveObject(Struct, frozen=True):
     """What stands in the cluster under the identity of one of our objects. ``owners``: "Kind name" of its owners."""
 
     ref: ObjectRef
@@ -76,8 +73,7 @@ class LiveObject:
     """Of a DaemonSet: its pods on nodes that it no longer wants; None where its status is of an older generation."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveWebhook:
+class LiveWebhook(Struct, frozen=True):
     """A webhook configuration of the cluster and the Service that it calls."""
 
     name: str
@@ -85,8 +81,7 @@ class LiveWebhook:
     service: str
 
 
-@dataclass(frozen=True, slots=True)
-class LiveState:
+class LiveState(Struct, frozen=True):
     """What was read of the cluster; None everywhere means "not read", never "none".
 
     ``secrets``: names in the releases' namespace to the keys that hold something. ``kinds``: "apps/v1/DaemonSet".
@@ -103,8 +98,7 @@ class LiveState:
     crd_objects: Mapping[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseView:
+class ReleaseView(Struct, frozen=True):
     """One release: what it shall be and what is deployed. ``record_size``: bytes that its record will have."""
 
     role: str
@@ -122,8 +116,7 @@ class ReleaseView:
         return tuple(obj for obj in self.manifest.of_kind("Deployment") if "cluster-agent" in _containers(obj))
 
 
-@dataclass(frozen=True, slots=True)
-class ChartView:
+class ChartView(Struct, frozen=True):
     """The chart: name, version, and the rows of `charts-values/chart-versions.yaml` (first, last, why, use)."""
 
     name: str
@@ -131,8 +124,7 @@ class ChartView:
     refused: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ProofContext:
+class ProofContext(Struct, frozen=True):
     """All that the claims are proven on.
 
     ``writes``: Secret to keys that this run will write. ``certificates``: Secret to the days until the certificate in
@@ -149,10 +141,10 @@ class ProofContext:
     releases: Sequence[ReleaseView]
     coverage: Coverage
     nodes: Sequence[Node]
-    live: LiveState = field(default_factory=LiveState)
+    live: LiveState = LiveState()
     require_coverage: bool = False
-    writes: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    certificates: Mapping[str, int] = field(default_factory=dict)
+    writes: Mapping[str, frozenset[str]] = {}
+    certificates: Mapping[str, int] = {}
     missing_namespace: bool = False
     allow_second_agent: bool = False
     delete_crds: bool = False
@@ -172,8 +164,7 @@ class ProofContext:
 Prove = Callable[[ProofContext], Iterator[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A sentence that must hold. ``anchor`` is a heading of the errors page."""
 
     name: str
@@ -181,7 +172,7 @@ class Claim:
     severity: Severity
     hint: str
     anchor: str
-    function: Prove = field(repr=False)
+    function: Prove
 
 
 def pod_template(obj: Object) -> Tree:

@@ -1,9 +1,10 @@
 """Claims on the nodes: one agent each, none forgotten in silence, and no two pods that want the same port or path."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import combinations
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from ddhelm.claim import (
     Claim,

@@ -1,9 +1,10 @@
 """Claims on the two releases as a pair: nothing twice, one Cluster Agent, and the agents find it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import combinations
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from ddhelm.claim import (
     Claim,

@@ -4,8 +4,9 @@ A check that would fail on some of its nodes is left out with the reason, never 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from ddhelm import etcd, servers
 from ddhelm.controlplane import CheckInstance, ControlPlane, Found, HostFile, LeftOut
@@ -14,8 +15,7 @@ from ddhelm.facts import Node
 from ddhelm.signals import Look
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """The checks, those left out, the files of the node that they read, and sentences for the user."""
 
     instances: tuple[CheckInstance, ...] = ()

@@ -5,7 +5,8 @@ Both tell the same story in prose; who owns which field of which object is what 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Identity = tuple[str, str, str, str]
 """(API group, kind, namespace, name): the same object whatever its version. Empty strings where there is none."""
@@ -13,8 +14,7 @@ Identity = tuple[str, str, str, str]
 NOBODY: Identity = ("", "", "", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """Fields of one object that another manager owns, as ``.spec.replicas`` paths.
 
     ``object`` is ``NOBODY`` where the text does not name it (kubectl's never does).

@@ -6,8 +6,9 @@ from an earlier run, and what the distribution documents. ``ControlPlane`` holds
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from ddhelm.distribution import Distribution, Endpoint
 from ddhelm.facts import ClusterFacts, Node
@@ -17,8 +18,7 @@ from ddhelm.tree import Tree
 KUBEADM_CONFIG = "the ConfigMap kube-system/kubeadm-config"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckInstance:
+class CheckInstance(Struct, frozen=True):
     """One instance of a check, in the check's own keys; ``source`` says in words where its address comes from.
 
     Paths in it are paths on the node, but for the service account's CA, which every pod has. ``claimed``: documented
@@ -31,8 +31,7 @@ class CheckInstance:
     claimed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A check that is not given to the control-plane agents, why, and what would change that."""
 
     component: str
@@ -43,8 +42,7 @@ class LeftOut:
         return f"{self.reason}; what helps: {self.fix}" if self.fix else self.reason
 
 
-@dataclass(frozen=True, slots=True)
-class HostFile:
+class HostFile(Struct, frozen=True):
     """One file of the node that a check reads. ``untyped``: the kubelet cannot look there, the runtime can (Talos)."""
 
     path: str
@@ -56,8 +54,7 @@ class HostFile:
 Found = list[CheckInstance] | LeftOut
 
 
-@dataclass(slots=True)
-class ControlPlane:
+class ControlPlane(Struct):
     """The static pods of the control-plane ``nodes`` and what else is known; ``notes`` collects what to say.
 
     ``own_certificate``: etcd is shown the client certificate of a Secret that is mounted into the agents;
@@ -70,8 +67,8 @@ class ControlPlane:
     remembered: Mapping[str, Any]
     own_certificate: bool = False
     without_listener: bool = False
-    notes: list[str] = field(default_factory=list)
-    _pods: dict[str, dict[str, StaticPod]] = field(default_factory=dict)
+    notes: list[str] = []
+    _pods: dict[str, dict[str, StaticPod]] = {}
 
     def __post_init__(self) -> None:
         names = {node.name for node in self.nodes}

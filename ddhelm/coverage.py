@@ -5,9 +5,11 @@ looks healthy. Here such a node is named, with the taint or label to blame and w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import selector
 from ddhelm.facts import Node, Taint
@@ -41,8 +43,7 @@ class KindOfNode(Protocol):
     def docs(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class HostPort:
+class HostPort(Struct, frozen=True, order=True):
     """A port that a pod takes on its node; an empty ``ip`` is every address."""
 
     port: int
@@ -59,8 +60,7 @@ class HostPort:
         return f"{self.port}/{self.protocol.lower()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """One DaemonSet of one release: where its pods may run and what they take there.
 
     ``anti_affinity`` holds the label selectors of its required podAntiAffinity on the node; it decides who comes
@@ -82,8 +82,7 @@ class Placement:
         return any(all(r.matches(b.labels) for r in term) for a, b in pairs for term in a.anti_affinity)
 
 
-@dataclass(frozen=True, slots=True)
-class Blame:
+class Blame(Struct, frozen=True):
     """Why a node has no agent, and what to type; ``NODE`` in ``fix`` stands for the node's name.
 
     ``kind``: taint, role (a control-plane taint without the label), transient, os, arch, label, name, or the name of
@@ -95,8 +94,7 @@ class Blame:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What one node gets. ``releases`` want an agent on it; those of ``until_restart`` let a running one stay.
 
     ``transient``: no agent only because of taints that go by themselves. ``port_clash``: host ports that two of its
@@ -122,8 +120,7 @@ class Verdict:
         return not self.releases and not self.transient and not self.accepted
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """The verdict for each node, in the order in which the nodes were given."""
 
     verdicts: tuple[Verdict, ...]

@@ -13,11 +13,12 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ddhelm import __version__
 from ddhelm.errors import ConfigError
@@ -59,8 +60,7 @@ class Trouble(StrEnum):
     PROXY = "proxy"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer of the API, or why there is none.
 
     ``status`` is 0 where no HTTP answer came. ``reason`` is a phrase for people (`api.datadoghq.eu` answered 403 …),
@@ -68,7 +68,7 @@ class Reply:
     """
 
     status: int = 0
-    body: Tree = field(default_factory=dict)
+    body: Tree = {}
     trouble: Trouble | None = None
     reason: str = ""
     hint: str = ""

@@ -6,8 +6,9 @@ has, and refuses others, so that a contributor's typing mistake does not silentl
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from ddhelm.errors import ConfigError
 from ddhelm.tree import Path, Tree
@@ -32,8 +33,7 @@ _CHOICES = {
 _VERSION_SPEC = re.compile(r"(>=|<)\d+\.\d+(\.\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One thing a cluster may show. ``pattern`` is a glob that knows only ``*``; ``everywhere``: on each node."""
 
     field: str
@@ -41,8 +41,7 @@ class Row:
     everywhere: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Struct, frozen=True):
     """What speaks for a distribution: one decisive row and all required ones; none that contradicts."""
 
     decisive: tuple[Row, ...] = ()
@@ -51,8 +50,7 @@ class Signals:
     contradicting: tuple[Row, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """etcd's client port and the certificate to show there, as paths on the node."""
 
     url: str
@@ -61,8 +59,7 @@ class Client:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class EtcdCluster:
+class EtcdCluster(Struct, frozen=True):
     """One etcd cluster of a distribution.
 
     ``pod`` is its static pod, empty where etcd is a process of the host; ``resource`` its path in the API server's
@@ -76,8 +73,7 @@ class EtcdCluster:
     client: Client | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where a component answers, if its own command line does not say: one alternative of a component."""
 
     when: tuple[Row, ...] = ()
@@ -91,8 +87,7 @@ class Endpoint:
     clusters: tuple[EtcdCluster, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """Values that hold only under conditions; ``index`` finds their comments in the file."""
 
     index: int
@@ -101,8 +96,7 @@ class Variant:
     values: Mapping[str, Tree]
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """Something that must be so before the values can work: a chart or Kubernetes version, a Secret with ``keys``.
 
     In ``hint`` the word ``NAMESPACE`` stands for that of the releases.
@@ -116,16 +110,14 @@ class Requirement:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A sentence for the user, under conditions."""
 
     text: str
     when: tuple[Row, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Struct, frozen=True):
     """One file of ``charts-values/distributions``; fields as in the file, empty where the file is silent."""
 
     name: str
@@ -143,15 +135,14 @@ class Distribution:
     signals: Signals = Signals()
     control_plane_labels: tuple[str, ...] = ()
     lone_control_plane_labels: tuple[str, ...] = ()
-    components: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
-    values: Mapping[str, Tree] = field(default_factory=dict)
+    components: Mapping[str, tuple[Endpoint, ...]] = {}
+    values: Mapping[str, Tree] = {}
     variants: tuple[Variant, ...] = ()
     requires: tuple[Requirement, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeKind:
+class NodeKind(Struct, frozen=True):
     """A kind of node found on many distributions: Windows, Fargate, Flatcar. ``agent`` is false where none can run."""
 
     name: str
@@ -161,11 +152,10 @@ class NodeKind:
     advice: str
     docs: str = ""
     when: tuple[Row, ...] = ()
-    values: Mapping[str, Tree] = field(default_factory=dict)
+    values: Mapping[str, Tree] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ValuesPart:
+class ValuesPart(Struct, frozen=True):
     """Values out of one of the files: ``at`` is their place in it, for the comments beside the keys."""
 
     file: str

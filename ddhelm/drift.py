@@ -9,9 +9,11 @@ in, by an admission webhook or policy: these run after the owners of fields are 
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import tree
 from ddhelm.admission import Pattern, expected
@@ -49,8 +51,7 @@ class Fate(StrEnum):
     RECREATED = "recreated"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDrift:
+class FieldDrift(Struct, frozen=True):
     """One field: ``deployed`` and ``live`` are masked values, None where there is none.
 
     ``writers`` is empty where the API server does not know who did it: a removed field has no owner any more, and what
@@ -72,8 +73,7 @@ class FieldDrift:
         return any(writer.subresource == SCALE for writer in self.writers)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectDrift:
+class ObjectDrift(Struct, frozen=True):
     """One object of a release that is gone, or not as it was deployed."""
 
     release: str
@@ -87,8 +87,7 @@ class ObjectDrift:
         return self.missing or any(each.change is not Change.ADDED and not each.admission for each in self.fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """An object as deployed (with what Helm adds), as it stands, and as a forced apply of it would leave it; masked.
 
     ``live`` None: it is gone. ``forecast`` None: the server would not say, and owners are all there is to go by.
@@ -102,12 +101,11 @@ class Standing:
     entries: tuple[Entry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """All of it. ``unread``: objects that could not be compared in full, with the reason; ``notes`` for people."""
 
     objects: tuple[ObjectDrift, ...] = ()
-    methods: Mapping[str, Method] = field(default_factory=dict)
+    methods: Mapping[str, Method] = {}
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

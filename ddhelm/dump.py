@@ -7,8 +7,9 @@ read is there too: as a file that says why.
 import io
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.masking import Masked, Masker
 
@@ -17,8 +18,7 @@ SIZE = 32 * 1024 * 1024
 """Bytes of one part, at most; a longer one is cut and says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A file of the archive: its ``name`` there, what it is ``about``, and its text, or why there is none (``error``).
 
     ``details`` are further lines of the error.

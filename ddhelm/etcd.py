@@ -5,7 +5,9 @@ whole state of the cluster, so it is the second choice, and only its three files
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.address import is_local, reachable, split
 from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut
@@ -40,8 +42,7 @@ OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
 """Notes that are true only while the check of etcd is not left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(Struct, frozen=True):
     """etcd as the API servers dial it: resource path ("" for all others) → URLs, and the files they show there.
 
     ``everywhere``: each control-plane node that was seen runs an API server, so the files are on each of them.

@@ -10,9 +10,10 @@ later and said.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import masking
 from ddhelm.errors import ClusterError
@@ -55,8 +56,7 @@ _MASKER = masking.Masker(b"facts")
 _NOT_FOUND = re.compile(r"(?i)\bnot ?found\b|\b404\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A read that failed, in kubectl's words."""
 
     text: str
@@ -81,8 +81,7 @@ class Answers:
         return document.decode(errors="replace") if isinstance(document, bytes) else document
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Struct, frozen=True):
     """Something that could not be read: its name in ``READS``, in words, and why."""
 
     name: str
@@ -90,8 +89,7 @@ class Unread:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Taint:
+class Taint(Struct, frozen=True):
     """A taint of a node."""
 
     key: str
@@ -99,8 +97,7 @@ class Taint:
     effect: str
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A node, reduced to what decides distribution, role and coverage.
 
     ``annotations`` keeps every key; secrets in the values are masked, the rest is cut at 256 characters. ``address`` is
@@ -122,8 +119,7 @@ class Node:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
+class ClusterFacts(Struct, frozen=True):
     """Everything that was read. ``api_groups`` holds group versions (``v1``, ``apps/v1``)."""
 
     uid: str | None
@@ -224,7 +220,7 @@ def from_json(tree: Mapping[str, Any]) -> ClusterFacts:
 
 
 def _plain(value: Node | Taint | StaticPod | Unread) -> Tree:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def _pod_order(pod: StaticPod) -> tuple[str, str, str]:

@@ -6,7 +6,8 @@ The first row that matches wins, so a narrow text stands before a broad one it c
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm import conflicts
 from ddhelm.errors import (
@@ -21,8 +22,7 @@ from ddhelm.errors import (
 from ddhelm.toolwords import last_line, one_line
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One way to fail.
 
     ``pattern`` (case does not matter) is searched in the text without noise; its named groups fill ``message`` and

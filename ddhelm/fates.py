@@ -5,7 +5,8 @@ change the same field, give it up, or ask for what already stands there.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ddhelm.drift import HELM, Change, Fate, FieldDrift, Method, ObjectDrift, Standing, of_object, removal
 from ddhelm.managedfields import STATUS, lookup

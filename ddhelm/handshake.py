@@ -8,9 +8,10 @@ import os
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ddhelm.certificates import Pair
 from ddhelm.errors import UsageError
@@ -51,8 +52,7 @@ class Failed(Exception):
         self.server = server
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An HTTP answer; ``server`` is the certificate that came with it (DER), None for plain HTTP."""
 
     status: int

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import Struct
+
 from ddhelm import failures
 from ddhelm.access import Access
 from ddhelm.errors import DdhelmError, ToolError
@@ -33,8 +35,7 @@ _WARNING = re.compile(r'warnings\.go:\d+\] (?:"Warning: (?P<quoted>.*)"|(?P<plai
 _PROGRAM_MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
-@dataclass(frozen=True, slots=True)
-class Offline:
+class Offline(Struct, frozen=True):
     """What the cluster would have said: ``v1.36.3``, and ``apps/v1``, ``apps/v1/Deployment`` …"""
 
     kube_version: str

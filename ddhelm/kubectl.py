@@ -9,9 +9,10 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from ddhelm import failures, record, resources
 from ddhelm.access import Access

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from ddhelm.tree import Named, Path, Tree, same
 
 SCALE, STATUS = "scale", "status"
@@ -22,8 +24,7 @@ class Member(Named):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(Struct, frozen=True):
     """Somebody who wrote an object: ``manager`` as the program called itself, ``operation`` Apply or Update.
 
     ``time`` is RFC 3339 in UTC, of the last change to this set of fields; ``subresource`` is empty for the object.

@@ -7,9 +7,10 @@ operator gives 800 KB, nine tenths of it CRDs that nobody looks into.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import goyaml
 from ddhelm.errors import ConfigError
@@ -57,8 +58,7 @@ _CLUSTER_SCOPED = {
 CLUSTER_SCOPED = frozenset((group, kind) for group, kinds in _CLUSTER_SCOPED.items() for kind in kinds.split())
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectRef:
+class ObjectRef(Struct, frozen=True, order=True):
     """Which object: ``namespace`` is empty for what is cluster-scoped."""
 
     api_version: str
@@ -148,8 +148,7 @@ class Manifest:
         return tuple(obj for obj in self.objects.values() if obj.ref.kind in kinds)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Two manifests side by side: how many objects are the same, and the pairs that are not (None: not there)."""
 
     unchanged: int
@@ -192,8 +191,7 @@ def compare(old: Manifest, new: Manifest) -> Comparison:
     return Comparison(unchanged, tuple(pairs))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     namespace: str
     masker: Masker
     scope: frozenset[tuple[str, str]]

@@ -5,16 +5,16 @@ counted, and can be shown. They are noise for a reader only: a checksum in a pod
 restarts is always computed from the real ``spec.template``.
 """
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.manifest import Object
 from ddhelm.tree import Path, Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
+class Noise(Struct, frozen=True):
     """A field without meaning: ``key`` (a glob) in a ``section`` of objects of ``kinds`` (empty: all kinds)."""
 
     section: str

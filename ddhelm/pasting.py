@@ -7,7 +7,8 @@ go last. One that is there stays.
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 VERBS = (
     "apply",
@@ -59,8 +60,7 @@ _SAME = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The flags, as (flag, value), that bring each tool to the cluster and namespace of this run."""
 
     ddhelm: tuple[tuple[str, str], ...] = ()

@@ -6,9 +6,10 @@ on who reads the file besides Helm. Facts about Helm's reading: ``goyaml``, whic
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from ddhelm import goyaml
 from ddhelm.masking import secret_looking, secret_shaped
@@ -17,8 +18,7 @@ from ddhelm.tree import Path, show
 Severity = Literal["error", "note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pitfall:
+class Pitfall(Struct, frozen=True):
     """What is to be said about one word, and what to write instead."""
 
     text: str
@@ -73,8 +73,7 @@ def _word(value: bool) -> str:
     return "true" if value else "false"
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
+class _Number(Struct, frozen=True):
     """An unquoted word that Helm takes for a number, and the key that it stands under."""
 
     text: str

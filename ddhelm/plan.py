@@ -6,8 +6,11 @@ before the upgrade, because Helm compares with that one only and never removes w
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import tree
 from ddhelm.coverage import Coverage
@@ -44,8 +47,7 @@ class Action(StrEnum):
     RESTORE = "restore"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The newest revision of a release, as Helm recorded it. ``modified`` is Unix seconds."""
 
     revision: int
@@ -58,8 +60,7 @@ class Head:
         return self.status.startswith("pending-")
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
+class Deployed(Struct, frozen=True):
     """A release that stands in the cluster: its head, and the revision that Helm would compare with.
 
     ``base`` is the highest revision with status `deployed` (None: a first install that never got there); ``manifest``
@@ -78,8 +79,7 @@ class Deployed:
     apply_method: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """What a release shall be: its values and the manifest that the chart makes of them in this cluster."""
 
     release: Release
@@ -89,8 +89,7 @@ class Desired:
     app_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """A field that another manager owns with another value: server-side apply would refuse it."""
 
     ref: ObjectRef
@@ -112,8 +111,7 @@ class LiveChange:
     after: tree.Tree | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Struct, frozen=True):
     """What applying the desired objects would meet, per identity. ``unread``: why nothing is known, else empty."""
 
     changes: Mapping[Identity, LiveChange]
@@ -136,16 +134,14 @@ class ObjectChange:
     after: tree.Tree | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Struct, frozen=True):
     """Pods of a workload that are replaced, and the fields of its pod template that cause it."""
 
     ref: ObjectRef
     because: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One change of one release. ``target`` is the revision that is brought back; ``values`` what helm is sent.
 
     ``unchanged`` counts the objects that stay as they are, ``gone`` names those that change and are no longer there.
@@ -170,8 +166,7 @@ class Step:
         return self.kind is StepKind.NOTHING or (self.kind is StepKind.UPGRADE and not self.objects)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something that stops the plan from being carried out: one line, further lines, what to type, where to read."""
 
     text: str
@@ -185,8 +180,7 @@ class Problem:
         return (self.text, *(f"  {d}" for d in self.details), *([f"  hint: {self.hint}"] if self.hint else []))
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Ordered steps with what was proven about their end state. ``writes`` lists Secret keys that will be written.
 
     ``taken_over``: releases that ddhelm did not write, with the values of theirs that it overrides; shown first.

@@ -8,8 +8,9 @@ differs is named, not guessed.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.errors import ConfigError
@@ -42,8 +43,7 @@ _PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
 _BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "tools", "steps")
 
 
-@dataclass(frozen=True, slots=True)
-class PlanFile:
+class PlanFile(Struct, frozen=True):
     """``bound`` is what must be found again (see ``moved``), ``shown`` the plan's own document for people.
 
     ``created`` and ``expires`` are RFC 3339 texts; ``expires_at`` is Unix seconds.

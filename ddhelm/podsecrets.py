@@ -1,14 +1,14 @@
 """Which Secrets a pod reads, and which of their keys: by environment, by volume, whole or key by key."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.tree import Tree, get
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """One place of a pod that names a Secret; ``key`` is empty where the whole Secret is meant.
 
     ``optional``: the pod starts without it too.

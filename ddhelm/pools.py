@@ -1,7 +1,8 @@
 """Coverage for people: nodes grouped by what matters, so that 5,000 of them are a table of a few lines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm.coverage import ARCH, OS, Blame, Coverage, Verdict, show
 from ddhelm.facts import Node
@@ -23,8 +24,7 @@ _ROLE = "node-role.kubernetes.io/"
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """Nodes that look alike and got the same verdict. ``names`` holds the first few of ``nodes``."""
 
     name: str

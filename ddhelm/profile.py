@@ -4,8 +4,9 @@ Everything here comes out of the distribution's file and the facts; nothing know
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import components
 from ddhelm.admission import Pattern
@@ -19,8 +20,7 @@ from ddhelm.tree import Tree
 __all__ = ["CheckInstance", "Evidence", "HostFile", "LeftOut", "Profile", "ValuesPart", "kind_of", "of", "to_json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """What the cluster is and what follows: role labels, checks, values, requirements.
 
     ``managed``: there is one release only, and ``why_managed`` says why; otherwise the pair. ``values`` are in merge

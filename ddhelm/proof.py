@@ -6,7 +6,9 @@ decided says what was not read, and neither stops anything nor counts as proven.
 
 import difflib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import claims_certs, claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
 from ddhelm.claim import (
@@ -39,8 +41,7 @@ CLAIMS = (
 _STRICT = "no-node-without-agent"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """A claim's verdict. ``ok``: nothing speaks against it; ``details`` may still hold remarks.
 
     ``unknown``: why it could not be decided, else empty. ``hints``: what to type about the findings, each once.

@@ -7,9 +7,11 @@ file says so (``extends``, ``over``); otherwise, and where nothing is seen, ddhe
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.distribution import Distribution
 from ddhelm.errors import ClusterError, ConfigError
@@ -18,8 +20,7 @@ from ddhelm.signals import Look, Sighting
 _SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One signal that was seen and whether it speaks for the conclusion or against it."""
 
     signal: str

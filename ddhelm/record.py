@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from ddhelm.errors import ReleaseError
 
 Tree = dict[str, Any]
@@ -24,8 +26,7 @@ _UNPACKED_LIMIT = 256 * 1024 * 1024
 _PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRow:
+class ReleaseRow(Struct, frozen=True):
     """One revision as its Secret's labels tell it; ``modified`` is in unix seconds.
 
     Helm touches ``modified`` also when a revision is superseded: it is not the time of the deployment.

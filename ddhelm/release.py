@@ -6,9 +6,8 @@ releases are made (worker first) and removed (control plane first) is the order 
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddhelm.errors import UsageError
 
@@ -57,8 +56,7 @@ def rotating(metadata: Mapping[str, Any]) -> Rotatable | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """One Helm release of the chart: its role, name and namespace."""
 
     role: Role

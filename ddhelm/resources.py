@@ -4,14 +4,14 @@ The API calls a kind by another word in its paths (`DaemonSet`, `daemonsets`), a
 namespace. What it says of one group and version is small, and every Kubernetes says it in the same form.
 """
 
-from dataclasses import dataclass
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ddhelm.tree import Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """A kind as the API's paths know it: ``plural`` is its word there (`daemonsets`)."""
 
     kind: str

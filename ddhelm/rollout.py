@@ -6,7 +6,9 @@ Pure: the caller reads the cluster and the clock. Helm's own waiting is not used
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.causes import Cause, explain
 from ddhelm.symptoms import find
@@ -19,8 +21,7 @@ FORGET = 30.0
 """Seconds after which a cause that is gone is forgotten; a crashing container shows its cause only now and then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One look at the cluster: the workloads awaited, those that do not exist, and who is behind.
 
     ``pods`` need not be all pods (never list them all): the ones that are not ready, or some of them. ``diagnosed``
@@ -35,8 +36,7 @@ class Reading:
     diagnosed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(Struct, frozen=True):
     """Every pod that is wanted is new and ready; ``empty`` names DaemonSets that want no node at all.
 
     A node that is not ready is not wanted: its taint takes it out of the DaemonSet's count until it is back.
@@ -45,15 +45,13 @@ class Complete:
     empty: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Progressing:
+class Progressing(Struct, frozen=True):
     """Pods are still to come; ``causes`` are what would explain a stall if it lasted."""
 
     causes: tuple[Cause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stalled:
+class Stalled(Struct, frozen=True):
     """Waiting longer makes no sense; ``reason`` is a row of ``causes.KINDS``, or ``Timeout`` without a known cause."""
 
     reason: str
@@ -68,14 +66,13 @@ class Stalled:
 Progress = Complete | Progressing | Stalled
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a judgement remembers for the next one; start with ``Seen()``. Times are the caller's ``elapsed``."""
 
     complete_reads: int = 0
-    reached: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    reached: Mapping[str, tuple[int, int, int]] = {}
     moved_at: float = 0.0
-    spans: Mapping[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    spans: Mapping[tuple[str, str, str], tuple[float, float]] = {}
     causes: tuple[Cause, ...] = ()
 
 

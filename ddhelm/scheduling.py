@@ -6,8 +6,9 @@ running pods (resources, spreading) is not decided here. Held against the real c
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm.facts import Node, Taint
 from ddhelm.selector import Requirement
@@ -18,8 +19,7 @@ _FIELD = "metadata.name"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-@dataclass(frozen=True, slots=True)
-class Toleration:
+class Toleration(Struct, frozen=True):
     """One toleration; an empty ``effect`` stands for all, an empty ``key`` with Exists for all keys."""
 
     key: str = ""
@@ -49,8 +49,7 @@ _DAEMON = (
 _HOST_NETWORK = Toleration("node.kubernetes.io/network-unavailable", "Exists", effect=NO_SCHEDULE)
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One term of a required node affinity: all expressions and fields must match. ``valid``: Kubernetes takes it."""
 
     expressions: tuple[Requirement, ...]
@@ -64,8 +63,7 @@ class Term:
         return (*missed, *(r for r in self.fields if not r.matches(name)))
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """Where a pod may run: the compiled form of a pod spec's scheduling fields.
 
     ``terms`` is None without a required node affinity; an empty tuple matches no node.

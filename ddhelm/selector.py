@@ -6,7 +6,8 @@ because it would accept every node of the cluster.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm.errors import ConfigError
 
@@ -18,8 +19,7 @@ _SYMBOLS = frozenset({"==", "!=", "=", "!", "(", ")", ",", "<", ">"})
 _OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", "in": "In", "notin": "NotIn", ">": "Gt", "<": "Lt"}
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One condition on a label; ``operator`` is one of In, NotIn, Exists, DoesNotExist, Gt, Lt."""
 
     key: str
@@ -66,8 +66,7 @@ class Requirement:
         return f"{self.key}{'>' if self.operator == 'Gt' else '<'}{''.join(self.values)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """Requirements that must all be met."""
 
     requirements: tuple[Requirement, ...]

@@ -5,7 +5,8 @@ themselves, so it cannot be; their token goes over TLS only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm.address import is_local, reachable
 from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut
@@ -19,8 +20,7 @@ APISERVER_NAME = "kubernetes.default.svc"
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - the default of a flag; nothing is bound here
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """A component: its static pod, its section in kubeadm's ConfigMap, and its flags' defaults in Kubernetes' source.
 
     ``plain_port`` is what `--port` was until 1.22, 0 where there was none.

@@ -7,9 +7,11 @@ Secrets are never part of them: values only name the Secret.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.errors import ConfigError
 from ddhelm.release import API_KEY, APP_KEY, DEFAULT_REPOSITORY, SECRET, Role
@@ -35,29 +37,26 @@ _NOWHERE: Mapping[str, str] = MappingProxyType({})
 _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretKey:
+class SecretKey(Struct, frozen=True):
     """One key of one Secret in the releases' namespace."""
 
     name: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class UserLayers:
+class UserLayers(Struct, frozen=True):
     """The user's own values: for both releases and for one."""
 
-    both: Tree = field(default_factory=dict)
-    worker: Tree = field(default_factory=dict)
-    control_plane: Tree = field(default_factory=dict)
+    both: Tree = {}
+    worker: Tree = {}
+    control_plane: Tree = {}
 
     def of(self, role: Role) -> Tree:
         """The values for one release; those for one release go over those for both."""
         return merge(self.both, self.worker if role is Role.WORKER else self.control_plane)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Everything a user can decide, without secrets. ``origins`` says where each field that is no default came from."""
 
     site: str | None = None
@@ -79,12 +78,12 @@ class Settings:
     app_key_secret: SecretKey | None = None
     etcd_secret: str | None = None
     chart: str = DEFAULT_REPOSITORY
-    user: UserLayers = field(default_factory=UserLayers)
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    user: UserLayers = UserLayers()
+    origins: Mapping[str, str] = {}
 
 
 _PLAIN = tuple(
-    f.name for f in fields(Settings) if f.name not in {"user", "origins", "api_key_secret", "app_key_secret"}
+    name for name in Settings.__struct_fields__ if name not in {"user", "origins", "api_key_secret", "app_key_secret"}
 )
 _LISTS = {"agent_no_proxy", "tolerate", "accept_uncovered", "drop_checks"}
 

@@ -7,8 +7,9 @@ yes nor no: a cluster that hides its nodes must not look like one without contro
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from ddhelm.distribution import Row
 from ddhelm.facts import ClusterFacts, Node, version_of
@@ -35,8 +36,7 @@ _COUNTED = frozenset({"control-plane-nodes", "worker-nodes", "static-pods"})
 _COUNTS: Mapping[str, str] = {"some": "", "none": "no ", "several": "several "}
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """The answer to one row: ``held`` is None where it could not be read; ``text`` says what was seen."""
 
     row: Row

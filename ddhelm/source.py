@@ -10,9 +10,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from ddhelm.errors import ConfigError, ToolError
 
@@ -22,8 +23,7 @@ DEFAULT_CHART = "datadog"
 _EXACT = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A chart as the user named it; ``repo`` is the address of the repository for kind ``repo``, else empty."""
 
     kind: Literal["repo", "oci", "url", "path"]

@@ -8,8 +8,9 @@ etcd under ``/bin/sh -c "mkfifo …; exec /etcd-manager … > /tmp/pipe"``, RKE2
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _SHELLS = {"sh", "bash", "dash", "ash", "busybox"}
 _OPERATORS = set("();<>|&")
@@ -21,8 +22,7 @@ _SECRET_FLAG = re.compile(r"(?i)^--?[a-z-]*(token|password|secret)[a-z-]*(?<!-fi
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 
-@dataclass(frozen=True, slots=True)
-class StaticPod:
+class StaticPod(Struct, frozen=True):
     """One mirror pod of a control-plane component.
 
     ``component`` is the value of its ``component`` or ``k8s-app`` label (``kube-apiserver``, ``etcd-manager-events``),

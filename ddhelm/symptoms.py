@@ -6,7 +6,8 @@ events. The patterns below are over texts of kube-controller-manager, kube-sched
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ddhelm.causes import KINDS, Finding
 from ddhelm.workloads import Event, Pod, Waiting, Workload

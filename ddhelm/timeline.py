@@ -6,7 +6,8 @@ going back means both as they stood together, also where a run changed only one 
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.audit import Entry
@@ -20,8 +21,7 @@ _SLACK = 1.0
 """Seconds by which Helm's time of a revision may lie outside of the run that made it: one clock, rounded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Revisions that one run made, at most one a release, in the order in which they were made."""
 
     records: tuple[Record, ...]
@@ -32,8 +32,7 @@ class Run:
         return seconds(self.records[0].last_deployed)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """One run as it is told: what was recorded of it, if anything was, and the revisions that it left, if any.
 
     ``shared`` is False where only this machine has recorded it.

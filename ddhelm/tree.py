@@ -6,8 +6,9 @@ replaced) and Kubernetes' (a list of containers is a map by name) are each writt
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 Path = tuple[str | int, ...]
 Tree = dict[str, Any]
@@ -43,8 +44,7 @@ UNORDERED: Final = frozenset({"tolerations", "subjects", "finalizers"})
 _IDENTITY_DEFAULTS: Final[Mapping[str, str]] = {"protocol": "TCP"}
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One difference between two trees; ``old`` is None for an addition, ``new`` for a removal."""
 
     path: Path

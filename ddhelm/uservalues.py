@@ -6,8 +6,9 @@ documents in one file (Helm 3 and 4 differ), and values that look like secrets. 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 from ddhelm import secretvalues, setflags, yamltext
 from ddhelm.errors import ConfigError
@@ -20,8 +21,7 @@ NAME = "user values"
 _SHOWN = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """One file or flag, as it was given.
 
     A file: its name (``-`` for stdin) and content; bytes are checked to be UTF-8. A flag: its whole argument as the
@@ -31,19 +31,17 @@ class Source:
     kind: Literal["file", "set", "set-string", "set-json", "set-file"]
     name: str
     text: str | bytes = ""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class UserValues:
+class UserValues(Struct, frozen=True):
     """The user's layer, and sentences about what was read as meant but deserves a line (``prod.yaml:3: …``)."""
 
     layer: Layer
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Problem:
+class _Problem(Struct, frozen=True):
     where: str
     text: str
     hint: str

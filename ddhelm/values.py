@@ -6,9 +6,12 @@ follows from this cluster or these settings is made here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import etcd
 from ddhelm.checkfiles import check_file, file_name, mounted, volumes, without_templates
@@ -22,8 +25,7 @@ from ddhelm.taints import parse_toleration, transient
 from ddhelm.tree import Path, Tree, get, merge
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One source of values. ``reasons`` holds a sentence for some of its keys; a key without one has its parent's.
 
     ``decided`` names the setting, with its origin, of each leaf that the layer only passes on.
@@ -31,8 +33,8 @@ class Layer:
 
     name: str
     tree: Tree
-    reasons: Mapping[Path, str] = field(default_factory=dict, compare=False)
-    decided: Mapping[Path, str] = field(default_factory=dict, compare=False)
+    reasons: Mapping[Path, str] = {}
+    decided: Mapping[Path, str] = {}
 
     def reason(self, path: Path) -> str:
         """Why this layer sets ``path``: its own reason or that of the nearest key above."""
@@ -46,16 +48,14 @@ class Layer:
         return Origin("settings", f"{setting}; {reason}" if reason else setting)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Which layer set a value (``settings`` where one filled it in), and why ("" where it does not say)."""
 
     layer: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     """What helm is given for one release, and the layers it was made of, lowest first."""
 
     tree: Tree

@@ -5,8 +5,10 @@ that has them and bring samples. Anything else that an agent runs by itself must
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.agentstatus import AgentStatus, CheckRun, Link
 from ddhelm.causes import listed
@@ -34,8 +36,7 @@ class Kind(StrEnum):
     RUNNER = "cluster checks runner"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentPod:
+class AgentPod(Struct, frozen=True):
     """A pod that was found: ``release`` owns it, ``reason`` says why it is not ready."""
 
     name: str
@@ -47,8 +48,7 @@ class AgentPod:
     account: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckVerdict:
+class CheckVerdict(Struct, frozen=True):
     """One check of one pod. ``why`` is empty for a check that is well; ``promised`` ones have a file of ours."""
 
     check: str
@@ -64,8 +64,7 @@ class CheckVerdict:
         return self.state is not State.OK and (self.promised or self.check not in OPTIONAL)
 
 
-@dataclass(frozen=True, slots=True)
-class PodVerdict:
+class PodVerdict(Struct, frozen=True):
     """One pod: whether its agent answered, and what it said. ``why`` explains a state that is not OK."""
 
     pod: AgentPod
@@ -86,8 +85,7 @@ class PodVerdict:
         return link if link is not None and not link.version else None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that is wrong, once for all nodes on which it is: ``subject`` is a check or a sort of agent."""
 
     subject: str

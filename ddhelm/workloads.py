@@ -5,12 +5,12 @@ takes one JSON tree as the API server sends it and never fails on an absent fiel
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+
+class Condition(Struct, frozen=True):
     """One entry of ``status.conditions``; ``status`` is ``True``, ``False`` or ``Unknown`` as text."""
 
     type: str
@@ -19,8 +19,7 @@ class Condition:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
+class Workload(Struct, frozen=True):
     """A DaemonSet or Deployment and how far its pods are; all numbers count pods.
 
     ``scheduled`` counts the pods that exist (old ones included), ``misscheduled`` (DaemonSets only) those on a node
@@ -81,8 +80,7 @@ class Workload:
         return next((each for each in self.conditions if each.type == type_), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A container that does not run: the kubelet's reason and message, and how it ended the last time."""
 
     container: str
@@ -94,8 +92,7 @@ class Waiting:
     restarts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
+class Pod(Struct, frozen=True):
     """One pod; ``owner`` is the workload it was asked for, ``node`` also that of a DaemonSet's unscheduled pod.
 
     ``unschedulable`` is the scheduler's message, ``failed`` the reason and message of a pod that the kubelet refused,
@@ -119,8 +116,7 @@ class Pod:
         return not (self.ready or self.waiting or self.unschedulable or self.failed or self.unready)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One event: what happened to which object.
 
     ``count`` grows while it goes on; ``uid`` is the event's own, ``about`` that of the object, which tells an object

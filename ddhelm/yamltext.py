@@ -7,10 +7,10 @@ once, and never shows a value that stands under a key that looks like a secret's
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import yaml
+from msgspec import Struct
 
 from ddhelm import goyaml
 from ddhelm.pitfalls import key_pitfall, meaning, pitfall
@@ -24,8 +24,7 @@ DEEPEST = 200
 """Levels. No chart goes a tenth as deep, and a parser that recurses does not survive every file that YAML allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing about a line: an ``error`` stops, a ``note`` is worth a line. ``line`` counts from 1."""
 
     line: int
@@ -34,8 +33,7 @@ class Finding:
     severity: Literal["error", "note"] = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file: its tree ({} where it is broken), the line of each key, and the findings in the order of the lines."""
 
     tree: Tree
@@ -125,14 +123,13 @@ class _Frame:
         self.as_key = as_key
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(Struct):
     """Goes over the parser's events with the path in hand."""
 
     text: str
-    findings: list[Finding] = field(default_factory=list)
-    lines: dict[Path, int] = field(default_factory=dict)
-    _stack: list[_Frame] = field(default_factory=list)
+    findings: list[Finding] = []
+    lines: dict[Path, int] = {}
+    _stack: list[_Frame] = []
     _filled: int = 0
     _documents: int = 0
 

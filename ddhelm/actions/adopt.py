@@ -5,7 +5,8 @@ history. Each is listed before anything is confirmed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm import secretvalues, tree
 from ddhelm.release import Role
@@ -52,8 +53,7 @@ _ELSEWHERE: Mapping[tree.Path, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """``user`` is the layer that stays, ``dropped`` what ddhelm sets itself, ``keys`` the secret texts found there.
 
     ``keys`` maps `api-key`, `app-key`, `token` to their text; it is written to the Secret and nowhere else.

@@ -4,9 +4,10 @@ Pods are listed a page at a time and only what is needed of each is kept: a pod 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
 
 from ddhelm import agentstatus, execwords, verdicts
 from ddhelm.errors import ClusterError
@@ -46,8 +47,7 @@ class Execs(Protocol):
         """Run a program in each of many places."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """A workload whose pods run agents: how they are selected, how many there should be, which files it installs.
 
     ``promised`` maps a check to its number of instances. ``site`` and ``cluster`` are what the agents send to and call
@@ -62,7 +62,7 @@ class Group:
     promised: Mapping[str, int]
     site: str = ""
     cluster: str = ""
-    keys: "Mapping[str, SecretKey]" = field(default_factory=dict)
+    keys: "Mapping[str, SecretKey]" = {}
 
 
 def groups(kubectl: Execs, releases: Sequence[str]) -> tuple[Group, ...]:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ddhelm.actions.session import Observer, silent
 from ddhelm.arrivals import ABSENT, AGENTS, INTEGRATIONS, WINDOW, Arrival, Arrivals, Seen, answer, links, query
@@ -23,23 +24,20 @@ class Asks(Protocol):
         """GET a path of the API."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pausing:
+class Pausing(Struct, frozen=True):
     """Told to the observer: Datadog is asked again in ``seconds``."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """Unix time, and how it passes."""
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
 
-@dataclass
-class _Budget:
+class _Budget(Struct, dict=True):
     left: float
 
 

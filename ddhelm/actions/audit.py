@@ -19,8 +19,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from ddhelm import __version__, audit, journal
 from ddhelm.actions import lock

@@ -8,7 +8,9 @@ revision before, whatever its state. A release that fails or stalls is rolled ba
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import record
 from ddhelm.actions import live, lock, look, watch
@@ -28,19 +30,17 @@ HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What happened. ``undone`` names releases that were rolled back; ``failure`` is None where all went well."""
 
     done: tuple[StepDone, ...] = ()
     wrote: tuple[str, ...] = ()
     watched: Watched | None = None
-    undone: Mapping[str, int] = field(default_factory=dict)
+    undone: Mapping[str, int] = {}
     failure: DdhelmError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """How a plan is carried out; times in seconds, ``timeout`` None for the default by number of nodes."""
 
     timeout: float | None = None
@@ -50,12 +50,15 @@ class How:
     now: Callable[[], float] = time.time
 
 
+_HOW = How()
+
+
 def carry_out(
     session: Session,
     prepared: Prepared,
     request: Request,
     keys: Mapping[str, Key],
-    how: How = How(),
+    how: How = _HOW,
     observer: Observer = silent,
 ) -> Outcome:
     """Carry a plan out; ``keys`` holds the secret texts for ``plan.writes``.

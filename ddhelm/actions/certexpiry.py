@@ -4,8 +4,9 @@ It is of the certificate that stands in the Secret now, which is public; the key
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from ddhelm.actions.promises import Problem
 from ddhelm.answers import CLIENT_CERTIFICATE
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from ddhelm.kubectl import Kubectl
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
+class Expiry(Struct, frozen=True):
     """Where the certificate is (``secret`` empty: files of the nodes) and the days left; None where not known."""
 
     secret: str = ""

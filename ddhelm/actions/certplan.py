@@ -1,7 +1,8 @@
 """Which ways lead to etcd's metrics in this cluster, the one to take first, and what each lets its holder do."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from ddhelm import profile
 from ddhelm.actions import certs
@@ -28,8 +29,7 @@ TITLES: dict[Name, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """One way. ``here``: whether this cluster has it; ``found`` says where by what, or why not.
 
     ``command`` is what to type for it, empty where no command chooses it.
@@ -44,8 +44,7 @@ class Way:
     used: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(Struct, frozen=True):
     """All ways, the recommended one first; ``why_none`` where the control plane is not visible at all."""
 
     distribution: str

@@ -8,9 +8,10 @@ certificate stays valid until its end, so no agent is without one in between.
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ddhelm import certificates
 from ddhelm.actions import certfiles, certs, lock, restart
@@ -31,8 +32,7 @@ _FILES = (certfiles.CERTIFICATE, certfiles.KEY, certfiles.CA)
 _AGAIN = "ddhelm certs rotate --restart-only"
 
 
-@dataclass(frozen=True, slots=True)
-class Rotating:
+class Rotating(Struct, frozen=True):
     """The Secret that the agents show to etcd, when its certificate ends (None: cannot be read), and who reads it.
 
     ``late`` have not been restarted since the last change of the Secret.
@@ -138,8 +138,7 @@ def refuse_other(sentence: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(Struct, frozen=True):
     """How it ended; ``certificate`` None where only pods were restarted."""
 
     certificate: Certificate | None

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ddhelm import certificates
 from ddhelm.actions import certfiles
 from ddhelm.actions.events import Wrote
@@ -28,8 +30,7 @@ CA_POWER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """A certificate that was made or taken in; where it went, and what to do or know about it."""
 
     certificate: Certificate
@@ -39,15 +40,13 @@ class Made:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Struct, frozen=True):
     """A key and a CSR that were written, for a CA elsewhere."""
 
     files: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a new certificate shall be; ``days`` from now on."""
 
     common_name: str = certificates.COMMON_NAME

@@ -4,9 +4,10 @@ import json
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ddhelm import certificates, handshake
 from ddhelm.actions import certfiles
@@ -24,8 +25,7 @@ _LEADER = re.compile(rb"^etcd_server_has_leader(?:\{[^}]*\})? +([0-9.]+)", re.MU
 _VERSION = re.compile(rb'^etcd_server_version\{[^}]*server_version="([^"]+)"', re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """An etcd that answered. ``version`` is empty where it does not say; ``shown`` None for plain HTTP.
 
     ``dashboards``: whether Datadog's dashboards of etcd will have data, and ``verdict`` says it.

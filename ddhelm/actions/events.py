@@ -1,19 +1,17 @@
 """What an observer is told while a change is carried out."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ddhelm.plan import Step
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """A step begins."""
 
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone:
+class StepDone(Struct, frozen=True):
     """A step ended well; ``revision`` is the one that it made, ``seconds`` what helm took."""
 
     step: Step
@@ -21,15 +19,13 @@ class StepDone:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Wrote:
+class Wrote(Struct, frozen=True):
     """Something outside of the releases was written: `namespace`, `Secret` …"""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Struct, frozen=True):
     """A line of helm's that means something."""
 
     line: str

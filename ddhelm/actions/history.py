@@ -4,7 +4,8 @@ What Helm has kept is enough: where nothing was recorded, or the record may not 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm import audit, timeline
 from ddhelm.actions import audit as recording
@@ -16,8 +17,7 @@ from ddhelm.release import HISTORY, Release, pair
 from ddhelm.timeline import Told
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """The runs, oldest first, and what a rollback without a revision would go to (release name to revision).
 
     ``unread`` says why what the cluster has recorded is not in it; empty where it is.

@@ -6,8 +6,9 @@ makes ``kubectl delete namespace`` hang.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from ddhelm import resources
 from ddhelm.actions.look import Reads
@@ -86,8 +87,7 @@ _KUBERNETES_GROUPS = frozenset(
 _LISTED = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(Struct, frozen=True):
     """An object outside of the releases; ``kind`` as on kubectl's command line, ``namespace`` empty: cluster-scoped."""
 
     kind: str

@@ -9,8 +9,9 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from ddhelm import process
 from ddhelm.errors import DdhelmError, PlanStale
@@ -39,8 +40,7 @@ class Cluster(Protocol):
         """Replace, or None where it moved meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds the Lease; ``renewed`` is Unix seconds, ``duration`` seconds.
 
     ``ended``: its process ran on this machine and runs no more. False also where that cannot be known from here.
@@ -101,8 +101,7 @@ def user() -> str:
         return str(os.getuid())
 
 
-@dataclass(slots=True)
-class Lock:
+class Lock(Struct):
     """A Lease that this run holds."""
 
     cluster: Cluster

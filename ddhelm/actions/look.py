@@ -6,9 +6,11 @@ are down (kubelets there cannot report, their pods stay ``Running``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.rollout import Reading
 from ddhelm.workloads import Event, Pod, Workload, event, node_down, pod, workload
@@ -35,8 +37,7 @@ class Reads(Protocol):
         """One answer a path, in order; a failure stands in the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A workload to look at, and the release that it belongs to. ``kind`` is DaemonSet or Deployment."""
 
     release: str
@@ -59,11 +60,10 @@ def targets(manifests: Mapping[str, "Manifest"]) -> tuple[Target, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """Events that were there before: event uid to how often it had happened."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = {}
 
     def new(self, events: Iterable[Event]) -> tuple[Event, ...]:
         """Those that happened since, for the first time or again."""

@@ -3,9 +3,9 @@
 What only the live cluster knows (owners, conflicts, Secrets, other agents) is not asked; checks that need it say so.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
         ),
         problems=plan.broken_claims(results),
     )
-    return replace(made, plan=result)
+    return dataclasses.replace(made, plan=result)
 
 
 def _context(without: Session, made: Prepared) -> claim.ProofContext:

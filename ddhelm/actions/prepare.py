@@ -4,11 +4,13 @@ Everything that shows or does a change (onboard, plan, check, values) starts her
 another about what the cluster is or what is wanted. Nothing here writes.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ddhelm import coverage, plan, proof, tree, values
 from ddhelm.actions import live, outcomes
@@ -171,7 +173,9 @@ def _planned(
         problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
-    return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
+    return dataclasses.replace(
+        made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed
+    )
 
 
 def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:

@@ -1,8 +1,9 @@
 """What the releases promise and what of it does not hold: pure, from what a status read to lines with a hint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ddhelm.causes import Cause, listed
 from ddhelm.pools import Pool
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _SHOWN_POOLS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something worth a line: what, what to type, and whether it breaks what the releases promise."""
 
     text: str
@@ -25,8 +25,7 @@ class Problem:
     fatal: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseLine:
+class ReleaseLine(Struct, frozen=True):
     """A release as Helm recorded its newest revision; ``deployed`` is the revision that Helm last called deployed.
 
     ``updated`` is RFC 3339 text in the zone of whoever did it.
@@ -43,8 +42,7 @@ class ReleaseLine:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadLine:
+class WorkloadLine(Struct, frozen=True):
     """A DaemonSet or Deployment that a release's manifest promises; ``live`` is None where it is gone."""
 
     release: str

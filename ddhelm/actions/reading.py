@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import facts, record, tree
 from ddhelm import settings as settings_
@@ -26,8 +28,7 @@ BUSY = 660
 """Seconds for which the writer of a pending head without a Lease may still live: twice helm's 5 minutes, and one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """All that was read of the cluster before anything was decided."""
 
     facts: ClusterFacts
@@ -83,8 +84,7 @@ def read(session: Session) -> Cluster:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Struct, frozen=True):
     """What stands before an upgrade: the chart's source and version."""
 
     chart: str

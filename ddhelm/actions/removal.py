@@ -6,8 +6,10 @@ if ddhelm made it and nothing of others is in it.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import record, resources, workloads
 from ddhelm.actions import leftovers
@@ -28,8 +30,7 @@ _CROWDED = "it holds what is not ours"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
-@dataclass(frozen=True, slots=True)
-class Going:
+class Going(Struct, frozen=True):
     """A release that goes: its newest revision, and how many objects Helm removes with it."""
 
     release: Release
@@ -39,8 +40,7 @@ class Going:
     crds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Something that stays: why, and the command that would remove it (empty where there is none to recommend)."""
 
     what: str
@@ -48,8 +48,7 @@ class Kept:
     command: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """What will go, in order, and what will stay. ``uid`` is kube-system's: which cluster this was decided for.
 
     ``pods`` and ``agents`` are label selectors of the Cluster Agent's and the node agents' pods.

@@ -1,8 +1,10 @@
 """What a command line asks for, and the settings that it makes of those that are stored."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import settings as settings_
 from ddhelm import taints, tree
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
     from ddhelm.uservalues import Source
 
 
-@dataclass(frozen=True, slots=True)
-class UserSources:
+class UserSources(Struct, frozen=True):
     """The user's value flags, per slot; a slot with a file replaces the stored layer, one without goes on top of it."""
 
     both: "tuple[Source, ...]" = ()
@@ -23,12 +24,11 @@ class UserSources:
     control_plane: "tuple[Source, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What a command line asks for; ``given`` holds the settings whose flags were used (None: not used)."""
 
-    given: Mapping[str, Any] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Any] = {}
+    origins: Mapping[str, str] = {}
     """Where those of a settings file stand there; the others are of the command line."""
     user: UserSources = UserSources()
     chart: str | None = None

@@ -7,8 +7,9 @@ mostly written in the same breath. The annotation is no drift, survives every up
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ddhelm.actions import lock, look, revisions, watch
 from ddhelm.actions.carry_out import How
@@ -27,8 +28,7 @@ _HOW = How()
 _MARK: Path = ("spec", "template", "metadata", "annotations", RESTARTED_AT)
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """A workload of a release as it stands; ``restarted`` is the API server's time of its last restart, or empty."""
 
     target: Target
@@ -47,8 +47,7 @@ class Running:
         return any(use.reads(secret, key) for use in self.uses for key in keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Restarting:
+class Restarting(Struct, frozen=True):
     """Told to the observer: the pods of these workloads are about to be replaced."""
 
     targets: tuple[Target, ...]

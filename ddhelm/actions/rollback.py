@@ -4,8 +4,11 @@ Helm brings a stored manifest back exactly, with no chart and no render. From wh
 the head itself, so that what a failed one added goes too (3.22, 4.3).
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import plan as plan_
 from ddhelm import timeline, tree
@@ -22,8 +25,7 @@ from ddhelm.release import NAMES, Release, Role, pair
 _BAD = ("failed", "pending-install", "pending-upgrade", "pending-rollback")
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """Where each release goes: release name to revision; those that stay are not in it."""
 
     targets: Mapping[str, int]
@@ -73,7 +75,7 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
             steps.append(Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision))
         else:
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
-    return replace(made, plan=replace(made.plan, steps=tuple(steps)))
+    return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps)))
 
 
 def revert(session: Session, request: Request, found: Drift) -> Prepared:
@@ -92,7 +94,7 @@ def revert(session: Session, request: Request, found: Drift) -> Prepared:
         else Step(StepKind.NOTHING, step.release, revision=step.revision)
         for step in _last(made.plan)
     ]
-    return replace(made, plan=replace(made.plan, steps=tuple(steps)))
+    return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps)))
 
 
 def _prepared(session: Session, request: Request, goal: Way) -> Prepared:

@@ -6,7 +6,8 @@ already; both times are the API server's own. A run that broke off is finished b
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm import rollout
 from ddhelm import settings as settings_
@@ -30,8 +31,7 @@ _HOW = How()
 _MARK: Path = ("metadata", "annotations", ROTATING)
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Struct, frozen=True):
     """What a rotation would do.
 
     ``phases`` are restarted one after another; ``late`` have not been since the last change of the key.
@@ -70,8 +70,7 @@ class Rotation:
         return rounds * 15, rounds * rollout.SECONDS_A_ROUND
 
 
-@dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(Struct, frozen=True):
     """How it ended: whether a new value was written, what was restarted, and how each phase's watch ended."""
 
     wrote: bool

@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ddhelm.access import Access, resolve
 from ddhelm.errors import DdhelmError
@@ -25,8 +26,7 @@ def silent(_event: object) -> None:
     """The observer of somebody who does not look."""
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(Struct, frozen=True, dict=True):
     """The cluster and the tools of one run. Opening it reads the kubeconfig and starts no process."""
 
     access: Access

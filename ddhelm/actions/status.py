@@ -7,8 +7,9 @@ is named, because the pod templates are held against all nodes by the scheduler'
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from ddhelm import coverage as coverage_
 from ddhelm import facts, record
@@ -41,8 +42,7 @@ NOT_AS_PROMISED = 4
 UNREADABLE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """The answer; ``coverage`` is None where nodes could not be read, ``unread`` says why."""
 
     context: str
@@ -83,16 +83,15 @@ class Status:
         return UNREADABLE if self.unread else 0
 
 
-@dataclass
-class _Read:
+class _Read(Struct, dict=True):
     """What one round of reads gave; None or empty where it could not be read (then ``unread`` says so)."""
 
-    records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    records: Mapping[str, tuple[Record, ...]] = {}
     nodes: tuple[Node, ...] | None = None
-    objects: Mapping[tuple[str, str, str], Tree] = field(default_factory=dict)
+    objects: Mapping[tuple[str, str, str], Tree] = {}
     others: "tuple[ForeignAgent, ...]" = ()
-    unread: list[Unread] = field(default_factory=list)
-    notes: list[Problem] = field(default_factory=list)
+    unread: list[Unread] = []
+    notes: list[Problem] = []
 
 
 def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> Status:

@@ -7,9 +7,10 @@ a bound: a finaliser without its controller would hold it for ever.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ddhelm.actions import leftovers, lock
 from ddhelm.actions.leftovers import Leftover
@@ -27,23 +28,20 @@ __all__ = ["Finished", "Kept", "Removal", "Removed", "Started", "carry_out", "pr
 _NOT_REMOVED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """Told to the observer: something begins to be removed or waited for."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """Told to the observer: it is gone."""
 
     what: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """What went, what stayed, and what should have gone and did not (``problems``)."""
 
     done: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """Gives back a Lease whose holder does not, after somebody has seen who holds it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ddhelm.actions import lock
 from ddhelm.actions.lock import Holder
@@ -9,8 +10,7 @@ from ddhelm.errors import PlanStale
 from ddhelm.tree import Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """The Lease as it was read, and its holder; times are seconds.
 
     ``alive`` if it was renewed within its duration, by a process that is not known to have ended.

@@ -1,7 +1,8 @@
 """verify: do the checks report? Asks every agent of both releases, again where one has only just started."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ddhelm import verdicts
 from ddhelm.actions import agentpods
@@ -22,8 +23,7 @@ _INTERVAL = 3.0
 FAILED, NOT_READY, UNREADABLE = 6, 4, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """Told to the observer: ``done`` of ``total`` agents have answered; ``waiting`` seconds are left for the others."""
 
     done: int
@@ -31,8 +31,7 @@ class Asked:
     waiting: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """What all agents said. ``pods`` are in the order of their nodes, control plane first."""
 
     context: str
@@ -80,15 +79,14 @@ class Verification:
         )
 
 
-@dataclass
-class _Asking:
+class _Asking(Struct, dict=True):
     """The latest verdict of each pod, and how far one round of questions is."""
 
     observer: Observer
     total: int = 0
     done: int = 0
     left: float | None = None
-    latest: dict[str, PodVerdict] = field(default_factory=dict)
+    latest: dict[str, PodVerdict] = {}
 
     def begin(self, total: int, left: float | None) -> None:
         self.total, self.done, self.left = total, 0, left

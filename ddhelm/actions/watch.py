@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ddhelm.actions.look import Baseline, Looker, Reads, Target
 from ddhelm.errors import ClusterError, DdhelmError, RolloutFailed, ToolError
 from ddhelm.rollout import Complete, Progress, Progressing, Reading, Seen, Stalled, judge, timeout_for
 from ddhelm.workloads import Workload
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """Where seconds come from and how they pass."""
 
     now: Callable[[], float] = time.monotonic
@@ -24,8 +25,7 @@ class Clock:
 SYSTEM = Clock()
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(Struct, frozen=True):
     """All in seconds. ``timeout`` None takes the default for the DaemonSets' size as it shows.
 
     ``interval`` lies between two looks, ``diagnose`` between two that also ask about pods; ``blind`` is how long the
@@ -38,8 +38,7 @@ class Deadlines:
     blind: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
+class Polled(Struct, frozen=True):
     """Told to the observer after each look."""
 
     targets: tuple[Target, ...]
@@ -49,16 +48,14 @@ class Polled:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """Told to the observer when the API server could not be asked."""
 
     error: DdhelmError
     elapsed: float
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Struct, frozen=True):
     """How a watch ended: its verdict, the workloads as last seen, and the seconds it took."""
 
     progress: Complete | Stalled

@@ -3,8 +3,9 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ddhelm.actions import certfiles, certplan, certverify
 from ddhelm.actions import certs as action
@@ -18,8 +19,7 @@ from ddhelm.views import certs as view
 from ddhelm.views import console, envelope
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """The flags of a command that can make a certificate."""
 
     ca_cert: str | None = None
@@ -54,8 +54,7 @@ class Given:
         return action.CaFiles(self.ca_cert, self.ca_key, self.ca_key_password_file, asker(self.ca_key_password_file))
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """The files of a pair as the flags name them; what is not named is looked for in the folder."""
 
     folder: str | None = None

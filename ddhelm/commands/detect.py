@@ -1,6 +1,6 @@
 """detect: say which distribution this is, by which evidence."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ddhelm.actions import reading, rendering
 from ddhelm.actions.session import Session

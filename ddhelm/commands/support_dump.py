@@ -3,8 +3,9 @@
 import datetime
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from ddhelm import __version__
 from ddhelm import dump as core

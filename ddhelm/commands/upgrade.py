@@ -1,6 +1,6 @@
 """upgrade: existing releases, both as one unit, to another chart version or to the same with other values."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ddhelm.actions import prepare, reading
 from ddhelm.actions.session import Session

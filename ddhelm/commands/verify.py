@@ -1,7 +1,9 @@
 """verify: ask the agents how their checks go, and Datadog whether their data arrived; show it."""
 
 import time
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import arrivals
 from ddhelm.actions import rotate
@@ -24,8 +26,7 @@ FIRST_COLLECTION = 120.0
 _VARIABLES = {API_KEY: "DD_API_KEY", APP_KEY: "DD_APP_KEY"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Skipped:
+class _Skipped(Struct, frozen=True):
     """Why Datadog was not asked."""
 
     reason: str

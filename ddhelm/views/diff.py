@@ -8,8 +8,9 @@ import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
@@ -31,8 +32,7 @@ _WIDTH = 100
 CRD = "CustomResourceDefinition"
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """How changes are shown.
 
     ``form``: `structural`, `unified` or `summary`; ``context``: unchanged lines around a changed one; ``noise``: show

@@ -5,8 +5,9 @@ the longest are cut, each with the number of lines that are missing; the last li
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
@@ -127,8 +128,7 @@ def _lines(change: ObjectChange, how: diff.How) -> Iterator[str]:
         yield f"! {text}" if style == "change" else text.removeprefix("  ")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One object: a title that is always seen, and lines that unfold."""
 
     title: str

@@ -5,8 +5,9 @@ Progress is a difference: a log of a hundred equal lines hides the one that matt
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ddhelm.actions.watch import Polled, Unreadable, Watched
 from ddhelm.rollout import Complete, Stalled
@@ -65,8 +66,7 @@ def outcome(watched: Watched, console: "Console") -> None:
         problem(console, f"`{name}` wants no node: nothing runs through it", "ddhelm status")
 
 
-@dataclass
-class _Plain:
+class _Plain(Struct, dict=True):
     """Prints what changed since the last look."""
 
     console: "Console"
@@ -84,8 +84,7 @@ class _Plain:
             self.before = event
 
 
-@dataclass
-class _Drawn:
+class _Drawn(Struct, dict=True):
     """Draws the table anew after each look."""
 
     live: "Live"

@@ -1,10 +1,10 @@
 """An uninstall that meets faults: another cluster, a held lock, helm failing half-way, things that do not go."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm.actions import leftovers
 from ddhelm.actions.leftovers import Leftover

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from ddhelm import arrivals, verdicts, workloads
 from ddhelm.access import Access

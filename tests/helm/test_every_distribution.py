@@ -5,10 +5,10 @@ On a chart that `DDHELM_TEST_CHART` names, one that is too old for a distributio
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import facts, proof
 from ddhelm.actions import offline

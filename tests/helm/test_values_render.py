@@ -1,12 +1,12 @@
 """What ddhelm's values make of the chart under test, rendered by the real helm: the pair, its switches, its secrets."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 from datadog_checks.base.utils.http import should_bypass_proxy
+from msgspec.structs import replace
 
 from ddhelm.profile import CheckInstance, Profile
 from ddhelm.release import Role, pair

@@ -1,8 +1,9 @@
 """The two releases as ddhelm makes them, small and whole: a proof context in which every claim holds."""
 
 import copy
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ddhelm.claim import ChartView
 from ddhelm.coverage import agent_placements, compute

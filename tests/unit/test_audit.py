@@ -1,10 +1,10 @@
 """What is kept of a run: one bounded line, and a ring of them that stays far below what a ConfigMap may hold."""
 
 import json
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ddhelm import audit
 from ddhelm.audit import COUNT, LINE, SIZE, Change, Entry, Who

@@ -1,8 +1,9 @@
 """Each node's agents, by the scheduler's rules; a node without one is named with what to blame and what to type."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm.coverage import (
     Coverage,

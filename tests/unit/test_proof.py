@@ -1,10 +1,10 @@
 """Every claim holds on a right pair, and each breaks on the one thing that it is there for."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import plan, proof
 from ddhelm.actions.live import live_object

@@ -1,11 +1,11 @@
 """What `rotate` shows before it asks: the plan, or that there is nothing to do."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm.actions import lock, restart
 from ddhelm.actions import rotate as action

@@ -1,10 +1,10 @@
 """Taking the lock away: only from the dead, and only if it is still the one that was looked at."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import process
 from ddhelm.actions import unlock

@@ -1,7 +1,6 @@
 """The layers of the two releases and the tree they make, with the origin of each leaf."""
 
 import json
-from dataclasses import replace
 from pathlib import Path as File
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ddhelm import etcd, library, tree
 from ddhelm.errors import ConfigError

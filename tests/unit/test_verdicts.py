@@ -1,8 +1,7 @@
 """What is promised must run and bring samples; what is wrong is said once for all its nodes."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import execwords, verdicts
 from ddhelm.agentstatus import AgentStatus, CheckRun, Dispatch, Leadership, Link
@@ -22,7 +21,7 @@ LINKED = Link("https://10.0.0.1:5005", "7.81.1")
 
 def judged(*checks: CheckRun, pod: AgentPod = POD, **keys: object) -> PodVerdict:
     status = AgentStatus("7.81.1", checks=checks, unloaded={}, refused={}, link=LINKED)
-    return verdicts.of_status(pod, replace(status, **keys), PROMISED, "datadog")  # type: ignore[arg-type]
+    return verdicts.of_status(pod, replace(status, **keys), PROMISED, "datadog")
 
 
 def states(verdict: PodVerdict) -> dict[str, State]:

@@ -1,8 +1,7 @@
 """What arrived in Datadog, for people: a line each, one reason once, and links with what they need."""
 
-from dataclasses import replace
-
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from ddhelm import arrivals
 from ddhelm.arrivals import Arrival, Arrivals, Seen
@@ -62,8 +61,8 @@ def test_no_host_at_all_is_no_success_where_the_cluster_has_no_name_either() -> 
 
 def test_one_reason_is_said_once() -> None:
     why = {"seen": Seen.UNKNOWN, "why": "`api.datadoghq.eu` answered 403: Forbidden", "hint": "--site"}
-    refused = tuple(replace(each, **why) for each in GOOD.checks)  # type: ignore[arg-type]
-    hosts = replace(GOOD.hosts, **why)  # type: ignore[arg-type]
+    refused = tuple(replace(each, **why) for each in GOOD.checks)
+    hosts = replace(GOOD.hosts, **why)
     assert shown(replace(GOOD, checks=refused, hosts=hosts, cluster="")) == snapshot("""\
 
 Datadog, site `datadoghq.eu`, all clusters: the agents name none (--cluster-name), the last 10 minutes:

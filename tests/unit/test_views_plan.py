@@ -1,8 +1,7 @@
 """The plan for people: whatever it counts it also names."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ddhelm.claim import LiveState, ProofContext
 from ddhelm.proof import run

@@ -1,8 +1,10 @@
 """A plan file shows what the plan showed, to people and to a pull request."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ddhelm.drift import Change, Fate, FieldDrift, ObjectDrift
 from ddhelm.managedfields import Writer
@@ -47,7 +49,7 @@ STEPS = (
     ),
     Step(StepKind.INSTALL, WORKER, objects=(ObjectChange(replace(CONFIGMAP, name="new"), Action.CREATE),)),
 )
-MADE = replace(
+MADE = dataclasses.replace(
     PREPARED,
     plan=replace(PREPARED.plan, steps=STEPS, creates_namespace=True, labels_namespace=None, taken_over=("taken over",)),
     outcomes=(DRIFTED,),

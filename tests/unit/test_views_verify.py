@@ -1,8 +1,7 @@
 """How a verification looks: few agents each on a line, many grouped; one line an error."""
 
-from dataclasses import replace
-
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from ddhelm import verdicts
 from ddhelm.actions.verify import Verification
