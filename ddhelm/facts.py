@@ -4,16 +4,15 @@ Parsing is apart from reading, so that recorded answers are as good as a cluster
 ``Unread``, never a default: what to use instead (what the release remembers, what a distribution documents) is decided
 later and said.
 
-5,000 nodes are 21 MB of JSON: they are decoded one by one and only what is used is kept.
+5,000 nodes are 21 MB of JSON: what is not used of them is skipped, never held.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from ddhelm import masking
 from ddhelm.errors import ClusterError
@@ -21,7 +20,7 @@ from ddhelm.staticpods import StaticPod
 from ddhelm.staticpods import parse as parse_static_pod
 from ddhelm.tree import Tree
 
-_PODS = "/api/v1/namespaces/kube-system/pods?resourceVersion=0&labelSelector="
+_STATIC_PODS = "/api/v1/namespaces/kube-system/pods?resourceVersion=0&labelSelector="
 _COMPONENTS = "kube-apiserver,kube-scheduler,kube-controller-manager,etcd"
 _ETCD_MANAGERS = "etcd-manager-main,etcd-manager-events,etcd-manager-leases,etcd-manager-cilium"
 
@@ -33,8 +32,8 @@ READS: Mapping[str, str] = MappingProxyType(
         "groups": "/apis",
         "kube-system": "/api/v1/namespaces/kube-system",
         "nodes": "/api/v1/nodes?resourceVersion=0",
-        "static-pods": f"{_PODS}component%20in%20({_COMPONENTS})",
-        "static-pods-by-app": f"{_PODS}k8s-app%20in%20({_COMPONENTS},{_ETCD_MANAGERS})",
+        "static-pods": f"{_STATIC_PODS}component%20in%20({_COMPONENTS})",
+        "static-pods-by-app": f"{_STATIC_PODS}k8s-app%20in%20({_COMPONENTS},{_ETCD_MANAGERS})",
         "kubeadm-config": "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
     }
 )
@@ -53,6 +52,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
 
 _ANNOTATION_LIMIT = 256
 _MASKER = masking.Masker(b"facts")
+_Item = TypeVar("_Item")
 _NOT_FOUND = re.compile(r"(?i)\bnot ?found\b|\b404\b")
 
 
@@ -73,12 +73,9 @@ class Answers:
     def __init__(self, documents: Mapping[str, str | bytes | Failure]) -> None:
         self._documents = dict(documents)
 
-    def take(self, name: str) -> str | Failure:
-        """The document as text, or why there is none."""
-        document = self._documents.pop(name, None)
-        if document is None:
-            return Failure("it was not asked for")
-        return document.decode(errors="replace") if isinstance(document, bytes) else document
+    def take(self, name: str) -> str | bytes | Failure:
+        """The document, or why there is none."""
+        return self._documents.pop(name, Failure("it was not asked for"))
 
 
 class Unread(Struct, frozen=True):
@@ -93,8 +90,8 @@ class Taint(Struct, frozen=True):
     """A taint of a node."""
 
     key: str
-    value: str
-    effect: str
+    value: str = ""
+    effect: str = ""
 
 
 class Node(Struct, frozen=True):
@@ -153,9 +150,9 @@ def parse(answers: Answers) -> ClusterFacts:
     """
     unread: list[Unread] = []
 
-    def take(name: str) -> str | None:
+    def take(name: str) -> str | bytes | None:
         document = answers.take(name)
-        if isinstance(document, str):
+        if not isinstance(document, Failure):
             return document
         if not (name == "kubeadm-config" and document.not_found):
             unread.append(Unread(name, WORDS[name], document.text))
@@ -167,7 +164,7 @@ def parse(answers: Answers) -> ClusterFacts:
     pods = [
         pod
         for name in ("static-pods", "static-pods-by-app")
-        for item in _items(name, take(name))
+        for item in _items(name, take(name), _PODS)
         if (pod := parse_static_pod(item)) is not None
     ]
     return ClusterFacts(
@@ -227,55 +224,92 @@ def _pod_order(pod: StaticPod) -> tuple[str, str, str]:
     return pod.component, pod.node, pod.name
 
 
-def _nodes(document: str | None) -> tuple[Node, ...]:
+class _Condition(Struct, frozen=True):
+    type: str = ""
+    status: str = ""
+
+
+class _Address(Struct, frozen=True):
+    type: str = ""
+    address: str = ""
+
+
+class _Metadata(Struct, frozen=True):
+    name: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _Spec(Struct, frozen=True, rename={"provider_id": "providerID"}):
+    taints: list[Taint] | None = None
+    unschedulable: bool | None = None
+    provider_id: str = ""
+
+
+class _NodeInfo(Struct, frozen=True, rename="camel"):
+    os_image: str = ""
+    container_runtime_version: str = ""
+    kubelet_version: str = ""
+    architecture: str = ""
+    operating_system: str = ""
+
+
+class _Status(Struct, frozen=True, rename="camel"):
+    conditions: list[_Condition] | None = None
+    addresses: list[_Address] | None = None
+    node_info: _NodeInfo = _NodeInfo()
+
+
+class _NodeAnswer(Struct, frozen=True):
+    """What is looked at of a Node (``v1``) of the API; the rest of its JSON is skipped and never held."""
+
+    metadata: _Metadata = _Metadata()
+    spec: _Spec = _Spec()
+    status: _Status = _Status()
+
+
+class _ListOf(Struct, Generic[_Item], frozen=True):
+    """A list of the API; ``null`` is how Go writes one of nothing."""
+
+    items: list[_Item] | None
+
+
+_NODES = json.Decoder(_ListOf[_NodeAnswer])
+_PODS = json.Decoder(_ListOf[Tree])
+
+
+def _nodes(document: str | bytes | None) -> tuple[Node, ...]:
+    """The nodes by name. Of 5,000 nodes most strings are the same few: one copy of each is kept, masked once."""
     pool: dict[str, str] = {}
-    taints: dict[Taint, Taint] = {}
-    found = [_node(item, pool, taints) for item in _items("nodes", document)]
-    found.sort(key=lambda node: node.name)
-    return tuple(found)
+    shown: dict[tuple[str, str], str] = {}
 
-
-def _node(item: Tree, pool: dict[str, str], known: dict[Taint, Taint]) -> Node:
-    """One node. Of 5,000 nodes most strings are the same few: ``pool`` keeps one copy of each."""
-    metadata, spec, status = (_mapping(item.get(part)) for part in ("metadata", "spec", "status"))
-    info = _mapping(status.get("nodeInfo"))
-
-    def one(value: object) -> str:
-        text = _text(value)
+    def one(text: str) -> str:
         return pool.setdefault(text, text)
 
-    def taint(entry: Mapping[str, Any]) -> Taint:
-        made = Taint(one(entry.get("key")), one(entry.get("value")), one(entry.get("effect")))
-        return known.setdefault(made, made)
+    def annotation(key: str, value: str) -> str:
+        if (key, value) not in shown:
+            shown[key, value] = one(_annotation(key, value))
+        return shown[key, value]
 
-    return Node(
-        name=_text(metadata.get("name")),
-        labels={one(key): one(value) for key, value in _mapping(metadata.get("labels")).items()},
-        annotations={
-            one(key): one(_annotation(key, _text(value)))
-            for key, value in _mapping(metadata.get("annotations")).items()
-        },
-        taints=tuple(taint(_mapping(entry)) for entry in _list(spec.get("taints"))),
-        unschedulable=spec.get("unschedulable") is True,
-        provider_id=_text(spec.get("providerID")),
-        os_image=one(info.get("osImage")),
-        container_runtime=one(info.get("containerRuntimeVersion")),
-        kubelet_version=one(info.get("kubeletVersion")),
-        architecture=one(info.get("architecture")),
-        operating_system=one(info.get("operatingSystem")),
-        ready=any(
-            c.get("type") == "Ready" and c.get("status") == "True"
-            for c in map(_mapping, _list(status.get("conditions")))
-        ),
-        address=next(
-            (
-                _text(a.get("address"))
-                for a in map(_mapping, _list(status.get("addresses")))
-                if a.get("type") == "InternalIP"
-            ),
-            "",
-        ),
-    )
+    def node(read: _NodeAnswer) -> Node:
+        info = read.status.node_info
+        return Node(
+            name=read.metadata.name,
+            labels={one(key): one(value) for key, value in (read.metadata.labels or {}).items()},
+            annotations={one(key): annotation(key, value) for key, value in (read.metadata.annotations or {}).items()},
+            taints=tuple(Taint(one(t.key), one(t.value), one(t.effect)) for t in read.spec.taints or ()),
+            unschedulable=bool(read.spec.unschedulable),
+            provider_id=read.spec.provider_id,
+            os_image=one(info.os_image),
+            container_runtime=one(info.container_runtime_version),
+            kubelet_version=one(info.kubelet_version),
+            architecture=one(info.architecture),
+            operating_system=one(info.operating_system),
+            ready=any(each.type == "Ready" and each.status == "True" for each in read.status.conditions or ()),
+            address=next((each.address for each in read.status.addresses or () if each.type == "InternalIP"), ""),
+        )
+
+    return tuple(sorted(map(node, _items("nodes", document, _NODES)), key=lambda each: each.name))
 
 
 def _annotation(key: str, value: str) -> str:
@@ -286,35 +320,20 @@ def _annotation(key: str, value: str) -> str:
     return shown[:_ANNOTATION_LIMIT]
 
 
-def _items(name: str, document: str | None) -> Iterator[Tree]:
-    """The items of a list document, decoded one at a time: the whole of 5,000 nodes would take 130 MiB as dicts."""
+def _items(name: str, document: str | bytes | None, decoder: json.Decoder[_ListOf[_Item]]) -> Sequence[_Item]:
     if document is None:
-        return
-    start = re.search(r'"items"\s*:\s*(\[|null)', document)
-    if start is None:
-        raise _unreadable(name, "it holds no list of items")
-    if start[1] == "null":
-        return
-    decoder = json.JSONDecoder()
-    index = start.end()
+        return ()
     try:
-        while True:
-            while document[index] in ", \t\r\n":
-                index += 1
-            if document[index] == "]":
-                return
-            item, index = decoder.raw_decode(document, index)
-            if isinstance(item, dict):
-                yield item
-    except (ValueError, IndexError) as error:
-        raise _unreadable(name, f"{error}" if isinstance(error, ValueError) else "it ends too early") from None
+        return decoder.decode(document).items or ()
+    except ValueError as error:
+        raise _unreadable(name, str(error)) from None
 
 
-def _object(name: str, document: str | None) -> Mapping[str, Any]:
+def _object(name: str, document: str | bytes | None) -> Mapping[str, Any]:
     if document is None:
         return {}
     try:
-        return _mapping(json.loads(document))
+        return _mapping(json.decode(document))
     except ValueError as error:
         raise _unreadable(name, str(error)) from None
 
@@ -344,6 +363,8 @@ def _cluster_configuration(config_map: Mapping[str, Any]) -> Tree | None:
         return None
     if not isinstance(text, str):
         return {}
+    from json import dumps, loads  # takes any key that YAML can make
+
     import yaml  # here, because only a kubeadm cluster pays for it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -352,7 +373,7 @@ def _cluster_configuration(config_map: Mapping[str, Any]) -> Tree | None:
     except yaml.YAMLError:
         return {}
     # dates and such become text: the tree must survive JSON
-    return json.loads(json.dumps(tree, default=str)) if isinstance(tree, dict) else {}
+    return loads(dumps(tree, default=str)) if isinstance(tree, dict) else {}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

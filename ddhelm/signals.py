@@ -60,6 +60,7 @@ class Look:
         self._label_keys = Counter(key for node in facts.nodes for key in node.labels)
         self._annotation_keys = Counter(key for node in facts.nodes for key in node.annotations)
         self._known: dict[Row, Sighting] = {}
+        self._texts: dict[tuple[str, str], Counter[str]] = {}
 
     @property
     def control_plane(self) -> tuple[Node, ...]:
@@ -131,8 +132,15 @@ class Look:
             matching = [found for found in keys if _glob(key).fullmatch(found)]
             return max((keys[found] for found in matching), default=0), min(matching, default="")
         glob = _glob(row.pattern)
-        seen = [text for node in self.facts.nodes for text in _texts(node, row) if glob.fullmatch(text)]
-        return len(seen), Counter(seen).most_common(1)[0][0] if seen else ""
+        seen = Counter({text: often for text, often in self._said(row).items() if glob.fullmatch(text)})
+        return seen.total(), seen.most_common(1)[0][0] if seen else ""
+
+    def _said(self, row: Row) -> Counter[str]:
+        """What all nodes have to say to a row, and how often: many rows ask for the same."""
+        about = row.field, row.pattern.partition("=")[0] if row.field in {"node.label", "node.annotation"} else ""
+        if about not in self._texts:
+            self._texts[about] = Counter(text for node in self.facts.nodes for text in _texts(node, row))
+        return self._texts[about]
 
 
 def matches(node: Node, row: Row) -> bool:
