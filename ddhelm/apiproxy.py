@@ -78,16 +78,22 @@ class Proxy:
         self._place = ""
         self._server: Server | None = None
         self._end: Callable[[], object] | None = None
+        self._ahead: _Ahead | None = None
 
     @property
     def runs(self) -> bool:
         """Whether it is there to be asked."""
         return self._server is not None and self._server.running
 
-    def start(self) -> None:
-        """Start it ahead of its first round: it comes up while this process does something else."""
+    def start(self, questions: Sequence[Question] = (), *, timeout: float) -> None:
+        """Start it ahead of its first round: it comes up while this process does something else.
+
+        ``questions`` are asked then, and the first round takes from their answers what it would have asked.
+        """
         with self._starting:
-            self._started()
+            server, place = self._started(), self._place
+            if server is not None and questions:
+                self._ahead = _Ahead(place, questions, timeout, server)
 
     def ask(self, questions: Sequence[Question], *, timeout: float) -> tuple[Got | None, ...]:
         """Status and body of each answer, in order; None where kubectl itself must be asked.
@@ -96,9 +102,17 @@ class Proxy:
         """
         with self._starting:  # with its own place: another thread may have to start it again
             server, place = self._started(), self._place
+            ahead, self._ahead = self._ahead, None
         if server is None:
             return (None,) * len(questions)
-        return server.ask(lambda going: _round(place, questions, timeout, going))
+
+        def round_(going: Callable[[], bool]) -> tuple[Got | None, ...]:
+            known = ahead.answers(going) if ahead else {}
+            left = [each for each in questions if each not in known]
+            known |= dict(zip(left, _round(place, left, timeout, going), strict=True)) if left else {}
+            return tuple(known[each] for each in questions)
+
+        return server.ask(round_)
 
     def close(self) -> None:
         """End it; a later round starts another one."""
@@ -124,6 +138,24 @@ class Proxy:
             # also for a caller that forgets it
             self._end = weakref.finalize(self, _ended, self._server, folder)
         return self._server
+
+
+class _Ahead:
+    """A round that is under way before anybody waits for it."""
+
+    def __init__(self, place: str, questions: Sequence[Question], timeout: float, server: Server) -> None:
+        self._got: dict[Question, Got | None] = {}
+        self._thread = threading.Thread(target=self._run, args=(place, questions, timeout, server), daemon=True)
+        self._thread.start()
+
+    def answers(self, going: Callable[[], bool]) -> dict[Question, Got | None]:
+        """What it was told, by question; nothing where ``going`` said no before it was through."""
+        while self._thread.is_alive() and going():
+            self._thread.join(0.1)
+        return self._got
+
+    def _run(self, place: str, questions: Sequence[Question], timeout: float, server: Server) -> None:
+        self._got = dict(zip(questions, _round(place, questions, timeout, lambda: server.running), strict=True))
 
 
 def _ended(server: Server, folder: "tempfile.TemporaryDirectory[str]") -> None:

@@ -56,7 +56,7 @@ def _root(
 @takes(Cluster, Inputs, Changing, Doing)
 def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Output = "table") -> None:
     """Install or update both releases: look, plan, ask, do, watch, report."""
-    session = _reading(options)
+    session = _reading_facts(options)
     from ddhelm.commands import onboard as command
 
     raise typer.Exit(command.onboard(session, options, output, dry_run=dry_run))
@@ -103,7 +103,7 @@ def plan(
         from ddhelm.commands import diff as command
 
         raise typer.Exit(command.offline(options, facts, against, output, detailed=detailed_exitcode, limit=12))
-    session = _reading(options)
+    session = _reading_facts(options)
     from ddhelm.commands import diff as command
 
     raise typer.Exit(command.show(session, options, output, detailed=detailed_exitcode, limit=12, out=out))
@@ -133,7 +133,7 @@ def diff(
 ) -> None:
     """Show every changed field of what onboard would do."""
     if ctx.invoked_subcommand is None:
-        session = _reading(options)
+        session = _reading_facts(options)
         from ddhelm.commands import diff as command
 
         code = command.show(session, options, output, detailed=detailed_exitcode, limit=None, out=None)
@@ -189,7 +189,7 @@ def apply(
 ) -> None:
     """Carry out exactly the plan that was reviewed, or nothing; without FILE the same as onboard."""
     if file is None:
-        session = _reading(options)
+        session = _reading_facts(options)
         from ddhelm.commands import onboard as without_file
 
         raise typer.Exit(without_file.onboard(session, options, output, dry_run=False))
@@ -208,7 +208,7 @@ def upgrade(
     output: flags.Output = "table",
 ) -> None:
     """Upgrade existing releases as one unit; keeps the installed chart where no version is given."""
-    session = _reading(options)
+    session = _reading_facts(options)
     from ddhelm.commands import upgrade as command
 
     raise typer.Exit(command.upgrade(session, options, output, latest=latest, dry_run=dry_run))
@@ -361,7 +361,7 @@ def values(
 @takes(Cluster)
 def detect(options: Options, distribution: flags.Distribution = None, output: flags.Output = "table") -> None:
     """Say which distribution this is, by which evidence, and what follows from it."""
-    session = _reading(options)
+    session = _reading_facts(options)
     from ddhelm.commands import detect as command
 
     command.detect(session, distribution, output)
@@ -442,6 +442,15 @@ def _reading(options: Options) -> "Session":
     """The session of a command that reads the cluster first: kubectl comes up while the command is loaded."""
     session = _session(options)
     session.begin()
+    return session
+
+
+def _reading_facts(options: Options) -> "Session":
+    """The session of a command that begins with the facts: they are read while the command is loaded."""
+    from ddhelm.reads import READS
+
+    session = _session(options)
+    session.begin(tuple(READS.values()))
     return session
 
 

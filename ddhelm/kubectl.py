@@ -81,10 +81,15 @@ class Kubectl:
         self._proxy: Proxy | None = None
         self._kinds: dict[str, Mapping[str, Resource]] = {}
 
-    def start(self) -> None:
-        """Start the proxy ahead of the first round of reads: it comes up while the caller loads what it needs."""
+    def start(self, paths: Sequence[str] = ()) -> None:
+        """Start the proxy ahead of the first round of reads: it comes up while the caller loads what it needs.
+
+        ``paths`` are asked for as soon as it is up, and what it answers is kept for the first round.
+        """
         if self._proxied:
-            self._proxy_of_run().start()
+            from ddhelm.apiproxy import Question
+
+            self._proxy_of_run().start([Question(path) for path in paths], timeout=self._request_timeout)
 
     def close(self) -> None:
         """End the proxy, where there is one."""

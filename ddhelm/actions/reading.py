@@ -16,6 +16,7 @@ from ddhelm.facts import ClusterFacts
 from ddhelm.kubectl import Answer
 from ddhelm.manifest import parse
 from ddhelm.plan import Deployed, Head
+from ddhelm.reads import READS
 from ddhelm.record import Record
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, Release, Role, Rotatable, pair, rotating
 from ddhelm.settings import RECORD_KEY, SecretKey, Settings, UserLayers
@@ -49,7 +50,7 @@ def read(session: Session) -> Cluster:
     namespace = session.access.namespace
     names = "%2C".join(NAMES.values())
     paths = {
-        **facts.READS,
+        **READS,
         "namespace": f"/api/v1/namespaces/{namespace}",
         "releases": f"/api/v1/namespaces/{namespace}/secrets"
         f"?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29%2Cstatus%21%3Dsuperseded",
@@ -65,7 +66,7 @@ def read(session: Session) -> Cluster:
         raise failure
     if (failure := answers["releases"].failure) is not None:
         raise failure
-    documents = {name: _document(answers.pop(name)) for name in facts.READS}
+    documents = {name: _document(answers.pop(name)) for name in READS}
     read_facts = facts.parse(facts.Answers(documents))
     records: dict[str, list[Record]] = {}
     for item in (answers["releases"].tree() if answers["releases"].found else {}).get("items") or ():
@@ -102,10 +103,10 @@ def installed(session: Session) -> Installed | None:
 
 def facts_of(session: Session) -> ClusterFacts:
     """The facts alone, in one parallel round; raises where the API server cannot be asked for its version."""
-    answers = dict(zip(facts.READS, session.kubectl.raws(list(facts.READS.values())), strict=True))
+    answers = dict(zip(READS, session.kubectl.raws(list(READS.values())), strict=True))
     if (failure := answers["version"].failure) is not None:
         raise failure
-    return facts.parse(facts.Answers({name: _document(answers.pop(name)) for name in facts.READS}))
+    return facts.parse(facts.Answers({name: _document(answers.pop(name)) for name in READS}))
 
 
 def _document(answer: Answer) -> str | bytes | facts.Failure:

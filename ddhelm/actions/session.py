@@ -1,7 +1,7 @@
 """One run's connections: which cluster, through which programs, told once and used by every action."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -49,10 +49,10 @@ class Session(Struct, frozen=True, dict=True):
         """kubectl, bound to this cluster; ToolError where there is none."""
         return Kubectl(self.runner, find("kubectl"), self.access, proxied=True)
 
-    def begin(self) -> None:
-        """Let kubectl come up while the caller loads the rest; whoever asks it is told what fails."""
+    def begin(self, paths: Sequence[str] = ()) -> None:
+        """Let kubectl come up, and GET ``paths``, while the caller loads the rest; who asks is told what fails."""
         with suppress(DdhelmError):
-            self.kubectl.start()
+            self.kubectl.start(paths)
 
     def close(self) -> None:
         """End what runs beside the run. Nothing else is held: no connection, no lock."""

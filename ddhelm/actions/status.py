@@ -25,6 +25,7 @@ from ddhelm.facts import Node, Unread
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
 from ddhelm.pools import Pool
+from ddhelm.reads import READS
 from ddhelm.record import Record
 from ddhelm.release import Release, Role, pair
 from ddhelm.rollout import Reading
@@ -149,7 +150,7 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
     namespace, names = releases[0].namespace, tuple(release.name for release in releases)
     paths = {
         "releases": record_path(namespace, names),
-        "nodes": facts.READS["nodes"],
+        "nodes": READS["nodes"],
         "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
         "daemonsets": agents.DAEMONSETS,
     }

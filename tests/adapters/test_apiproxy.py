@@ -92,6 +92,22 @@ def test_all_later_reads_go_through_it_too_until_it_is_closed(edge: Edge, starte
     assert started.read_text().split() == ["get", "proxy", "get"]
 
 
+def test_what_was_asked_ahead_answers_the_first_round_and_no_later_one(
+    edge: Edge, started: Path, proxied: Proxied
+) -> None:
+    kubectl = proxied()
+    late = f"/api/v1/namespaces/{NAMESPACE}/configmaps/late"
+    kubectl.start([late, *PATHS[:2]])
+    assert kubectl._proxy is not None
+    assert kubectl._proxy._ahead is not None
+    kubectl._proxy._ahead._thread.join(10)
+    edge.kubectl.apply([config_map("late", k="1")], manager="helm")
+    assert [each.found for each in kubectl.raws([*PATHS[:4], late])] == [True, True, True, True, False]
+    assert kubectl.tree(late) is not None
+    assert plain(kubectl.raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
+    assert started.read_text().split() == ["proxy"]
+
+
 def test_a_proxy_that_died_is_started_again(edge: Edge, started: Path, proxied: Proxied) -> None:
     kubectl = proxied()
     kubectl.raws(PATHS)

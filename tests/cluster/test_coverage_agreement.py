@@ -16,6 +16,7 @@ from ddhelm.facts import ClusterFacts, Node
 from ddhelm.library import load
 from ddhelm.manifest import from_objects
 from ddhelm.masking import Masker
+from ddhelm.reads import READS
 from ddhelm.release import pair
 from ddhelm.settings import Settings
 from ddhelm.tree import Tree
@@ -161,7 +162,7 @@ def agree_on_selectors(sandbox: Sandbox, known: ClusterFacts, dice: random.Rando
 
 def read(sandbox: Sandbox) -> ClusterFacts:
     answers: dict[str, str | facts.Failure] = {}
-    for name, path in facts.READS.items():
+    for name, path in READS.items():
         try:
             answers[name] = sandbox.loader.text(path.removesuffix("?resourceVersion=0"))
         except ApiError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ddhelm import facts
+from ddhelm.reads import READS
 from tests.cluster.driver import Ddhelm
 from tests.sandbox import topology
 from tests.sandbox.fixtures import Clusters
@@ -23,7 +24,7 @@ PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
 def online(sandbox: Sandbox) -> facts.ClusterFacts:
     """The facts as kubectl reads them, path by path."""
     answers: dict[str, str | bytes | facts.Failure] = {}
-    for name, path in facts.READS.items():
+    for name, path in READS.items():
         try:
             answers[name] = sandbox.kubectl("get", "--raw", path)
         except subprocess.CalledProcessError as error:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ddhelm import facts
 from ddhelm.errors import ClusterError
 from ddhelm.facts import Answers, ClusterFacts, Failure, Node, Taint, Unread
+from ddhelm.reads import READS
 from ddhelm.staticpods import StaticPod
 
 NODE: dict[str, Any] = {
@@ -164,7 +165,7 @@ def test_a_forbidden_read_is_unread_and_the_rest_is_still_read() -> None:
 def test_a_read_that_was_not_made_is_unread() -> None:
     read = facts.parse(Answers({}))
 
-    assert {unread.name for unread in read.unread} == set(facts.READS)
+    assert {unread.name for unread in read.unread} == set(READS)
     assert (read.uid, read.server_version, read.version, read.nodes) == (None, None, (0, 0, 0), ())
 
 
