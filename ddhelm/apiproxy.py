@@ -78,31 +78,33 @@ class Proxy:
         self._place = ""
         self._server: Server | None = None
         self._end: Callable[[], object] | None = None
-        self._ahead: _Ahead | None = None
 
     @property
     def runs(self) -> bool:
         """Whether it is there to be asked."""
         return self._server is not None and self._server.running
 
-    def start(self, questions: Sequence[Question] = (), *, timeout: float) -> None:
-        """Start it ahead of its first round: it comes up while this process does something else.
+    def start(self) -> None:
+        """Start it ahead of its first round: it comes up while this process does something else."""
+        with self._starting:
+            self._started()
 
-        ``questions`` are asked then, and the first round takes from their answers what it would have asked.
-        """
+    def ahead(self, questions: Sequence[Question], *, timeout: float) -> "Ahead | None":
+        """Ask now what a later round is expected to ask; that round is given what comes back. None: nobody to ask."""
         with self._starting:
             server, place = self._started(), self._place
-            if server is not None and questions:
-                self._ahead = _Ahead(place, questions, timeout, server)
+        return Ahead(place, questions, timeout, server) if server is not None else None
 
-    def ask(self, questions: Sequence[Question], *, timeout: float) -> tuple[Got | None, ...]:
+    def ask(
+        self, questions: Sequence[Question], *, timeout: float, ahead: "Ahead | None" = None
+    ) -> tuple[Got | None, ...]:
         """Status and body of each answer, in order; None where kubectl itself must be asked.
 
-        ``timeout`` (seconds) bounds the silence of each answer. Raises ``Interrupted``, and is closed then.
+        ``timeout`` (seconds) bounds the silence of each answer. What was asked ``ahead`` is not asked again. Raises
+        ``Interrupted``, and is closed then.
         """
         with self._starting:  # with its own place: another thread may have to start it again
             server, place = self._started(), self._place
-            ahead, self._ahead = self._ahead, None
         if server is None:
             return (None,) * len(questions)
 
@@ -140,7 +142,7 @@ class Proxy:
         return self._server
 
 
-class _Ahead:
+class Ahead:
     """A round that is under way before anybody waits for it."""
 
     def __init__(self, place: str, questions: Sequence[Question], timeout: float, server: Server) -> None:

@@ -8,7 +8,8 @@ import hmac
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -25,7 +26,7 @@ from ddhelm.run import Command, Completed, Ended, RunnerLike, environment
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
-    from ddhelm.apiproxy import Proxy
+    from ddhelm.apiproxy import Ahead, Proxy, Question
     from ddhelm.resources import Resource
 
 ALL = "*"
@@ -79,6 +80,8 @@ class Kubectl:
         self._request_timeout = request_timeout
         self._proxied = proxied
         self._proxy: Proxy | None = None
+        self._reads_ahead: Ahead | None = None
+        self._forecast_ahead: Ahead | None = None
         self._kinds: dict[str, Mapping[str, Resource]] = {}
 
     def start(self, paths: Sequence[str] = ()) -> None:
@@ -89,7 +92,24 @@ class Kubectl:
         if self._proxied:
             from ddhelm.apiproxy import Question
 
-            self._proxy_of_run().start([Question(path) for path in paths], timeout=self._request_timeout)
+            self._proxy_of_run().start()
+            if paths:
+                questions = [Question(path) for path in paths]
+                self._reads_ahead = self._proxy_of_run().ahead(questions, timeout=self._request_timeout)
+
+    @contextmanager
+    def expecting(self, objects: Sequence[Tree], *, manager: str, conflicts: bool) -> Iterator[None]:
+        """Ask ``standing_and_forecast`` of these objects now, beside whatever the block does.
+
+        The first such call within the block asks only for what it does not find among the answers.
+        """
+        self.start()
+        if self._proxied and objects and (questions := self._questions(objects, manager, force=not conflicts)):
+            self._forecast_ahead = self._proxy_of_run().ahead(questions, timeout=self._request_timeout)
+        try:
+            yield
+        finally:
+            self._forecast_ahead = None
 
     def close(self) -> None:
         """End the proxy, where there is one."""
@@ -405,7 +425,9 @@ class Kubectl:
         """The answers that are there and those that say that nothing is; a frozen server is not asked twice."""
         from ddhelm.apiproxy import TIMED_OUT, Question
 
-        got = self._proxy_of_run().ask([Question(path) for path in paths], timeout=self._request_timeout)
+        questions, ahead = [Question(path) for path in paths], self._reads_ahead
+        self._reads_ahead = None
+        got = self._proxy_of_run().ask(questions, timeout=self._request_timeout, ahead=ahead)
         known: dict[str, Answer] = {}
         for path, each in zip(paths, got, strict=True):
             if each is None:
@@ -435,28 +457,41 @@ class Kubectl:
         if not self._proxied:
             return None
         self.start()
+        questions = self._questions(objects, manager, standing=standing, force=force)
+        if questions is None:
+            return None
+        from ddhelm.apiproxy import TIMED_OUT
+
+        ahead, self._forecast_ahead = self._forecast_ahead, None
+        got = self._proxy_of_run().ask(questions, timeout=self._request_timeout, ahead=ahead)
+        reads = len(objects) if standing else 0
+        answers = [each for each in got if each is not None]
+        if any(status == TIMED_OUT for status, _ in answers):
+            raise self._error(self._silent(questions[0].path), "get")
+        if len(answers) < len(got) or any(status == 404 for status, _ in answers[reads:]):
+            return None
+        found = tuple(None if status == 404 else dict(json.loads(body)) for status, body in answers[:reads])
+        forecast = tuple(dict(json.loads(body)) for _, body in answers[reads:])
+        for each in forecast:  # as kubectl prints it
+            each["metadata"].pop("managedFields", None)
+        return found, ApplyResult(forecast)
+
+    def _questions(
+        self, objects: Sequence[Tree], manager: str, *, standing: bool = True, force: bool
+    ) -> "list[Question] | None":
+        """First how each object stands, then what applying it would make of it, both where they are wanted."""
+        from ddhelm.apiproxy import Question
+
         places = self._places(objects)
         if places is None:
             return None
-        from ddhelm.apiproxy import TIMED_OUT, Question
-
         reads = [Question(place) for place in places] if standing else []
         applies = [
             Question.forecast(place, json.dumps(each).encode(), manager=manager, force=force)
             for place, each in zip(places, objects, strict=True)
             if manager
         ]
-        got = self._proxy_of_run().ask([*reads, *applies], timeout=self._request_timeout)
-        answers = [each for each in got if each is not None]
-        if any(status == TIMED_OUT for status, _ in answers):
-            raise self._error(self._silent(places[0]), "get")
-        if len(answers) < len(got) or any(status == 404 for status, _ in answers[len(reads) :]):
-            return None
-        found = tuple(None if status == 404 else dict(json.loads(body)) for status, body in answers[: len(reads)])
-        forecast = tuple(dict(json.loads(body)) for _, body in answers[len(reads) :])
-        for each in forecast:  # as kubectl prints it
-            each["metadata"].pop("managedFields", None)
-        return found, ApplyResult(forecast)
+        return [*reads, *applies]
 
     def _places(self, objects: Sequence[Tree]) -> list[str] | None:
         """The path of each object; None where the API does not tell all of them."""

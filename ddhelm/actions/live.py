@@ -7,6 +7,7 @@ forecast and live object are equal for all 25 objects of an untouched release (H
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,12 +71,7 @@ def read(
     ``conflicts`` is False where helm applies client-side, which knows none. ``patterns`` are fields that the platform's
     own admission writes, which are no difference.
     """
-    wanted = [
-        (obj, applied(obj, release, namespace))
-        for release, manifest in manifests.items()
-        for obj in manifest.objects.values()
-        if namespaced or not obj.ref.namespace
-    ]
+    wanted = _wanted(manifests, namespace, namespaced=namespaced)
     if not wanted:
         return Read(Live({}), {})
     trees = [body for _, body in wanted]
@@ -83,7 +79,7 @@ def read(
     standing = from_objects([body for body in found if body is not None], namespace, masker).objects
     forecast = from_objects(result.objects, namespace, masker).objects
     refs = {obj.ref.identity: obj.ref for obj, _ in wanted}
-    scaled = {identity for identity, obj in standing.items() if _scaled(obj.body)}
+    scaled = {identity for identity, obj in standing.items() if _scaled(obj.unmasked())}
     changes = {
         identity: change
         for identity, ref in refs.items()
@@ -105,6 +101,23 @@ def read(
     )
 
 
+def expecting(
+    kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str, *, conflicts: bool
+) -> AbstractContextManager[None]:
+    """Ask now, beside the block, what ``read`` will ask where its manifests turn out to be these."""
+    trees = [body for _, body in _wanted(manifests, namespace, namespaced=True)]
+    return kubectl.expecting(trees, manager=MANAGER, conflicts=conflicts)
+
+
+def _wanted(manifests: Mapping[str, Manifest], namespace: str, *, namespaced: bool) -> list[tuple[Object, tree.Tree]]:
+    return [
+        (obj, applied(obj, release, namespace))
+        for release, manifest in manifests.items()
+        for obj in manifest.objects.values()
+        if namespaced or not obj.ref.namespace
+    ]
+
+
 def stand(kubectl: Kubectl, objects: Sequence[Object], namespace: str, masker: Masker) -> Mapping[Identity, Object]:
     """How objects stand that are not to be applied: those that an upgrade would delete."""
     found = kubectl.get_many([obj.unmasked() for obj in objects])
@@ -113,24 +126,24 @@ def stand(kubectl: Kubectl, objects: Sequence[Object], namespace: str, masker: M
 
 def live_object(obj: Object) -> LiveObject:
     """What the proofs want to know of one live object: labels, annotations, owners, managers, selector."""
-    metadata: Mapping[str, Any] = obj.body.get("metadata") or {}
+    metadata, body = obj.metadata, obj.unmasked()
     return LiveObject(
         ref=obj.ref,
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
         owners=tuple(f"{o.get('kind')} {o.get('name')}" for o in metadata.get("ownerReferences") or ()),
-        managers=tuple(dict.fromkeys(str(m.get("manager")) for m in metadata.get("managedFields") or ())),
-        selector=tree.get(obj.body, ("spec", "selector")),
+        managers=tuple(dict.fromkeys(str(m.get("manager")) for m in _managed(body))),
+        selector=tree.get(body, ("spec", "selector")),
         terminating=bool(metadata.get("deletionTimestamp")),
-        stored_versions=tuple(tree.get(obj.body, ("status", "storedVersions")) or ()),
-        misscheduled=_misscheduled(obj),
+        stored_versions=tuple(tree.get(body, ("status", "storedVersions")) or ()),
+        misscheduled=_misscheduled(body),
     )
 
 
-def _misscheduled(obj: Object) -> int | None:
-    seen = tree.get(obj.body, ("status", "observedGeneration"))
-    current = seen is not None and seen == tree.get(obj.body, ("metadata", "generation"))
-    return int(tree.get(obj.body, ("status", "numberMisscheduled")) or 0) if current else None
+def _misscheduled(body: tree.Tree) -> int | None:
+    seen = tree.get(body, ("status", "observedGeneration"))
+    current = seen is not None and seen == tree.get(body, ("metadata", "generation"))
+    return int(tree.get(body, ("status", "numberMisscheduled")) or 0) if current else None
 
 
 def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:
@@ -144,6 +157,9 @@ def _difference(
     if live is None:
         return LiveChange(ref, missing=True, after=_own_fields(forecast.body) if forecast else None)
     if forecast is None:
+        return None
+    # what is equal needs no masking, which is most of the work
+    if tree.same(_own_fields(live.unmasked()), _own_fields(forecast.unmasked())):
         return None
     before, after = _own_fields(live.body), _own_fields(forecast.body)
     owners = entries(tree.get(live.body, ("metadata", "managedFields"))) if patterns else ()
@@ -167,5 +183,8 @@ def _own_fields(body: tree.Tree) -> tree.Tree:
 
 def _scaled(body: tree.Tree) -> bool:
     """Whether `kubectl scale` or an autoscaler set the replicas: that is drift, which an upgrade does not undo."""
-    managed = tree.get(body, ("metadata", "managedFields")) or []
-    return any(entry.get("subresource") == "scale" for entry in managed)
+    return any(entry.get("subresource") == "scale" for entry in _managed(body))
+
+
+def _managed(body: tree.Tree) -> Sequence[Mapping[str, Any]]:
+    return tree.get(body, ("metadata", "managedFields")) or ()

@@ -61,25 +61,29 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     built = build(session, cluster.facts, found, wanted, releases)
     if not request.allow_unknown_values and wanted.user != UserLayers():
         refuse_unknown_keys(chart, wanted)
-    desired, keep = render(session, chart, releases, built, deployed, request)
-    return _planned(
-        session,
-        request,
-        Prepared(
-            Plan((), coverage.compute((), ()), ()),
-            cluster,
-            found,
-            wanted,
-            chart,
-            releases,
-            desired,
-            deployed,
-            carried_keys=carried,
-        ),
-        keep,
-        value_notes(request),
-        taken_over,
-    )
+    stands = {release.name: deployed[release.name].manifest for release in releases if release.name in deployed}
+    with live.expecting(
+        session.kubectl, stands, session.access.namespace, conflicts=_conflicts_matter(session, deployed, releases)
+    ):
+        desired, keep = render(session, chart, releases, built, deployed, request)
+        return _planned(
+            session,
+            request,
+            Prepared(
+                Plan((), coverage.compute((), ()), ()),
+                cluster,
+                found,
+                wanted,
+                chart,
+                releases,
+                desired,
+                deployed,
+                carried_keys=carried,
+            ),
+            keep,
+            value_notes(request),
+            taken_over,
+        )
 
 
 def of_records(
@@ -180,7 +184,7 @@ def _planned(
 
 def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
     """What applying the manifests would meet; conflicts are asked for where this helm would stop at them."""
-    conflicts = session.helm.major >= 4 and any(server_side(made.deployed.get(name)) for name in manifests)
+    conflicts = _conflicts_matter(session, made.deployed, [one.release for one in made.desired])
     return live.read(
         session.kubectl,
         manifests,
@@ -190,6 +194,11 @@ def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest
         conflicts=conflicts,
         patterns=made.profile.admission,
     )
+
+
+def _conflicts_matter(session: Session, deployed: Mapping[str, Deployed], releases: Sequence[Release]) -> bool:
+    """Whether helm would apply one of them server-side, where fields that others own stop it."""
+    return session.helm.major >= 4 and any(server_side(deployed.get(release.name)) for release in releases)
 
 
 def _problems(

@@ -99,12 +99,30 @@ def test_what_was_asked_ahead_answers_the_first_round_and_no_later_one(
     late = f"/api/v1/namespaces/{NAMESPACE}/configmaps/late"
     kubectl.start([late, *PATHS[:2]])
     assert kubectl._proxy is not None
-    assert kubectl._proxy._ahead is not None
-    kubectl._proxy._ahead._thread.join(10)
+    assert kubectl._reads_ahead is not None
+    kubectl._reads_ahead._thread.join(10)
     edge.kubectl.apply([config_map("late", k="1")], manager="helm")
     assert [each.found for each in kubectl.raws([*PATHS[:4], late])] == [True, True, True, True, False]
     assert kubectl.tree(late) is not None
     assert plain(kubectl.raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
+    assert started.read_text().split() == ["proxy"]
+
+
+def test_what_is_expected_answers_the_first_forecast_of_the_block_and_only_what_is_equal(
+    edge: Edge, started: Path, proxied: Proxied
+) -> None:
+    standing = [config_map("a", k="1"), config_map("b", k="1")]
+    edge.kubectl.apply(standing, manager="helm")
+    kubectl, wanted = proxied(), [standing[0], config_map("b", k="2")]
+    with kubectl.expecting(standing, manager="helm", conflicts=True):
+        assert kubectl._forecast_ahead is not None
+        kubectl._forecast_ahead._thread.join(10)
+        edge.kubectl.apply([config_map("a", k="3")], manager="helm")
+        found, told = kubectl.standing_and_forecast(wanted, manager="helm")
+        again, _ = kubectl.standing_and_forecast(wanted, manager="helm")
+    assert [each and each["data"] for each in found] == [{"k": "1"}, {"k": "1"}]
+    assert [each["data"] for each in told.objects] == [{"k": "1"}, {"k": "2"}]
+    assert [each and each["data"] for each in again] == [{"k": "3"}, {"k": "1"}]
     assert started.read_text().split() == ["proxy"]
 
 
