@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from msgspec import Struct
+from msgspec.json import decode
 
 from ddhelm.errors import DdhelmError
 from ddhelm.run import Completed
@@ -53,7 +54,7 @@ class Answer:
 
     def tree(self) -> Tree:
         """The answer's JSON; ``{}`` where nothing was found."""
-        tree: Tree = json.loads(self.body) if self.body else {}
+        tree: Tree = decode(self.body) if self.body else {}
         return tree
 
 
@@ -168,6 +169,6 @@ def answered(done: Sequence[Completed]) -> tuple[Tree, ...]:
     found: list[Tree] = []
     for each in done:
         if each.stdout.strip():
-            tree = json.loads(each.stdout)
+            tree = decode(each.stdout)
             found.extend(tree["items"] if tree.get("kind") == "List" else [tree])
     return tuple(found)

@@ -5,7 +5,6 @@ answers come by ``get --raw``: kubectl's printing costs ten times as much as the
 """
 
 import hmac
-import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from ddhelm import failures, record, resources
@@ -137,7 +137,7 @@ class Kubectl:
     def tree(self, path: str) -> Tree | None:
         """GET a path of the API as JSON; None where nothing is there (404)."""
         body = self.raw(path)
-        return None if body is None else dict(json.loads(body))
+        return None if body is None else dict(decode(body))
 
     def release_rows(self, namespace: str | None = None) -> tuple[ReleaseRow, ...]:
         """All revisions of all releases of a namespace (``ALL``: of the cluster), without reading any release.
@@ -202,7 +202,7 @@ class Kubectl:
     def version(self) -> str:
         """Kubectl's own version, ``v1.36.3``."""
         done = self._done("version", "--client", "-o", "json")
-        return str(json.loads(done.out)["clientVersion"]["gitVersion"])
+        return str(decode(done.out)["clientVersion"]["gitVersion"])
 
     # -- server-side apply
 
@@ -269,8 +269,8 @@ class Kubectl:
         """Patch an object (``kind`` as on kubectl's command line) and return it."""
         part = ("--subresource", subresource) if subresource else ()
         flags = (f"--type={type}", "--patch-file=/dev/stdin", "--field-manager", MANAGER, "-o", "json", *part)
-        done = self._done("patch", kind, name, *self._scope(namespace), *flags, stdin=json.dumps(patch))
-        return dict(json.loads(done.out))
+        done = self._done("patch", kind, name, *self._scope(namespace), *flags, stdin=encode(patch).decode())
+        return dict(decode(done.out))
 
     def restart(self, workloads: Sequence[tuple[str, str]], stamp: str, *, namespace: str | None = None) -> None:
         """Have the pods of workloads (kind, name) replaced as `kubectl rollout restart` does; all at the same time.
@@ -279,7 +279,7 @@ class Kubectl:
         replaced. Raises the first failure once all have been tried.
         """
         marks = {"metadata": {"annotations": {RESTARTED_AT: stamp}}}
-        patch = json.dumps({"spec": {"template": marks}})
+        patch = encode({"spec": {"template": marks}}).decode()
         flags = ("--type=strategic", "--patch-file=/dev/stdin", "--field-manager", f"{MANAGER}-restart", "-o", "name")
         commands = [
             self._command("patch", kind.lower(), name, *self._scope(namespace), *flags, stdin=patch)
@@ -351,7 +351,7 @@ class Kubectl:
         done = self._done("get", "secret", name, *self._scope(namespace), *flags)
         if not done.out.strip():
             return None
-        found = dict(json.loads(done.out))
+        found = dict(decode(done.out))
         notes = {k: v for k, v in (found.get("annotations") or {}).items() if not k.endswith(_LAST_APPLIED)}
         return {**found, "annotations": notes}
 
@@ -470,8 +470,8 @@ class Kubectl:
             raise self._error(self._silent(questions[0].path), "get")
         if len(answers) < len(got) or any(status == 404 for status, _ in answers[reads:]):
             return None
-        found = tuple(None if status == 404 else dict(json.loads(body)) for status, body in answers[:reads])
-        forecast = tuple(dict(json.loads(body)) for _, body in answers[reads:])
+        found = tuple(None if status == 404 else dict(decode(body)) for status, body in answers[:reads])
+        forecast = tuple(dict(decode(body)) for _, body in answers[reads:])
         for each in forecast:  # as kubectl prints it
             each["metadata"].pop("managedFields", None)
         return found, ApplyResult(forecast)
@@ -487,7 +487,7 @@ class Kubectl:
             return None
         reads = [Question(place) for place in places] if standing else []
         applies = [
-            Question.forecast(place, json.dumps(each).encode(), manager=manager, force=force)
+            Question.forecast(place, encode(each), manager=manager, force=force)
             for place, each in zip(places, objects, strict=True)
             if manager
         ]
@@ -524,9 +524,9 @@ class Kubectl:
 
     def _written(self, verb: str, obj: Tree, *flags: str) -> Tree | None:
         args = (verb, "-f", "-", "-o", "json", "--validate=false", *flags)
-        done = self._runner.run(self._command(*args, stdin=json.dumps(obj)))
+        done = self._runner.run(self._command(*args, stdin=encode(obj).decode()))
         if done.ok:
-            return dict(json.loads(done.out))
+            return dict(decode(done.out))
         if not done.timed_out and _TAKEN.search(done.err) and "namespaces " not in done.err:
             return None
         raise self._error(done, verb)

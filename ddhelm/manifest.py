@@ -7,6 +7,7 @@ operator gives 800 KB, nine tenths of it CRDs that nobody looks into.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -255,6 +256,7 @@ class _Reader(Struct, frozen=True):
         return ObjectRef(version, kind, "" if scoped else namespace or self.namespace, name)
 
 
+@lru_cache(maxsize=256)  # most documents stand in the deployed manifest and in the new one
 def _tree(text: str, source: str) -> Tree:
     try:
         tree: Any = goyaml.load(text)

@@ -4,14 +4,13 @@
 the same question in a tenth of a second.
 """
 
-import json
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from ddhelm.errors import ReleaseError
 
@@ -121,7 +120,7 @@ def decode(secret: Tree) -> Record:
     metadata = secret.get("metadata") or {}
     try:
         packed = secret["data"]["release"]
-        release = json.loads(_unpack(b64decode(b64decode(packed))))
+        release = json.decode(_unpack(b64decode(b64decode(packed))))
         return _record(release, metadata, len(packed) * 3 // 4)
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
         raise ReleaseError(

@@ -153,7 +153,7 @@ def _planned(
         )
     ]
     secrets, writes, days = secrets_of(session, wanted, made)
-    proven = context(session, request, made, standing, covered, secrets, writes, keep, days)
+    proven = context(session, request, made, standing, steps, covered, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
     labels = {"pod-security.kubernetes.io/enforce": "privileged"}
     result = Plan(

@@ -15,7 +15,7 @@ from ddhelm.errors import PreflightFailed
 from ddhelm.facts import Node
 from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
-from ddhelm.plan import Deployed, Desired
+from ddhelm.plan import Deployed, Desired, StepKind
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
 from ddhelm.settings import SITES, Settings
@@ -148,6 +148,7 @@ def context(
     request: Request,
     made: Prepared,
     standing: live.Read,
+    steps: Sequence[plan.Step],
     covered: coverage.Coverage,
     secrets: Mapping[str, frozenset[str]],
     writes: Sequence[str],
@@ -155,6 +156,7 @@ def context(
     certificates: Mapping[str, int],
 ) -> claim.ProofContext:
     cluster = made.cluster
+    stored = {step.release.name for step in steps if step.kind in {StepKind.INSTALL, StepKind.UPGRADE}}
     return claim.ProofContext(
         namespace=session.access.namespace,
         releases=tuple(
@@ -163,7 +165,7 @@ def context(
                 one.release.name,
                 one.manifest,
                 state.manifest if (state := made.deployed.get(one.release.name)) else None,
-                record_size(made.chart, one),
+                record_size(made.chart, one) if one.release.name in stored else None,
             )
             for one in made.desired
         ),
