@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ddhelm.errors import DdhelmError
 from ddhelm.run import Command, RunnerLike, Server
 
 if TYPE_CHECKING:
@@ -89,8 +90,11 @@ class Proxy:
         with self._starting:
             self._started()
 
-    def ahead(self, questions: Sequence[Question], *, timeout: float) -> "Ahead | None":
-        """Ask now what a later round is expected to ask; that round is given what comes back. None: nobody to ask."""
+    def ahead(self, questions: Callable[[], Sequence[Question]], *, timeout: float) -> "Ahead | None":
+        """Ask now what a later round is expected to ask; that round is given what comes back. None: nobody to ask.
+
+        ``questions`` is called beside the caller. Where it raises nothing is asked: the round is told what fails.
+        """
         with self._starting:
             server, place = self._started(), self._place
         return Ahead(place, questions, timeout, server) if server is not None else None
@@ -145,7 +149,7 @@ class Proxy:
 class Ahead:
     """A round that is under way before anybody waits for it."""
 
-    def __init__(self, place: str, questions: Sequence[Question], timeout: float, server: Server) -> None:
+    def __init__(self, place: str, questions: Callable[[], Sequence[Question]], timeout: float, server: Server) -> None:
         self._got: dict[Question, Got | None] = {}
         self._thread = threading.Thread(target=self._run, args=(place, questions, timeout, server), daemon=True)
         self._thread.start()
@@ -156,8 +160,10 @@ class Ahead:
             self._thread.join(0.1)
         return self._got
 
-    def _run(self, place: str, questions: Sequence[Question], timeout: float, server: Server) -> None:
-        self._got = dict(zip(questions, _round(place, questions, timeout, lambda: server.running), strict=True))
+    def _run(self, place: str, questions: Callable[[], Sequence[Question]], timeout: float, server: Server) -> None:
+        with contextlib.suppress(DdhelmError):
+            asked = questions()
+            self._got = dict(zip(asked, _round(place, asked, timeout, lambda: server.running), strict=True))
 
 
 def _ended(server: Server, folder: "tempfile.TemporaryDirectory[str]") -> None:

@@ -7,7 +7,7 @@ answers come by ``get --raw``: kubectl's printing costs ten times as much as the
 import hmac
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -95,16 +95,21 @@ class Kubectl:
             self._proxy_of_run().start()
             if paths:
                 questions = [Question(path) for path in paths]
-                self._reads_ahead = self._proxy_of_run().ahead(questions, timeout=self._request_timeout)
+                self._reads_ahead = self._proxy_of_run().ahead(lambda: questions, timeout=self._request_timeout)
 
     @contextmanager
-    def expecting(self, objects: Sequence[Tree], *, manager: str, conflicts: bool) -> Iterator[None]:
+    def expecting(self, objects: Callable[[], Sequence[Tree]], *, manager: str, conflicts: bool) -> Iterator[None]:
         """Ask ``standing_and_forecast`` of these objects now, beside whatever the block does.
 
         The first such call within the block asks only for what it does not find among the answers.
         """
+
+        def questions() -> "Sequence[Question]":
+            trees = objects()
+            return (self._questions(trees, manager, force=not conflicts) if trees else None) or ()
+
         self.start()
-        if self._proxied and objects and (questions := self._questions(objects, manager, force=not conflicts)):
+        if self._proxied:
             self._forecast_ahead = self._proxy_of_run().ahead(questions, timeout=self._request_timeout)
         try:
             yield

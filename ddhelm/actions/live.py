@@ -105,7 +105,10 @@ def expecting(
     kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str, *, conflicts: bool
 ) -> AbstractContextManager[None]:
     """Ask now, beside the block, what ``read`` will ask where its manifests turn out to be these."""
-    trees = [body for _, body in _wanted(manifests, namespace, namespaced=True)]
+
+    def trees() -> list[tree.Tree]:
+        return [body for _, body in _wanted(manifests, namespace, namespaced=True)]
+
     return kubectl.expecting(trees, manager=MANAGER, conflicts=conflicts)
 
 

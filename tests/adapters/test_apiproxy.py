@@ -114,7 +114,7 @@ def test_what_is_expected_answers_the_first_forecast_of_the_block_and_only_what_
     standing = [config_map("a", k="1"), config_map("b", k="1")]
     edge.kubectl.apply(standing, manager="helm")
     kubectl, wanted = proxied(), [standing[0], config_map("b", k="2")]
-    with kubectl.expecting(standing, manager="helm", conflicts=True):
+    with kubectl.expecting(lambda: standing, manager="helm", conflicts=True):
         assert kubectl._forecast_ahead is not None
         kubectl._forecast_ahead._thread.join(10)
         edge.kubectl.apply([config_map("a", k="3")], manager="helm")
@@ -244,7 +244,10 @@ def test_where_no_socket_fits_kubectl_is_asked_for_each(
 
 
 def test_an_interrupt_ends_the_proxy_at_once(edge: Edge, started: Path, tmp_path: Path, proxied: Proxied) -> None:
-    (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; kill -INT {os.getpid()}; exec sleep 60\n")
+    (tmp_path / "kubectl").write_text(
+        # a second later, when it is waited for
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid; (sleep 1; kill -INT {os.getpid()}) & exec sleep 60\n"
+    )
     with pytest.raises(Interrupted):
         proxied().raws(PATHS)
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
