@@ -6,11 +6,12 @@ yields what speaks against it; what could not be read is said as such, never tak
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from posixpath import normpath
 from typing import Any
 
 from msgspec import Struct
 
-from ddhelm.coverage import Coverage
+from ddhelm.coverage import Coverage, Placement
 from ddhelm.facts import Node
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
 from ddhelm.release import Role
@@ -47,6 +48,10 @@ class Remark(Finding, frozen=True):
     """Something to say that does not break the claim."""
 
 
+class Caution(Finding, frozen=True):
+    """Speaks against a claim that the user waived: where nothing else does, the claim is a warning."""
+
+
 class ForeignAgent(Struct, frozen=True):
     """A Datadog agent that is not ours. ``what``: DaemonSet, DatadogAgent, release; ``nodes``: how many it wants."""
 
@@ -55,6 +60,22 @@ class ForeignAgent(Struct, frozen=True):
     namespace: str
     owner: str
     nodes: int = 0
+
+
+class OtherDaemonSet(Struct, frozen=True):
+    """A DaemonSet that is not ours: where its pods may run, and the paths of the host that they write to.
+
+    ``agent``: whether it runs a Datadog agent.
+    """
+
+    name: str
+    namespace: str
+    placement: Placement
+    written: frozenset[str] = frozenset()
+    agent: bool = False
+
+    def __str__(self) -> str:
+        return f"DaemonSet `{self.namespace}/{self.name}`"
 
 
 class LiveObject(Struct, frozen=True):
@@ -85,13 +106,15 @@ class LiveState(Struct, frozen=True):
     """What was read of the cluster; None everywhere means "not read", never "none".
 
     ``secrets``: names in the releases' namespace to the keys that hold something. ``kinds``: "apps/v1/DaemonSet".
-    ``crd_objects``: how many objects there are of a CRD, by its name.
+    ``crd_objects``: how many objects there are of a CRD, by its name. ``daemonsets``: those of others that take a host
+    port or run an agent.
     """
 
     objects: Mapping[Identity, LiveObject] | None = None
     secrets: Mapping[str, frozenset[str]] | None = None
     namespace_labels: Mapping[str, str] | None = None
     agents: Sequence[ForeignAgent] | None = None
+    daemonsets: Sequence[OtherDaemonSet] | None = None
     api_versions: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
     webhooks: Sequence[LiveWebhook] | None = None
@@ -188,6 +211,17 @@ def pod_spec(obj: Object) -> Tree:
 def containers(pod: Mapping[str, Any]) -> list[Tree]:
     """The containers of a pod spec, init containers first, as they run."""
     return [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
+
+
+def written_paths(pod: Mapping[str, Any]) -> frozenset[str]:
+    """The paths of the host that a pod's containers may write to, as its volumes name them."""
+    volumes = {v.get("name"): v["hostPath"].get("path") for v in pod.get("volumes") or () if v.get("hostPath")}
+    return frozenset(
+        normpath(str(volumes[mount.get("name")]))
+        for container in containers(pod)
+        for mount in container.get("volumeMounts") or ()
+        if not mount.get("readOnly") and volumes.get(mount.get("name"))
+    )
 
 
 def environment(container: Mapping[str, Any]) -> Mapping[str, Tree]:

@@ -7,25 +7,30 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from ddhelm.claim import (
+    Caution,
     Claim,
     Finding,
+    OtherDaemonSet,
     ProofContext,
     ReleaseView,
     Remark,
     Severity,
     Undecided,
-    containers,
     environment,
     names,
     pod_spec,
+    written_paths,
 )
-from ddhelm.coverage import Verdict, agent_placements, compute
+from ddhelm.coverage import AGENT_CONTAINER, HostPort, Placement, Verdict, agent_placements, compute
 from ddhelm.tree import Tree
 
 K = TypeVar("K")
 
 _AGENT_PORTS = {"DD_CMD_PORT": 5001, "DD_EXPVAR_PORT": 5000, "DD_HEALTH_PORT": 5555}
 """Ports of the agent that no pod declares, so that no scheduler knows of them; the variable moves each."""
+
+_SWITCHES = {(AGENT_CONTAINER, "UDP"): ("dogstatsd", "useHostPort"), ("trace-agent", "TCP"): ("apm", "portEnabled")}
+"""Container and protocol of a port to the chart's key for it below `datadog`, and to the switch of the host port."""
 
 
 def nodes_known(context: ProofContext) -> Iterator[Finding]:
@@ -86,10 +91,49 @@ def host_ports_free(context: ProofContext) -> Iterator[Finding]:
     for (releases, ports), verdicts in _groups(clashing, lambda v: (v.releases, v.port_clash)):
         found = [verdict.node for verdict in verdicts]
         yield Finding(f"`{'` and `'.join(releases)}` both want {', '.join(ports)} on {_nodes(found)}: {names(found)}")
+    taken = list(_taken_by_others(context))
+    if context.live.daemonsets is None and not clashing:
+        raise Undecided("the DaemonSets of the cluster were not read")
+    yield from taken
+
+
+def _taken_by_others(context: ProofContext) -> Iterator[Finding]:
+    """Ports that another DaemonSet's pods hold on nodes of ours, by the rules of the scheduler."""
+    ours = [placed for release in context.releases for placed in _placements(release) if placed.host_ports]
+    for other in context.live.daemonsets or ():
+        if other.agent and not context.allow_second_agent:
+            continue  # that it is there at all is said by `no-other-agent`
+        for placed in ours:
+            both = compute(context.nodes, (placed, other.placement)).verdicts if _clash(placed, other.placement) else ()
+            found = [verdict.node for verdict in both if verdict.port_clash]
+            if found:
+                ports = ", ".join(dict.fromkeys(map(str, _clash(placed, other.placement))))
+                yield Finding(
+                    f"{other} takes {ports} on {_nodes(found)} where `{placed.release}` wants it: {names(found)}",
+                    _another_port(placed, _clash(placed, other.placement)),
+                )
+
+
+def _placements(release: ReleaseView) -> tuple[Placement, ...]:
+    return agent_placements(release.manifest, release.name, release.role)
+
+
+def _clash(ours: Placement, theirs: Placement) -> list[HostPort]:
+    return [port for port in ours.host_ports if any(port.clashes(other) for other in theirs.host_ports)]
+
+
+def _another_port(placed: Placement, ports: Iterable[HostPort]) -> str:
+    """What to type so that the agents leave these ports alone; on the host network they can only move."""
+    ways = []
+    for port in ports:
+        what, switch = _SWITCHES.get((port.container, port.protocol), ("", ""))
+        setting = f"{what}.port={port.port + 1}" if placed.host_network else f"{what}.{switch}=false"
+        ways += [f"--{placed.role}-set datadog.{setting}"] if what else []
+    return " ".join(dict.fromkeys(ways))
 
 
 def host_paths_apart(context: ProofContext) -> Iterator[Finding]:
-    written = {release.name: _written_paths(release) for release in context.releases}
+    written = {release.name: _written_by(release) for release in context.releases}
     for releases, verdicts in _groups(context.coverage.doubled, lambda v: v.releases):
         found = [verdict.node for verdict in verdicts]
         for one, other in combinations(releases, 2):
@@ -98,6 +142,20 @@ def host_paths_apart(context: ProofContext) -> Iterator[Finding]:
                 yield Finding(
                     f"`{one}` and `{other}` both write to {', '.join(both)} on {_nodes(found)}: {names(found)}"
                 )
+    for other_agent in context.live.daemonsets or ():
+        if other_agent.agent and context.allow_second_agent:
+            yield from _shared_with(other_agent, context)
+
+
+def _shared_with(other: OtherDaemonSet, context: ProofContext) -> Iterator[Finding]:
+    """The paths that an agent which the user lets be writes to beside ours."""
+    for release in context.releases:
+        both = sorted(_written_by(release) & other.written)
+        for placed in _placements(release) if both else ():
+            found = [v.node for v in compute(context.nodes, (placed, other.placement)).doubled]
+            if found:
+                text = f"{other} and `{release.name}` both write to {', '.join(both)} on {_nodes(found)}"
+                yield Caution(f"{text}: {names(found)}", f"kubectl -n {other.namespace} get daemonset {other.name}")
 
 
 def host_agent(context: ProofContext) -> Iterator[Finding]:
@@ -112,22 +170,14 @@ def host_agent(context: ProofContext) -> Iterator[Finding]:
     yield from ()
 
 
-def _written_paths(release: ReleaseView) -> frozenset[str]:
-    found = set()
-    for obj in release.agents():
-        pod = pod_spec(obj)
-        volumes = {v.get("name"): v["hostPath"].get("path") for v in pod.get("volumes") or () if v.get("hostPath")}
-        for container in containers(pod):
-            for mount in container.get("volumeMounts") or ():
-                if not mount.get("readOnly") and volumes.get(mount.get("name")):
-                    found.add(str(volumes[mount.get("name")]))
-    return frozenset(found)
+def _written_by(release: ReleaseView) -> frozenset[str]:
+    return frozenset[str]().union(*(written_paths(pod_spec(obj)) for obj in release.agents()))
 
 
 def _ports_on_host(release: ReleaseView) -> list[tuple[int, str]]:
     """The ports that the release's agents take on their nodes, in order: number, and number with protocol."""
     found: set[tuple[int, str]] = set()
-    for placed in agent_placements(release.manifest, release.name, release.role):
+    for placed in _placements(release):
         found |= {(port.port, str(port)) for port in placed.host_ports}
     for obj in release.agents():
         if not pod_spec(obj).get("hostNetwork"):
@@ -191,7 +241,7 @@ CLAIMS = (
     ),
     Claim(
         "host-ports-free",
-        "no two agents want the same port of a node",
+        "no agent wants a port of its node that another agent or DaemonSet takes",
         Severity.FATAL,
         "--worker-set datadog.dogstatsd.useHostPort=false --worker-set datadog.apm.portEnabled=false",
         "host-port-clash",

@@ -24,7 +24,7 @@ HOSTNAME = "kubernetes.io/hostname"
 AGENT_CONTAINER = "agent"
 __all__ = [
     "Blame", "Coverage", "HostPort", "Placement", "Verdict", "agent_placements", "compute", "host_ports", "is_agent",
-    "parse_toleration", "placement", "schedulable", "show", "transient",
+    "parse_toleration", "placement", "placement_of", "schedulable", "show", "transient",
 ]  # fmt: skip
 
 
@@ -176,13 +176,17 @@ def is_agent(daemonset: Object) -> bool:
 
 def placement(daemonset: Object, release: str, role: str) -> Placement:
     """Where the pods of a DaemonSet may run, the controller's automatic tolerations included."""
-    template: Tree = get(daemonset.body, ("spec", "template")) or {}
+    return placement_of(get(daemonset.body, ("spec", "template")) or {}, daemonset.ref.name, release, role)
+
+
+def placement_of(template: Tree, name: str, release: str, role: str) -> Placement:
+    """The same for the pod template of a DaemonSet called ``name``."""
     pod: Tree = template.get("spec") or {}
     terms = get(pod, ("affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution")) or ()
     return Placement(
         release=release,
         role=role,
-        name=daemonset.ref.name,
+        name=name,
         rules=rules(pod, daemon=True),
         labels=get(template, ("metadata", "labels")) or {},
         host_network=bool(pod.get("hostNetwork")),

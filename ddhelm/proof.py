@@ -12,11 +12,13 @@ from msgspec.structs import replace
 
 from ddhelm import claims_certs, claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
 from ddhelm.claim import (
+    Caution,
     Claim,
     ForeignAgent,
     LiveObject,
     LiveState,
     LiveWebhook,
+    OtherDaemonSet,
     ProofContext,
     ReleaseView,
     Remark,
@@ -26,8 +28,8 @@ from ddhelm.claim import (
 from ddhelm.errors import ConfigError
 
 __all__ = [
-    "CLAIMS", "Claim", "ForeignAgent", "LiveObject", "LiveState", "LiveWebhook", "ProofContext", "ReleaseView",
-    "Result", "Severity", "broken", "run",
+    "CLAIMS", "Claim", "ForeignAgent", "LiveObject", "LiveState", "LiveWebhook", "OtherDaemonSet", "ProofContext",
+    "ReleaseView", "Result", "Severity", "broken", "run",
 ]  # fmt: skip
 
 CLAIMS = (
@@ -86,6 +88,8 @@ def _prove(claim: Claim, context: ProofContext) -> Result:
     except Undecided as error:
         return Result(claim, True, unknown=str(error), hints=(error.hint,) if error.hint else ())
     against = [finding for finding in findings if not isinstance(finding, Remark)]
+    if claim.severity is Severity.FATAL and against and all(isinstance(finding, Caution) for finding in against):
+        claim = replace(claim, severity=Severity.WARNING)
     return Result(
         claim,
         not against,

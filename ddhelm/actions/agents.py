@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost 20 ms
-    from ddhelm.claim import ForeignAgent, LiveWebhook
+    from ddhelm.claim import ForeignAgent, LiveWebhook, OtherDaemonSet
 
 DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
 DATADOG_AGENTS = "/apis/datadoghq.com/v2alpha1/datadogagents"
@@ -38,6 +38,28 @@ def _foreign(what: str, metadata: Mapping[str, Any], nodes: int) -> "ForeignAgen
     from ddhelm.claim import ForeignAgent
 
     return ForeignAgent(what, str(metadata.get("name")), str(metadata.get("namespace")), owner(metadata), nodes)
+
+
+def other_daemonsets(
+    document: Tree | None, namespace: str, ours: Collection[str]
+) -> "tuple[OtherDaemonSet, ...] | None":
+    """The DaemonSets that are not of our releases and take a host port or run an agent; None where none were read."""
+    from ddhelm.claim import OtherDaemonSet, written_paths
+    from ddhelm.coverage import placement_of
+
+    if document is None:
+        return None
+    found = []
+    for item in document.get("items") or ():
+        metadata, template = item.get("metadata") or {}, (item.get("spec") or {}).get("template") or {}
+        if _is_ours(metadata, namespace, ours):
+            continue
+        name, agent = str(metadata.get("name")), _runs_agent(item)
+        placed = placement_of(template, name, name, "")
+        if agent or placed.host_ports:
+            written = written_paths(template.get("spec") or {})
+            found.append(OtherDaemonSet(name, str(metadata.get("namespace")), placed, written, agent))
+    return tuple(found)
 
 
 def webhooks(document: Tree | None) -> "tuple[LiveWebhook, ...] | None":

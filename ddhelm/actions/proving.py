@@ -192,11 +192,13 @@ def _live_state(
     namespace: str, cluster: Cluster, standing: live.Read, secrets: Mapping[str, frozenset[str]]
 ) -> claim.LiveState:
     labels = ((cluster.namespace or {}).get("metadata") or {}).get("labels") or {}
+    ours = tuple(NAMES.values())
     return claim.LiveState(
         objects=standing.objects,
         secrets=secrets,
         namespace_labels=labels if cluster.namespace is not None else None,
-        agents=agents.foreign_agents(cluster.daemonsets, cluster.datadog_agents, namespace, tuple(NAMES.values())),
+        agents=agents.foreign_agents(cluster.daemonsets, cluster.datadog_agents, namespace, ours),
+        daemonsets=agents.other_daemonsets(cluster.daemonsets, namespace, ours),
         api_versions=cluster.facts.api_groups or None,
         webhooks=agents.webhooks(cluster.webhooks),
     )

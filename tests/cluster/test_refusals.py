@@ -86,6 +86,27 @@ def test_a_namespace_that_is_being_deleted_is_named(kubeadm: Sandbox) -> None:
     )
 
 
+def test_a_host_port_that_another_workload_holds_is_named_with_its_nodes(kubeadm: Sandbox) -> None:
+    port = {"containerPort": 8125, "hostPort": 8125, "protocol": "UDP"}
+    spec = {
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "statsd", "image": "statsd", "ports": [port]}],
+    }
+    labels = {"app": "statsd"}
+    kubeadm.api.apply(
+        "/apis/apps/v1/namespaces/default/daemonsets/statsd",
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "statsd", "namespace": "default"},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+        },
+    )
+    says = ["host-ports-free", "`default/statsd` takes 8125/udp on 3 nodes", "control-plane-1"]
+    refused(kubeadm, code=3, says=says)
+    Ddhelm(kubeadm, "4.3").onboard("--control-plane-set", "datadog.dogstatsd.port=8126")
+
+
 def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) -> None:
     kubeadm.kubectl("create", "namespace", "monitoring")
     kubeadm.api.apply(

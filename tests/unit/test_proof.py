@@ -1,12 +1,13 @@
 """Every claim holds on a right pair, and each breaks on the one thing that it is there for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from ddhelm import plan, proof
+from ddhelm.actions.agents import other_daemonsets
 from ddhelm.actions.live import live_object
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
@@ -15,7 +16,7 @@ from ddhelm.facts import Node
 from ddhelm.manifest import ObjectRef
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
 from ddhelm.tree import Tree
-from tests.unit.clusters import CONTROL, CONTROL_PLANE, WORKER, control_plane, expression, node
+from tests.unit.clusters import CONTROL, CONTROL_PLANE, HOSTNAME, WORKER, control_plane, expression, node
 from tests.unit.pairs import (
     CA,
     CLUSTER_AGENT,
@@ -73,6 +74,24 @@ def mounted(host: str, kind: str, at: str) -> ProofContext:
     """The control-plane release with its CA mounted in another way."""
     objects = change(control_plane_objects(), "agent", (*POD, "volumes", 2, "hostPath"), {"path": host, "type": kind})
     return context(None, change(objects, "agent", (*AGENT, "volumeMounts", 1, "mountPath"), at))
+
+
+def listening() -> dict[str, Tree]:
+    """The control-plane release, its agents listening for DogStatsD."""
+    port = {"containerPort": 8125, "protocol": "UDP"}
+    return change(control_plane_objects(), "agent", (*AGENT, "ports"), [port])
+
+
+def statsd(port: Tree | None = None, *, image: str = "statsd", mounts: Sequence[Tree] = (), **pod: Any) -> Tree:
+    """A DaemonSet of somebody else's that takes 8125/udp on every node."""
+    ports = [{"containerPort": 8125, "hostPort": 8125, "protocol": "UDP", **(port or {})}]
+    containers = [{"name": "s", "image": image, "ports": ports, "volumeMounts": list(mounts)}]
+    spec = {"containers": containers, "tolerations": [{"operator": "Exists"}], **pod}
+    return {"metadata": {"name": "statsd", "namespace": "default"}, "spec": {"template": {"spec": spec}}}
+
+
+def neighbours(*daemonsets: Tree) -> Any:
+    return other_daemonsets({"items": list(daemonsets)}, NAMESPACE, (WORKER, CONTROL))
 
 
 def crowded(**container: Any) -> ProofContext:
@@ -198,6 +217,11 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         "host-ports-free",
         lambda: crowded(ports=[{"containerPort": 8125, "hostPort": 8125, "protocol": "UDP"}]),
         "8125/udp",
+    ),
+    "a port that another workload takes": (
+        "host-ports-free",
+        lambda: context(None, listening(), state={"daemonsets": neighbours(statsd())}),
+        "DaemonSet `default/statsd` takes 8125/udp on 1 node where",
     ),
     "one path for two": ("host-paths-apart", crowded, "/var/run/datadog"),
     "a Secret that is not there": ("secrets-exist", lambda: context(state={"secrets": {}}), "Secret `ddhelm`"),
@@ -404,6 +428,7 @@ NOT_READ = {
     "secrets": "secrets-exist",
     "namespace_labels": "pods-admitted",
     "agents": "no-other-agent",
+    "daemonsets": "host-ports-free",
     "objects": "objects-are-ours",
     "api_versions": "api-versions-served",
 }
@@ -524,6 +549,39 @@ def test_who_insists_is_told_and_not_stopped(switch: str, name: str, make: Calla
     assert not before.ok or before.unknown
     assert after.ok
     assert not after.unknown
+
+
+@pytest.mark.parametrize(
+    ("pod", "port", "where"),
+    [
+        ({}, {}, "c1"),  # no toleration that ours has not: the control plane, where ours is on the host network
+        ({"nodeSelector": {HOSTNAME: "w1"}}, {}, ""),
+        ({"tolerations": []}, {}, ""),
+        ({}, {"protocol": "TCP"}, ""),
+        ({}, {"hostPort": 8127}, ""),
+        ({}, {"hostIP": "10.0.0.1"}, "c1"),
+        ({"hostNetwork": True}, {"hostPort": None}, "c1"),
+        ({}, {"hostPort": None}, ""),
+    ],
+)
+def test_a_port_is_taken_as_the_scheduler_counts_it(pod: Tree, port: Tree, where: str) -> None:
+    others = neighbours(statsd(port, **pod))
+    found = result("host-ports-free", context(None, listening(), state={"daemonsets": others}))
+    assert [line.rpartition(": ")[2] for line in found.details] == ([where] if where else [])
+    assert found.hints == (("--control-plane-set datadog.dogstatsd.port=8126",) if where else ())
+
+
+def test_a_second_agent_that_is_let_be_is_warned_of_where_it_shares_paths() -> None:
+    run = {"name": "run", "hostPath": {"path": "/var/run/datadog/"}}
+    mount = {"name": "run", "mountPath": "/run/dd"}
+    second = statsd({"hostPort": None}, image="datadog/agent:7", mounts=[mount], volumes=[run])
+    looks = statsd({"hostPort": None}, image="datadog/agent:7", mounts=[{**mount, "readOnly": True}], volumes=[run])
+    found = result("host-paths-apart", context(state={"daemonsets": neighbours(second)}, allow_second_agent=True))
+    assert (found.ok, found.claim.severity) == (False, Severity.WARNING)
+    assert found.details[0].startswith(f"DaemonSet `default/statsd` and `{WORKER}` both write to /var/run/datadog on 2")
+    assert result("host-paths-apart", context(state={"daemonsets": neighbours(looks)}, allow_second_agent=True)).ok
+    assert result("host-paths-apart", context(state={"daemonsets": neighbours(second)})).ok
+    assert proof.broken(proof.run(context(state={"daemonsets": neighbours(second)}, allow_second_agent=True))) == ()
 
 
 def test_what_this_run_writes_counts_as_there() -> None:
