@@ -90,8 +90,6 @@ class LiveObject(Struct, frozen=True):
     terminating: bool = False
     stored_versions: tuple[str, ...] = ()
     """Of a CRD: the versions in which objects are stored (``status.storedVersions``)."""
-    misscheduled: int | None = None
-    """Of a DaemonSet: its pods on nodes that it no longer wants; None where its status is of an older generation."""
 
 
 class LiveWebhook(Struct, frozen=True):
@@ -150,9 +148,10 @@ class ChartView(Struct, frozen=True):
 class ProofContext(Struct, frozen=True):
     """All that the claims are proven on.
 
-    ``writes``: Secret to keys that this run will write. ``certificates``: Secret to the days until the certificate in
-    it ends, negative once it has. ``missing_namespace``: it is not there and will be made with
-    the label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
+    ``running``: of the nodes that would not get an agent again, those that were looked at, to the releases whose agent
+    runs there now. ``writes``: Secret to keys that this run will write. ``certificates``: Secret to the days until the
+    certificate in it ends, negative once it has. ``missing_namespace``: it is not there and will be made with the
+    label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint,
     and of a Secret its keys.
@@ -166,6 +165,7 @@ class ProofContext(Struct, frozen=True):
     nodes: Sequence[Node]
     live: LiveState = LiveState()
     require_coverage: bool = False
+    running: Mapping[str, frozenset[str]] = {}
     writes: Mapping[str, frozenset[str]] = {}
     certificates: Mapping[str, int] = {}
     missing_namespace: bool = False

@@ -155,6 +155,17 @@ class Coverage(Struct, frozen=True):
         """Nodes that would lose a running agent at its next restart, because of a taint that came later."""
         return tuple(v for v in self.verdicts if v.until_restart and not v.releases)
 
+    def with_running(self, running: Mapping[str, frozenset[str]]) -> "Coverage":
+        """The same, with what was seen: on the nodes of ``running`` only its releases stay until a restart."""
+        return Coverage(
+            tuple(
+                replace(v, until_restart=tuple(name for name in v.until_restart if name in running[v.node]))
+                if v.until_restart and v.node in running
+                else v
+                for v in self.verdicts
+            )
+        )
+
     def counts(self) -> dict[str, int]:
         """How many nodes there are of each sort; the sorts but ``until_restart`` add up to ``nodes``."""
         sorts = ("exactly_one", "doubled", "uncovered", "accepted", "transient", "until_restart")

@@ -47,6 +47,11 @@ class Pool(Struct, frozen=True):
         return len(self.releases)
 
     @property
+    def leaves(self) -> bool:
+        """Whether an agent runs on its nodes that would not be started there again."""
+        return not self.releases and bool(self.until_restart)
+
+    @property
     def fix(self) -> str:
         """What to type; where it names a node, the first one."""
         return self.blame.fix.replace("NODE", self.names[0]) if self.blame else ""

@@ -139,14 +139,7 @@ def live_object(obj: Object) -> LiveObject:
         selector=tree.get(body, ("spec", "selector")),
         terminating=bool(metadata.get("deletionTimestamp")),
         stored_versions=tuple(tree.get(body, ("status", "storedVersions")) or ()),
-        misscheduled=_misscheduled(body),
     )
-
-
-def _misscheduled(body: tree.Tree) -> int | None:
-    seen = tree.get(body, ("status", "observedGeneration"))
-    current = seen is not None and seen == tree.get(body, ("metadata", "generation"))
-    return int(tree.get(body, ("status", "numberMisscheduled")) or 0) if current else None
 
 
 def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:

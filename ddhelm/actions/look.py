@@ -131,7 +131,7 @@ class Looker:
 
     def _first_round(self, behind: Sequence[Workload]) -> tuple[dict[str, Pod], list[Event]]:
         lacking = [each for each in behind if each.kind == "DaemonSet" and each.scheduled < each.desired]
-        paths = [_pods(each, "status.phase!=Running", limit=PAGE) for each in behind]
+        paths = [pods_path(each, "status.phase!=Running", limit=PAGE) for each in behind]
         paths += [_workload_events(each.namespace, each.kind, each.name) for each in lacking]
         answers = self._kubectl.raws(paths) if paths else ()
         pods = {
@@ -154,7 +154,7 @@ class Looker:
         open_ = [each for each in behind if _count(known, each.name) < each.unready]
         suspects = [(each, name) for each in open_ for name in self._suspects.get(each.name, ())]
         paths = [f"/api/v1/namespaces/{each.namespace}/pods/{name}" for each, name in suspects]
-        paths += [_pods(each, "status.phase=Running", PAGE, self._tokens.get(each.name, "")) for each in open_]
+        paths += [pods_path(each, "status.phase=Running", PAGE, self._tokens.get(each.name, "")) for each in open_]
         answers = self._kubectl.raws(paths) if paths else ()
         for (owner, _), answer in zip(suspects, answers, strict=False):
             if answer.found:
@@ -181,7 +181,7 @@ class Looker:
 
     def _on_nodes(self, behind: Sequence[Workload], nodes: Sequence[str]) -> dict[str, Pod]:
         asked = [(each, node) for each in behind if each.kind == "DaemonSet" for node in nodes]
-        paths = [_pods(each, f"spec.nodeName={node}", limit=PAGE) for each, node in asked]
+        paths = [pods_path(each, f"spec.nodeName={node}", limit=PAGE) for each, node in asked]
         answers = self._kubectl.raws(paths) if paths else ()
         return {
             found.name: found
@@ -225,7 +225,8 @@ def _events(answer: "Answer") -> list[Event]:
     return [event(item) for item in items]
 
 
-def _pods(owner: Workload, fields: str, limit: int, token: str = "") -> str:
+def pods_path(owner: Workload, fields: str, limit: int, token: str = "") -> str:
+    """Where the API lists those pods of a workload that the field selector ``fields`` picks, ``limit`` a page."""
     query = {"labelSelector": owner.selector, "fieldSelector": fields, "limit": str(limit)}
     if token:
         query["continue"] = token

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ddhelm import coverage, plan, proof, tree, values
-from ddhelm.actions import live, outcomes
+from ddhelm.actions import live, outcomes, staying
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import (
     context,
@@ -145,6 +145,9 @@ def _planned(
     others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
     standing = _standing(session, made, manifests)
     covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
+    before = {state.release: state.manifest for state in made.deployed.values()}
+    running = staying.seen(session.kubectl, covered, cluster.facts.nodes, before)
+    covered = covered.with_running(running)
     steps = [
         step
         for one in made.desired
@@ -153,7 +156,7 @@ def _planned(
         )
     ]
     secrets, writes, days = secrets_of(session, wanted, made)
-    proven = context(session, request, made, standing, steps, covered, secrets, writes, keep, days)
+    proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
     labels = {"pod-security.kubernetes.io/enforce": "privileged"}
     result = Plan(

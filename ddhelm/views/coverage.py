@@ -44,11 +44,12 @@ def table(pools: Sequence[Pool], console: "Console") -> None:
     shown = grid("POOL", "NODES", "AGENTS", "RELEASE", "WHY", right=("NODES", "AGENTS"))
     for pool in pools:
         mark, style = _mark(pool)
+        agents = "until restart" if pool.leaves else str(pool.agents)
         shown.add_row(
             Text(title(pool)),
             str(pool.nodes),
-            Text(f"{pool.agents} {mark}", style=style),
-            Text(", ".join(pool.releases) or "-"),
+            Text(f"{agents} {mark}", style=style),
+            Text(", ".join(pool.releases or pool.until_restart) or "-"),
             words(_why(pool)),
         )
     console.print(shown)
@@ -122,6 +123,8 @@ def _mark(pool: Pool) -> tuple[str, str]:
         return GOOD, "good"
     if pool.accepted or pool.transient:
         return WARN, "faint"
+    if pool.leaves:
+        return WARN, "warn"
     return BAD, "bad"
 
 

@@ -75,6 +75,10 @@ def test_a_node_that_loses_its_agent_at_the_next_restart_is_named(onboarded: tup
     assert "does not come back after a restart" in problem
     (exception,) = told.json["data"]["coverage"]["exceptions"]
     assert (exception["node"], exception["untilRestart"]) == ("worker-3", [WORKER])
+    checked = ddhelm("check").out
+    assert "! agents-survive-restart" in checked
+    assert "an agent that still runs on 1 node does not come back after a restart (worker-3)" in checked
+    assert "until restart" in next(line for line in checked.splitlines() if line.startswith("worker-3 "))
 
 
 def test_an_agent_that_does_not_start_and_a_daemonset_that_is_gone_are_named(
