@@ -148,10 +148,11 @@ class ChartView(Struct, frozen=True):
 class ProofContext(Struct, frozen=True):
     """All that the claims are proven on.
 
-    ``running``: of the nodes that would not get an agent again, those that were looked at, to the releases whose agent
-    runs there now. ``writes``: Secret to keys that this run will write. ``certificates``: Secret to the days until the
-    certificate in it ends, negative once it has. ``missing_namespace``: it is not there and will be made with the
-    label it needs. ``keeps_crds``: a step before keeps the CRDs that the desired manifests no longer have.
+    ``nodes_unread``: why the nodes could not be read, else empty. ``running``: of the nodes that would not get an
+    agent again, those that were looked at, to the releases whose agent runs there now. ``writes``: Secret to keys that
+    this run will write. ``certificates``: Secret to the days until the certificate in it ends, negative once it has.
+    ``missing_namespace``: it is not there and will be made with the label it needs. ``keeps_crds``: a step before
+    keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint,
     and of a Secret its keys.
@@ -163,6 +164,7 @@ class ProofContext(Struct, frozen=True):
     releases: Sequence[ReleaseView]
     coverage: Coverage
     nodes: Sequence[Node]
+    nodes_unread: str = ""
     live: LiveState = LiveState()
     require_coverage: bool = False
     running: Mapping[str, frozenset[str]] = {}

@@ -1,6 +1,7 @@
 """Claims on the nodes: one agent each, none forgotten in silence, and no two pods that want the same port or path."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
 from itertools import combinations
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from ddhelm.claim import (
     Finding,
     OtherDaemonSet,
     ProofContext,
+    Prove,
     ReleaseView,
     Remark,
     Severity,
@@ -33,9 +35,26 @@ _SWITCHES = {(AGENT_CONTAINER, "UDP"): ("dogstatsd", "useHostPort"), ("trace-age
 
 def nodes_known(context: ProofContext) -> Iterator[Finding]:
     if not context.nodes:
-        yield Finding("not a single node was read")
+        yield Finding(_no_nodes(context))
 
 
+def _no_nodes(context: ProofContext) -> str:
+    return f"the nodes were not read: {context.nodes_unread}" if context.nodes_unread else "the cluster has no nodes"
+
+
+def _on_nodes(prove: Prove) -> Prove:
+    """What is claimed of nodes, undecided where none is known: nothing speaks against it then, and nothing for it."""
+
+    @wraps(prove)
+    def proven(context: ProofContext) -> Iterator[Finding]:
+        if not context.nodes:
+            raise Undecided("the nodes were not read" if context.nodes_unread else "no nodes", "kubectl get nodes")
+        yield from prove(context)
+
+    return proven
+
+
+@_on_nodes
 def one_agent_per_node(context: ProofContext) -> Iterator[Finding]:
     for releases, verdicts in _groups(context.coverage.doubled, lambda v: v.releases):
         found = [verdict.node for verdict in verdicts]
@@ -44,6 +63,14 @@ def one_agent_per_node(context: ProofContext) -> Iterator[Finding]:
 
 
 def no_gap(context: ProofContext) -> Iterator[Finding]:
+    if not context.nodes and context.require_coverage:
+        yield Finding(_no_nodes(context), "kubectl get nodes")
+        return
+    yield from _gaps(context)
+
+
+@_on_nodes
+def _gaps(context: ProofContext) -> Iterator[Finding]:
     for blame, verdicts in _groups(context.coverage.uncovered, lambda v: v.blame):
         found = [verdict.node for verdict in verdicts]
         text = f"{_nodes(found)} without an agent ({names(found)})" + (f": {blame.text}" if blame else "")
@@ -53,12 +80,14 @@ def no_gap(context: ProofContext) -> Iterator[Finding]:
         yield Remark(f"{_nodes(found)} without an agent for now ({names(found)}): {blame.text if blame else ''}")
 
 
+@_on_nodes
 def survive_restart(context: ProofContext) -> Iterator[Finding]:
     at_stake = [v for v in context.coverage.until_restart if not v.accepted and not v.transient]
     unseen = [verdict.node for verdict in at_stake if verdict.node not in context.running]
     running = [verdict for verdict in at_stake if context.running.get(verdict.node)]
     if unseen and not running:
-        raise Undecided(f"the pods on {_nodes(unseen)} were not read: {names(unseen)}")
+        look = f"kubectl -n {context.namespace} get pods -o wide"
+        raise Undecided(f"the pods on {_nodes(unseen)} were not read: {names(unseen)}", look)
     for blame, verdicts in _groups(running, lambda v: v.blame):
         found = [verdict.node for verdict in verdicts]
         why = f": {blame.text}" if blame else ""
@@ -71,6 +100,7 @@ def survive_restart(context: ProofContext) -> Iterator[Finding]:
         yield Remark(f"the same may be so on {_nodes(unseen)} that {were} not looked at: {names(unseen)}")
 
 
+@_on_nodes
 def host_ports_free(context: ProofContext) -> Iterator[Finding]:
     clashing = [verdict for verdict in context.coverage.verdicts if verdict.port_clash]
     for (releases, ports), verdicts in _groups(clashing, lambda v: (v.releases, v.port_clash)):
@@ -78,7 +108,7 @@ def host_ports_free(context: ProofContext) -> Iterator[Finding]:
         yield Finding(f"`{'` and `'.join(releases)}` both want {', '.join(ports)} on {_nodes(found)}: {names(found)}")
     taken = list(_taken_by_others(context))
     if context.live.daemonsets is None and not clashing:
-        raise Undecided("the DaemonSets of the cluster were not read")
+        raise Undecided("the DaemonSets of the cluster were not read", "kubectl get daemonsets -A")
     yield from taken
 
 
@@ -117,6 +147,7 @@ def _another_port(placed: Placement, ports: Iterable[HostPort]) -> str:
     return " ".join(dict.fromkeys(ways))
 
 
+@_on_nodes
 def host_paths_apart(context: ProofContext) -> Iterator[Finding]:
     written = {release.name: _written_by(release) for release in context.releases}
     for releases, verdicts in _groups(context.coverage.doubled, lambda v: v.releases):

@@ -172,6 +172,7 @@ def context(
         ),
         coverage=covered,
         nodes=cluster.facts.nodes,
+        nodes_unread=next((unread.why for unread in cluster.facts.unread if unread.name == "nodes"), ""),
         live=_live_state(session.access.namespace, cluster, standing, secrets),
         running=running,
         require_coverage=made.settings.require_coverage,

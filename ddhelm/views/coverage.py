@@ -28,6 +28,8 @@ def stored_sentence(coverage: Tree) -> str:
 
 
 def _told(one: int, total: int, accepted: int, transient: int, verb: str) -> str:
+    if not total:
+        return "no node is known, so nothing is said of agents"
     told = f"{one} of {total} {_nodes(total)} {verb}{'s' if total == 1 else ''} exactly one agent"
     asides = []
     if accepted:
@@ -41,6 +43,8 @@ def table(pools: Sequence[Pool], console: "Console") -> None:
     """The pools: nodes, agents, which release, and why not where there is none."""
     from rich.text import Text
 
+    if not pools:
+        return
     shown = grid("POOL", "NODES", "AGENTS", "RELEASE", "WHY", right=("NODES", "AGENTS"))
     for pool in pools:
         mark, style = _mark(pool)

@@ -204,7 +204,7 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         lambda: context(nodes=(control_plane("c1"),)),
         "node-role.kubernetes.io/control-plane:NoSchedule",
     ),
-    "nodes not read": ("nodes-known", lambda: context(nodes=()), "not a single node"),
+    "nodes not read": ("nodes-known", lambda: context(nodes=()), "the cluster has no nodes"),
     "two agents on a node": ("one-agent-per-node", crowded, "k3s"),
     "a node without an agent": (
         "no-node-without-agent",
@@ -464,6 +464,22 @@ def test_a_gap_is_a_warning_until_coverage_is_required_or_the_gap_accepted() -> 
     assert [r.claim.name for r in proof.broken(strict)] == ["no-node-without-agent"]
     accepted = result("no-node-without-agent", context(nodes=nodes, accept=("p=1",), require_coverage=True))
     assert accepted.ok
+
+
+OF_NODES = (
+    "one-agent-per-node", "no-node-without-agent", "agents-survive-restart", "host-ports-free", "host-paths-apart"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("why", "unknown"), [("nodes is forbidden", "the nodes were not read"), ("", "no nodes")])
+def test_without_a_node_nothing_is_proven_of_nodes(why: str, unknown: str) -> None:
+    results = {r.claim.name: r for r in proof.run(context(nodes=(), nodes_unread=why, installed=True))}
+    assert {results[name].unknown for name in OF_NODES} == {unknown}
+    assert proof.broken(results.values()) == ()
+    strict = proof.run(context(nodes=(), nodes_unread=why, installed=True, require_coverage=True))
+    (broken,) = proof.broken(strict)
+    assert broken.claim.name == "no-node-without-agent"
+    assert broken.details == (f"the nodes were not read: {why}" if why else "the cluster has no nodes",)
 
 
 def test_a_taint_that_goes_by_itself_is_said_and_breaks_nothing() -> None:
