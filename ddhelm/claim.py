@@ -4,6 +4,7 @@ A claim is a record, so that it can be listed, skipped by name and documented. I
 yields what speaks against it; what could not be read is said as such, never taken for a yes or a no.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from posixpath import normpath
@@ -53,13 +54,25 @@ class Caution(Finding, frozen=True):
 
 
 class ForeignAgent(Struct, frozen=True):
-    """A Datadog agent that is not ours. ``what``: DaemonSet, DatadogAgent, release; ``nodes``: how many it wants."""
+    """A Datadog agent that is not ours. ``what``: its kind (DaemonSet …); ``nodes``: how many it wants."""
 
     what: str
     name: str
     namespace: str
     owner: str
     nodes: int = 0
+
+    @property
+    def removal(self) -> str:
+        """What to do about it, by a command where its owner tells one."""
+        found = re.match(r"Helm release `([^`]+)` in namespace `([^`]+)`", self.owner)
+        if found:
+            return f"helm uninstall {found[1]} -n {found[2]}, or --allow-second-agent"
+        return "remove it, or insist with --allow-second-agent"
+
+    def __str__(self) -> str:
+        where = f" on {self.nodes} nodes" if self.nodes else ""
+        return f"{self.what} `{self.namespace}/{self.name}`{where}, owned by {self.owner}"
 
 
 class OtherDaemonSet(Struct, frozen=True):
@@ -105,13 +118,14 @@ class LiveState(Struct, frozen=True):
 
     ``secrets``: names in the releases' namespace to the keys that hold something. ``kinds``: "apps/v1/DaemonSet".
     ``crd_objects``: how many objects there are of a CRD, by its name. ``daemonsets``: those of others that take a host
-    port or run an agent.
+    port or run an agent. ``cluster_agents``: those of others, None where Deployments and StatefulSets were not read.
     """
 
     objects: Mapping[Identity, LiveObject] | None = None
     secrets: Mapping[str, frozenset[str]] | None = None
     namespace_labels: Mapping[str, str] | None = None
     agents: Sequence[ForeignAgent] | None = None
+    cluster_agents: Sequence[ForeignAgent] | None = None
     daemonsets: Sequence[OtherDaemonSet] | None = None
     api_versions: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
@@ -185,6 +199,9 @@ class ProofContext(Struct, frozen=True):
         """The release of that role, where this run has one."""
         return next((release for release in self.releases if release.role == role), None)
 
+
+NO_WORKLOADS = "the Deployments and StatefulSets of the cluster were not read"
+LOOK_AT_WORKLOADS = "kubectl get deployments,statefulsets -A -o wide"
 
 Prove = Callable[[ProofContext], Iterator[Finding]]
 

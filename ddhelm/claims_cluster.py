@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from ddhelm import recordsize, selector
 from ddhelm.claim import (
+    LOOK_AT_WORKLOADS,
+    NO_WORKLOADS,
     Claim,
     Finding,
     LiveObject,
@@ -92,18 +94,12 @@ def nothing_terminating(context: ProofContext) -> Iterator[Finding]:
 
 def no_other_agent(context: ProofContext) -> Iterator[Finding]:
     if context.live.agents is None:
-        raise Undecided("the DaemonSets of the cluster were not read")
+        raise Undecided("the DaemonSets of the cluster were not read", "kubectl get daemonsets -A")
+    if not context.live.agents and context.live.cluster_agents is None:
+        raise Undecided(NO_WORKLOADS, LOOK_AT_WORKLOADS)
     kind = Remark if context.allow_second_agent else Finding
     for agent in context.live.agents:
-        where = f" on {agent.nodes} nodes" if agent.nodes else ""
-        yield kind(
-            f"{agent.what} `{agent.namespace}/{agent.name}`{where}, owned by {agent.owner}", _removal(agent.owner)
-        )
-
-
-def _removal(owner: str) -> str:
-    found = re.match(r"Helm release `([^`]+)` in namespace `([^`]+)`", owner)
-    return f"helm uninstall {found[1]} -n {found[2]}, or --allow-second-agent" if found else ""
+        yield kind(str(agent), agent.removal)
 
 
 def api_versions_served(context: ProofContext) -> Iterator[Finding]:
@@ -255,7 +251,7 @@ CLAIMS = (
     ),
     Claim(
         "no-other-agent",
-        "no other Datadog agent runs in the cluster",
+        "no other DaemonSet, Deployment, StatefulSet or DatadogAgent runs a Datadog agent",
         Severity.FATAL,
         "remove it, or insist with --allow-second-agent",
         "another-agent",

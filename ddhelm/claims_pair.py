@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from ddhelm.claim import (
+    LOOK_AT_WORKLOADS,
+    NO_WORKLOADS,
+    Caution,
     Claim,
     Finding,
     ProofContext,
@@ -59,6 +62,12 @@ def one_cluster_agent(context: ProofContext) -> Iterator[Finding]:
     if len(found) > 1:
         owners = ", ".join(f"{obj.ref.name} in `{release.name}`" for release, obj in found)
         yield Finding(f"{len(found)} Cluster Agents: {owners}")
+    others = context.live.cluster_agents
+    if len(found) == 1 and others is None:
+        raise Undecided(NO_WORKLOADS, LOOK_AT_WORKLOADS)
+    for other in others or () if found else ():
+        kind = Caution if context.allow_second_agent else Finding
+        yield kind(f"{other}: a Cluster Agent beside {found[0][1].ref.name}", other.removal)
     if not found and context.of_role(Role.WORKER):
         yield Finding("no Cluster Agent: `clusterAgent.enabled` of the worker release is off")
 
@@ -249,7 +258,7 @@ CLAIMS = (
     ),
     Claim(
         "one-cluster-agent",
-        "there is exactly one Cluster Agent",
+        "exactly one Deployment or StatefulSet runs a Cluster Agent",
         Severity.FATAL,
         "it belongs to the worker release; take `clusterAgent` and `existingClusterAgent` out of your values",
         "one-cluster-agent",

@@ -1,8 +1,12 @@
-"""Other Datadog agents in the cluster: DaemonSets with an agent image and DatadogAgent objects that are not ours."""
+"""Other Datadog agents in the cluster: workloads with an agent image and DatadogAgent objects that are not ours."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
 
 from ddhelm.tree import Tree
 
@@ -11,12 +15,76 @@ if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost
 
 DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
 DATADOG_AGENTS = "/apis/datadoghq.com/v2alpha1/datadogagents"
+WORKLOADS: Mapping[str, str] = MappingProxyType(
+    {
+        "Deployment": "/apis/apps/v1/deployments?resourceVersion=0",
+        "StatefulSet": "/apis/apps/v1/statefulsets?resourceVersion=0",
+    }
+)
+"""Kinds other than DaemonSet in which people run an agent → where the API lists them."""
 
 _AGENT_NAME = re.compile(r"(docker-dd-)?agent(-[a-z0-9]+)?")
+_CLUSTER_AGENT_NAME = re.compile(r"cluster-agent(-[a-z0-9]+)?")
+
+
+class DatadogWorkload(Struct, frozen=True):
+    """A Deployment or StatefulSet whose containers are all Datadog's; in another's pod an agent is a sidecar."""
+
+    kind: str
+    metadata: Tree
+    images: tuple[str, ...]
+
+
+class _Container(Struct):
+    image: str | None = None
+
+
+class _Pod(Struct):
+    containers: list[_Container] | None = None
+
+
+class _Template(Struct):
+    spec: _Pod = msgspec.field(default_factory=_Pod)
+
+
+class _Spec(Struct):
+    template: _Template = msgspec.field(default_factory=_Template)
+
+
+class _Item(Struct):
+    metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+class _Items(Struct):
+    items: list[_Item] | None = None
+
+
+def datadog_workloads(kind: str, body: bytes | None) -> tuple[DatadogWorkload, ...] | None:
+    """Those of an answer's workloads that run Datadog's images alone; None where there is nothing to read.
+
+    There may be thousands: nothing of them but images is decoded.
+    """
+    try:
+        items = None if body is None else msgspec.json.decode(body, type=_Items).items
+    except msgspec.DecodeError:
+        return None
+    if items is None:
+        return None
+    found = []
+    for item in items:
+        images = tuple(container.image or "" for container in item.spec.template.spec.containers or ())
+        if images and all("datadog" in image for image in images):
+            found.append(DatadogWorkload(kind, msgspec.json.decode(item.metadata), images))
+    return tuple(found)
 
 
 def foreign_agents(
-    daemonsets: Tree | None, datadog_agents: Tree | None, namespace: str, ours: Collection[str]
+    daemonsets: Tree | None,
+    datadog_agents: Tree | None,
+    namespace: str,
+    ours: Collection[str],
+    workloads: Sequence[DatadogWorkload] = (),
 ) -> "tuple[ForeignAgent, ...]":
     """Agents that are not of our releases ``ours`` in ``namespace``.
 
@@ -29,9 +97,25 @@ def foreign_agents(
             continue
         nodes = int((item.get("status") or {}).get("desiredNumberScheduled") or 0)
         found.append(_foreign("DaemonSet", metadata, nodes))
+    for each in workloads:
+        if any(map(is_agent_image, each.images)) and not _is_ours(each.metadata, namespace, ours):
+            found.append(_foreign(each.kind, each.metadata, 0))
     for item in (datadog_agents or {}).get("items") or ():
         found.append(_foreign("DatadogAgent", item.get("metadata") or {}, 0))
     return tuple(found)
+
+
+def foreign_cluster_agents(
+    workloads: Sequence[DatadogWorkload] | None, namespace: str, ours: Collection[str]
+) -> "tuple[ForeignAgent, ...] | None":
+    """Cluster Agents that are not of our releases; None where the workloads were not read."""
+    if workloads is None:
+        return None
+    return tuple(
+        _foreign(each.kind, each.metadata, 0)
+        for each in workloads
+        if any(map(is_cluster_agent_image, each.images)) and not _is_ours(each.metadata, namespace, ours)
+    )
 
 
 def _foreign(what: str, metadata: Mapping[str, Any], nodes: int) -> "ForeignAgent":
@@ -104,9 +188,18 @@ def _runs_agent(daemonset: Mapping[str, Any]) -> bool:
 
 def is_agent_image(image: str) -> bool:
     """Whether an image is the node agent's, from any of Datadog's registries or a mirror that kept `datadog` in it."""
+    return _is_image(image, _AGENT_NAME)
+
+
+def is_cluster_agent_image(image: str) -> bool:
+    """The same for the Cluster Agent's."""
+    return _is_image(image, _CLUSTER_AGENT_NAME)
+
+
+def _is_image(image: str, known: re.Pattern[str]) -> bool:
     path = image.split("@", maxsplit=1)[0]
     name = path.rsplit("/", 1)[-1].split(":")[0]
-    return "datadog" in path and _AGENT_NAME.fullmatch(name) is not None
+    return "datadog" in path and known.fullmatch(name) is not None
 
 
 def _is_ours(metadata: Mapping[str, Any], namespace: str, ours: Collection[str]) -> bool:

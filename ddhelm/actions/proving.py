@@ -200,7 +200,12 @@ def _live_state(
         objects=standing.objects,
         secrets=secrets,
         namespace_labels=labels if cluster.namespace is not None else None,
-        agents=agents.foreign_agents(cluster.daemonsets, cluster.datadog_agents, namespace, ours),
+        agents=None
+        if cluster.daemonsets is None
+        else agents.foreign_agents(
+            cluster.daemonsets, cluster.datadog_agents, namespace, ours, cluster.workloads or ()
+        ),
+        cluster_agents=agents.foreign_cluster_agents(cluster.workloads, namespace, ours),
         daemonsets=agents.other_daemonsets(cluster.daemonsets, namespace, ours),
         api_versions=cluster.facts.api_groups or None,
         webhooks=agents.webhooks(cluster.webhooks),

@@ -41,6 +41,8 @@ class Cluster(Struct, frozen=True):
     secret_keys: frozenset[str] | None = None
     """Keys of Secret `ddhelm` that hold something; None where there is no such Secret."""
     webhooks: tree.Tree | None = None
+    workloads: tuple[agents.DatadogWorkload, ...] | None = None
+    """Deployments and StatefulSets that run Datadog's images; None where not both were read."""
     rotating: Rotatable | None = None
     """The key of Secret `ddhelm` whose rotation has begun and not ended."""
 
@@ -56,6 +58,7 @@ def read(session: Session) -> Cluster:
         f"?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29%2Cstatus%21%3Dsuperseded",
         "daemonsets": agents.DAEMONSETS,
         "datadog-agents": agents.DATADOG_AGENTS,
+        **agents.WORKLOADS,
         "lease": lock.path(namespace),
         "webhooks": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         "secret": f"/api/v1/namespaces/{namespace}/secrets/{SECRET}",
@@ -81,6 +84,7 @@ def read(session: Session) -> Cluster:
         _tree(answers["lease"]),
         _filled_keys(_tree(answers["secret"])),
         _tree(answers["webhooks"]),
+        _workloads(answers),
         rotating((_tree(answers["secret"]) or {}).get("metadata") or {}),
     )
 
@@ -117,6 +121,11 @@ def _document(answer: Answer) -> str | bytes | facts.Failure:
 
 def _filled_keys(secret: tree.Tree | None) -> frozenset[str] | None:
     return None if secret is None else frozenset(key for key, value in (secret.get("data") or {}).items() if value)
+
+
+def _workloads(answers: Mapping[str, Answer]) -> tuple[agents.DatadogWorkload, ...] | None:
+    read = [agents.datadog_workloads(kind, answers[kind].body) for kind in agents.WORKLOADS]
+    return None if None in read else tuple(one for some in read for one in some or ())
 
 
 def _tree(answer: Answer) -> tree.Tree | None:

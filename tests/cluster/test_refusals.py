@@ -128,7 +128,21 @@ def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) ->
             },
         },
     )
-    refused(kubeadm, code=3, says=["dd-agent", "monitoring", "`old`", "--allow-second-agent"])
+    for name in ("agent", "cluster-agent"):
+        pod = {"containers": [{"name": "a", "image": f"gcr.io/datadoghq/{name}:7.60.0"}]}
+        template = {"metadata": {"labels": {"app": name}}, "spec": pod}
+        kubeadm.api.apply(
+            f"/apis/apps/v1/namespaces/monitoring/deployments/their-{name}",
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": f"their-{name}", "namespace": "monitoring"},
+                "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
+            },
+        )
+    says = ["dd-agent", "monitoring", "`old`", "--allow-second-agent"]
+    says += ["Deployment `monitoring/their-agent`", "Deployment `monitoring/their-cluster-agent`"]
+    refused(kubeadm, code=3, says=says)
 
 
 def test_what_others_own_is_named_whole_with_each_owner(kubeadm: Sandbox) -> None:

@@ -165,6 +165,7 @@ def context(
         secrets={"ddhelm": frozenset({"api-key", "token"})},
         namespace_labels={"pod-security.kubernetes.io/enforce": "privileged"},
         agents=(),
+        cluster_agents=(),
         daemonsets=(),
         api_versions=frozenset({"v1", "apps/v1", "rbac.authorization.k8s.io/v1", "apiextensions.k8s.io/v1"}),
         webhooks=(),

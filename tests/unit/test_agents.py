@@ -1,5 +1,6 @@
 """Other agents in the cluster: found by image, attributed to who owns them, ours left out."""
 
+import json
 from typing import Any
 
 import pytest
@@ -73,3 +74,51 @@ def test_datadogagent_objects_count() -> None:
     document = {"items": [{"metadata": {"name": "datadog", "namespace": "x"}}]}
     (found,) = agents.foreign_agents(None, document, "datadog", OURS)
     assert found.what == "DatadogAgent"
+
+
+def workload(*images: str, namespace: str = "monitoring", release: str = "") -> dict[str, Any]:
+    annotations = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
+    return {
+        "metadata": {"name": "dd", "namespace": namespace, **({"annotations": annotations} if release else {})},
+        "spec": {"template": {"spec": {"containers": [{"image": image} for image in images]}}, "replicas": 1},
+    }
+
+
+def listed(*items: dict[str, Any]) -> bytes:
+    return json.dumps({"kind": "DeploymentList", "items": list(items)}).encode()
+
+
+AGENT, CLUSTER_AGENT = "gcr.io/datadoghq/agent:7", "registry.datadoghq.com/cluster-agent-fips:7@sha256:abc"
+
+
+def test_agents_outside_a_daemonset_are_found_and_a_sidecar_is_none() -> None:
+    ours = workload(AGENT, namespace="datadog", release=OURS[0])
+    items = [workload(AGENT), workload("busybox", AGENT), workload(CLUSTER_AGENT), workload("nginx"), ours]
+    read = agents.datadog_workloads("Deployment", listed(*items))
+    assert read is not None
+    assert [one.images for one in read] == [(AGENT,), (CLUSTER_AGENT,), (AGENT,)]
+    found = agents.foreign_agents({"items": []}, None, "datadog", OURS, read)
+    assert [(one.what, one.namespace, one.owner) for one in found] == [("Deployment", "monitoring", "nobody known")]
+
+
+def test_a_cluster_agent_of_somebody_elses_is_found_and_ours_is_none() -> None:
+    ours = workload(CLUSTER_AGENT, namespace="datadog", release=OURS[0])
+    theirs = workload(CLUSTER_AGENT, release="old")
+    read = agents.datadog_workloads("StatefulSet", listed(ours, theirs, workload(AGENT)))
+    (found,) = agents.foreign_cluster_agents(read, "datadog", OURS) or ()
+    assert (found.what, found.removal) == ("StatefulSet", "helm uninstall old -n monitoring, or --allow-second-agent")
+
+
+@pytest.mark.parametrize("body", [None, b"{}", b"<html>", b'{"items": null}', b'{"items": 3}'])
+def test_workloads_that_cannot_be_read_are_none_at_all(body: bytes | None) -> None:
+    assert agents.datadog_workloads("Deployment", body) is None
+    assert agents.foreign_cluster_agents(None, "datadog", OURS) is None
+
+
+def test_an_odd_workload_is_no_trouble() -> None:
+    items: list[dict[str, Any]] = [
+        {},
+        {"metadata": {}, "spec": {}},
+        {"spec": {"template": {"spec": {"containers": None}}}},
+    ]
+    assert agents.datadog_workloads("Deployment", listed(*items)) == ()

@@ -64,6 +64,9 @@ SERVICE = ObjectRef("v1", "Service", NAMESPACE, CLUSTER_AGENT)
 HELM = {"app.kubernetes.io/managed-by": "Helm"}
 
 
+STRANGER = ForeignAgent("Deployment", "a", "b", "nobody known")
+
+
 def owned(release: str, namespace: str = NAMESPACE) -> dict[str, str]:
     return {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
 
@@ -198,6 +201,11 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         "agents-apart",
         lambda: worker("agent", (*POD, "affinity", "podAntiAffinity"), {}),
         FULL[WORKER],
+    ),
+    "a Cluster Agent of somebody else's": (
+        "one-cluster-agent",
+        lambda: context(state={"cluster_agents": (STRANGER,)}),
+        f"Deployment `b/a`, owned by nobody known: a Cluster Agent beside {CLUSTER_AGENT}",
     ),
     "no node for the Cluster Agent": (
         "cluster-agent-finds-a-node",
@@ -432,6 +440,7 @@ NOT_READ = {
     "namespace_labels": "pods-admitted",
     "agents": "no-other-agent",
     "daemonsets": "host-ports-free",
+    "cluster_agents": "one-cluster-agent",
     "objects": "objects-are-ours",
     "api_versions": "api-versions-served",
 }
@@ -596,6 +605,17 @@ def test_a_second_agent_that_is_let_be_is_warned_of_where_it_shares_paths() -> N
     assert result("host-paths-apart", context(state={"daemonsets": neighbours(looks)}, allow_second_agent=True)).ok
     assert result("host-paths-apart", context(state={"daemonsets": neighbours(second)})).ok
     assert proof.broken(proof.run(context(state={"daemonsets": neighbours(second)}, allow_second_agent=True))) == ()
+
+
+def test_an_agent_in_a_daemonset_counts_where_deployments_could_not_be_read() -> None:
+    found = result("no-other-agent", context(state={"agents": (STRANGER,), "cluster_agents": None}))
+    assert (found.ok, found.unknown) == (False, "")
+    assert "Deployments" in result("no-other-agent", context(state={"cluster_agents": None})).unknown
+
+
+def test_a_cluster_agent_that_the_user_lets_be_is_a_warning() -> None:
+    found = result("one-cluster-agent", context(state={"cluster_agents": (STRANGER,)}, allow_second_agent=True))
+    assert (found.ok, found.claim.severity) == (False, Severity.WARNING)
 
 
 def test_what_this_run_writes_counts_as_there() -> None:
