@@ -168,6 +168,20 @@ def api_of(settings: Settings) -> str:
     return settings.api_url or f"https://api.{settings.site or SITES[0]}"
 
 
+def unproven(before: Settings | None, now: Settings) -> tuple[str, ...]:
+    """The keys, by their names in a Secret, that Datadog never saw as they are used now; ``before``: None, all of them.
+
+    A key is another one where its Secret is, and says nothing where Datadog is asked at another address.
+    """
+    anew = before is None or api_of(before) != api_of(now)
+    found = []
+    if anew or before is None or before.api_key_secret != now.api_key_secret:
+        found.append(API_KEY)
+    if now.app_key_secret is not None and (anew or before is None or before.app_key_secret != now.app_key_secret):
+        found.append(APP_KEY)
+    return tuple(found)
+
+
 def api_problem(url: str) -> str:
     """What is wrong with the address of an API; empty if nothing is. Keys go there: it must be HTTPS."""
     if re.fullmatch(r"https://[^\s/@?#]+(/[^\s@?#]*)?", url):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from ddhelm.actions.reading import Cluster
 from ddhelm.chart import Chart
 from ddhelm.drift import ObjectDrift
@@ -11,7 +13,8 @@ from ddhelm.manifest import Identity, Object
 from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.profile import Profile
 from ddhelm.release import Release
-from ddhelm.settings import Settings
+from ddhelm.settings import RECORD_KEY, Settings, from_record, unproven
+from ddhelm.tree import Tree, get
 from ddhelm.values import Values
 from ddhelm.workloads import Workload
 
@@ -41,6 +44,22 @@ class Prepared:
         """What helm would be sent, by the name of the release."""
         return {one.release.name: one.values for one in self.desired}
 
+    @property
+    def sent_to(self) -> Settings:
+        """The settings, with the site that the agents will really be given: the user's own values may name another."""
+        return next((_sent_to(self.settings, one.values.tree) for one in self.desired), self.settings)
+
+    @property
+    def unproven_keys(self) -> tuple[str, ...]:
+        """Keys that stand in a Secret already, but that Datadog was never asked about as they will be used."""
+        known = [
+            _sent_to(from_record(kept, "stored"), state.config)
+            for state in self.deployed.values()
+            if isinstance(kept := state.config.get(RECORD_KEY), dict)
+        ]
+        found = unproven(known[0] if known else None, self.sent_to)
+        return tuple(name for name in found if name not in self.plan.writes)
+
     def stop_if_broken(self) -> None:
         """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or a manager objects."""
         problems = self.plan.problems
@@ -53,3 +72,8 @@ class Prepared:
                 anchor=problems[0].anchor,
                 details=[line for problem in problems for line in problem.lines],
             )
+
+
+def _sent_to(settings: Settings, values: Tree) -> Settings:
+    site = get(values, ("datadog", "site"))
+    return replace(settings, site=site) if isinstance(site, str) and site else settings

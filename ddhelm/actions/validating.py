@@ -1,18 +1,21 @@
-"""Asks Datadog about new keys before anything is written: of which site they are, whether they belong together.
+"""Asks Datadog about keys before anything is written: of which site they are, whether they belong together.
 
 A verdict of Datadog's is worth stopping for. Where it cannot be asked (no way to the internet, a limit, an outage),
 the keys are taken as they are and that is said: agents may well have a way that this machine has not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from msgspec import Struct
 
 from ddhelm import arrivals
-from ddhelm.actions.keys import Key
+from ddhelm.actions.keys import Key, checked
 from ddhelm.datadog import Datadog, Reply
-from ddhelm.errors import PreflightFailed
+from ddhelm.errors import DdhelmError, PreflightFailed
 from ddhelm.release import API_KEY, APP_KEY
-from ddhelm.settings import SITES
+from ddhelm.settings import SITES, Settings
 
 LIMIT = 5.0
 """Seconds that a question may take: a machine without a network must not wait for long."""
@@ -57,6 +60,51 @@ def validate(
                 anchor="key-refused",
             )
     return ()
+
+
+class Stored(Struct, frozen=True):
+    """Keys as their Secrets hold them, and why the others could not be read: reason and hint, by the key's name."""
+
+    keys: Mapping[str, Key] = {}
+    unread: Mapping[str, tuple[str, str]] = {}
+
+
+class ReadsSecrets(Protocol):
+    """The part of ``kubectl.Kubectl`` that is needed here."""
+
+    def secret_value(self, name: str, key: str) -> str | None:
+        """The text of a Secret's key, hidden from every output from now on."""
+
+
+def stored(kubectl: ReadsSecrets, settings: Settings, names: Sequence[str]) -> Stored:
+    """The keys of these names out of the Secrets of the settings; ConfigError for what cannot be a key at all."""
+    found, unread = {}, {}
+    for name, secret in ((API_KEY, settings.api_key_secret), (APP_KEY, settings.app_key_secret)):
+        if name not in names or secret is None:
+            continue
+        origin = f"Secret `{secret.name}`"
+        try:
+            text = kubectl.secret_value(secret.name, secret.key)
+        except DdhelmError as error:
+            unread[name] = (f"{origin} cannot be read: {error.message}", error.hint)
+            continue
+        if text:
+            found[name] = Key(origin, checked(WORDS[name], text, origin))
+        else:
+            unread[name] = (f"{origin} has no key `{secret.key}`", "")
+    return Stored(found, unread)
+
+
+def unread(found: Stored, names: Sequence[str], *, require: bool) -> tuple[str, ...]:
+    """Warnings about those of these keys that could not be read, one for each reason; PreflightFailed with ``require``.
+
+    Not to know is no verdict: whoever installs need not be one who may read Secrets.
+    """
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        if name in found.unread:
+            reasons.setdefault(found.unread[name], []).append(name)
+    return tuple(line for (why, hint), keys in reasons.items() for line in _unasked(keys, why, hint, require))
 
 
 def homes(key: Key, but: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -104,7 +152,7 @@ def _refused(site: str, key: Key, reply: Reply, *, find_site: bool) -> Preflight
     return PreflightFailed(message, hint=hint, anchor="key-refused", details=details)
 
 
-def _unasked(keys: Mapping[str, Key], reason: str, hint: str, require: bool) -> tuple[str, ...]:
+def _unasked(keys: Iterable[str], reason: str, hint: str, require: bool) -> tuple[str, ...]:
     what = " and ".join(WORDS[name] for name in keys)
     text = f"the {what} could not be validated: {reason}"
     if require:

@@ -15,6 +15,7 @@ from ddhelm.commands import asking, recording, requests
 from ddhelm.flaggroups import Options
 from ddhelm.plan import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
+from ddhelm.settings import unproven
 from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
 from ddhelm.views import plan as view
@@ -74,6 +75,8 @@ def carry_on(
     if dry_run:
         return 0
     if not prepared.plan.changes:
+        if options.get("require_validation"):
+            _prove(session, options, prepared, {})
         if output == "table":
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
@@ -94,14 +97,24 @@ def _agreed(session: Session, options: Options, prepared: Prepared, given: Mappi
     if not options["yes"]:
         asking.needed("change the cluster", "read the plan, then add --yes")
     wanted = _obtain(session, prepared, given, ask=asker(options))
-    if wanted.keys() - {TOKEN}:
-        from ddhelm.commands import validation  # loads an HTTP client: only where there is a new key
-
-        validation.validated(session, options, prepared.settings, wanted)
+    _prove(session, options, prepared, wanted)
     if not options["yes"]:
         where = asking.about(session.access, prepared.cluster.facts.uid or "unknown")
         asking.confirm("Carry this out?", where=where, hint="ddhelm onboard")
     return wanted
+
+
+def _prove(session: Session, options: Options, prepared: Prepared, wanted: Mapping[str, Key]) -> None:
+    """Let Datadog judge the keys that will be written, and those in a Secret that it has not judged as they are used.
+
+    With ``--require-validation`` it judges all of them. Raises PreflightFailed.
+    """
+    settings = prepared.sent_to
+    stored = unproven(None, settings) if options.get("require_validation") else prepared.unproven_keys
+    if stored or wanted.keys() - {TOKEN}:
+        from ddhelm.commands import validation  # loads an HTTP client: only where there is a question
+
+        validation.validated(session, options, settings, wanted, stored=stored)
 
 
 def _report(session: Session, options: Options, prepared: Prepared, outcome: carry_out.Outcome, output: str) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm.actions.keys import Key
-from ddhelm.actions.validating import validate
+from ddhelm.actions.validating import stored, unread, validate
 from ddhelm.datadog import address
-from ddhelm.errors import ConfigError, PreflightFailed
+from ddhelm.errors import ClusterError, ConfigError, PreflightFailed
 from ddhelm.release import API_KEY, APP_KEY
-from ddhelm.settings import SITES, Settings, api_of, changed
+from ddhelm.settings import SITES, SecretKey, Settings, api_of, changed, unproven
 from tests.datadog_api.proxy import proxy
 from tests.datadog_api.server import DatadogApi
 
@@ -143,3 +144,43 @@ def test_a_proxy_for_agents_is_an_address_without_a_password(given: dict[str, ob
     with pytest.raises(ConfigError, match=words) as refused:
         changed(Settings(), given, "the command line")
     assert "s3cret" not in refused.value.message
+
+
+class Secrets:
+    """Answers for Secret `mine`, forbids all others."""
+
+    def secret_value(self, name: str, key: str) -> str | None:
+        if name != "mine":
+            raise ClusterError(f"secrets `{name}` is forbidden", hint="kubectl auth can-i get secrets")
+        return {"api-key": "0f" * 16, "app-key": "a b"}.get(key)
+
+
+def test_a_key_that_cannot_be_read_is_told_with_its_reason_and_stops_only_where_that_is_wanted() -> None:
+    here, there = SecretKey("mine", "api-key"), SecretKey("yours", "app-key")
+    found = stored(Secrets(), Settings(api_key_secret=here, app_key_secret=there), [API_KEY, APP_KEY])
+    assert found.keys[API_KEY].origin == "Secret `mine`"
+    assert unread(found, [API_KEY], require=True) == ()
+    (line,) = unread(found, [API_KEY, APP_KEY], require=False)
+    assert line == (
+        "the application key could not be validated: Secret `yours` cannot be read: secrets `yours` is forbidden "
+        "(kubectl auth can-i get secrets)"
+    )
+    with pytest.raises(PreflightFailed, match="could not be validated"):
+        unread(found, [APP_KEY], require=True)
+    nothing = stored(Secrets(), Settings(api_key_secret=SecretKey("mine", "key")), [API_KEY, APP_KEY])
+    assert nothing.unread == {API_KEY: ("Secret `mine` has no key `key`", "")}
+    with pytest.raises(ConfigError, match="the application key from Secret `mine` has spaces"):
+        stored(Secrets(), Settings(app_key_secret=SecretKey("mine", "app-key")), [APP_KEY])
+
+
+def test_keys_are_unproven_where_they_or_datadogs_address_are_new() -> None:
+    mine, both = SecretKey("mine", "api-key"), (API_KEY, APP_KEY)
+    before = Settings(site="datadoghq.eu", app_key_secret=SecretKey("mine", "app-key"))
+    assert unproven(None, Settings()) == (API_KEY,)
+    assert unproven(None, before) == both
+    assert unproven(before, before) == ()
+    assert unproven(Settings(), Settings(site="datadoghq.com")) == (), "the first site is the default"
+    assert unproven(before, replace(before, site="us5.datadoghq.com")) == both
+    assert unproven(before, replace(before, api_url="https://gate.example")) == both
+    assert unproven(before, replace(before, api_key_secret=mine)) == (API_KEY,)
+    assert unproven(Settings(), Settings(app_key_secret=SecretKey("mine", "app-key"))) == (APP_KEY,)

@@ -67,3 +67,34 @@ def test_without_a_way_to_datadog_there_is_one_warning_and_little_time_is_lost(
     done = ddhelm.onboard()
     assert done.err.count("could not be validated") == 1
     assert stored(sandbox) == API_KEY
+
+
+def test_a_key_in_a_secret_is_judged_anew_where_it_or_the_site_is_new(
+    cluster: Clusters, datadog_api: DatadogApi
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard("--site", "datadoghq.eu")
+    datadog_api.asked.clear()
+    writes = len(sandbox.writes())
+    datadog_api.state.api_keys = {"f" * 32}
+    moved = ddhelm.onboard("--site", "us5.datadoghq.com", key=None, code=3)
+    assert "site `us5.datadoghq.com` refuses the API key from Secret `ddhelm`" in moved.err
+    assert "--find-site" in moved.err
+    assert "refuses" in ddhelm.onboard("--set", "datadog.site=us3.datadoghq.com", key=None, code=3).err
+    assert "refuses" in ddhelm.onboard("--api-url", "https://gate.example", key=None, code=3).err
+    assert "refuses" in ddhelm.onboard("--require-validation", key=None, code=3).err
+    nowhere = {"DDHELM_API_URL": NOWHERE}
+    unasked = ddhelm.onboard("--site", "EU", "--require-validation", key=None, code=3, environment=nowhere)
+    assert "the API key could not be validated" in unasked.err
+    sandbox.kubectl("create", "secret", "generic", "mine", "-n", "datadog", "--from-literal=api-key=no-key")
+    other = ddhelm.onboard("--api-key-secret", "mine", key=None, code=3)
+    assert "from Secret `mine` is not 32 hexadecimal digits" in other.err
+    assert "refuses the API key from Secret `mine`" in other.err
+    assert len(sandbox.writes()) == writes + 1, "the Secret by hand"
+    asked = len(datadog_api.asked)
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    assert len(datadog_api.asked) == asked, "a run that changes nothing asks nothing"
+    datadog_api.state.api_keys = None
+    ddhelm.onboard("--site", "us5.datadoghq.com", key=None)
+    assert len(datadog_api.asked) == asked + 1
