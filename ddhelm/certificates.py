@@ -265,12 +265,7 @@ def authority(
 
 def check_authority(ca: Certificate, where: str, now: datetime) -> None:
     """Raises ConfigError for a certificate that is no CA's, has ended or has not begun."""
-    if not ca.ca:
-        raise ConfigError(
-            f"the certificate in {where} (`{ca.subject}`) is not a CA: nothing that it signs is trusted",
-            hint="name the CA of etcd; on kubeadm it is /etc/kubernetes/pki/etcd/ca.crt",
-            anchor="not-a-ca",
-        )
+    refuse_no_ca(ca, where)
     if now >= ca.ends:
         raise ConfigError(
             f"the CA in {where} (`{ca.subject}`) expired on {ca.ends:%Y-%m-%d}",
@@ -283,6 +278,16 @@ def check_authority(ca: Certificate, where: str, now: datetime) -> None:
             f"{now:%Y-%m-%d %H:%M}",
             hint="compare the clock of this machine with `date -u` elsewhere",
             anchor="ca-not-yet",
+        )
+
+
+def refuse_no_ca(one: Certificate, where: str) -> None:
+    """Raises ConfigError for a certificate that may not certify others."""
+    if not one.ca:
+        raise ConfigError(
+            f"the certificate in {where} (`{one.subject}`) is not a CA: nothing that it signs is trusted",
+            hint="name the CA of etcd; on kubeadm it is /etc/kubernetes/pki/etcd/ca.crt",
+            anchor="not-a-ca",
         )
 
 
@@ -318,6 +323,18 @@ def signed_by(certificate: bytes, ca: bytes) -> bool:
             continue
         return True
     return False
+
+
+def strangers(certificate: bytes, ca: bytes) -> tuple[Certificate, ...]:
+    """The CAs that the first certificate of a PEM text does not lead to; those in between may stand in either text."""
+    known = read_certificates(ca, "the CA file")
+    first, *between = read_certificates(certificate, "the client certificate")
+    chain, rest = [first], [*between, *known]
+    for one in chain:  # grows while it is walked
+        for each in [each for each in rest if signed_by(one.pem, each.pem)]:
+            rest.remove(each)
+            chain.append(each)
+    return tuple(one for one in known if one in rest)
 
 
 def secret_texts(key: bytes) -> list[str]:

@@ -299,9 +299,7 @@ Verify = Annotated[
 ]
 RequireValidation = Annotated[
     bool,
-    typer.Option(
-        "--require-validation", help="Stop where Datadog cannot be asked about a key.", rich_help_panel=KEYS
-    ),
+    typer.Option("--require-validation", help="Stop where Datadog cannot be asked about a key.", rich_help_panel=KEYS),
 ]
 FindSite = Annotated[
     bool,

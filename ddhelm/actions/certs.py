@@ -4,7 +4,7 @@ A private key goes from memory into one file of the user's choice or into one Se
 """
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -134,9 +134,14 @@ def import_to_secret(session: Session, given: Pair, name: str, observer: Observe
 
 
 def usable(given: Pair) -> tuple[str, ...]:
-    """Remarks on a pair that can be shown to etcd; raises PreflightFailed with every reason why it cannot."""
+    """Remarks on a pair that can be shown to etcd; raises PreflightFailed with every reason why it cannot.
+
+    ConfigError where what is given as etcd's CA is none, or holds several that the certificate does not come from.
+    """
     moment = now()
     found = certificates.problems(given, moment)
+    if (own := read(given)).ca:
+        found.append(f"the certificate `{own.subject}` is itself a CA, whose private key has no place in a cluster")
     authorities = certificates.read_certificates(given.ca, "the CA file") if given.ca else ()
     found += [f"the CA `{one.subject}` expired on {one.ends:%Y-%m-%d}" for one in authorities if moment >= one.ends]
     if found:
@@ -146,13 +151,32 @@ def usable(given: Pair) -> tuple[str, ...]:
             anchor="certificate-unusable",
             details=found if len(found) > 1 else (),
         )
-    notes = []
-    if given.ca and not certificates.signed_by(given.certificate, given.ca):
-        notes.append(
-            "the CA that is given did not sign the certificate itself; that is right only where etcd serves and "
-            "accepts by different CAs, or where another CA stands in between"
+    return _of_authorities(given, authorities)
+
+
+def _of_authorities(given: Pair, authorities: Sequence[Certificate]) -> tuple[str, ...]:
+    """Remarks on the CAs by which the agents will trust etcd."""
+    for one in authorities:
+        certificates.refuse_no_ca(one, "the CA file")
+    strangers = certificates.strangers(given.certificate, given.ca) if given.ca else ()
+    if not strangers:
+        return ()
+    names = ", ".join(f"`{one.subject}`" for one in strangers)
+    if len(strangers) < len(authorities):
+        return (f"the agents will trust an etcd of {names} too; that is right only while etcd changes its CA",)
+    issuer = read(given).issuer
+    if len(strangers) > 1:
+        raise ConfigError(
+            f"the CA file holds {len(strangers)} certificates, and the client certificate (issued by `{issuer}`) comes "
+            "from none of them; which one is etcd's CA cannot be told",
+            hint="put the CA of etcd's server certificate alone into a file",
+            anchor="several-certificates",
+            details=[f"{at}: {one.subject}, issued by {one.issuer}" for at, one in enumerate(strangers, 1)],
         )
-    return tuple(notes)
+    return (
+        f"the client certificate was issued by `{issuer}`, not by the CA that is given ({names}); that is right only "
+        "where etcd serves and accepts by different CAs, or where another CA stands in between",
+    )
 
 
 def same_authority(stored: bytes, given: Pair) -> bool:

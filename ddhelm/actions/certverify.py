@@ -81,6 +81,8 @@ def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified
         shown = certificates.read_certificates(pair.certificate, "the client certificate")[0]
         if pair.ca and not certificates.signed_by(pair.certificate, pair.ca):
             notes.append("the client certificate was not signed by the CA that is given, which etcd's own was")
+        if shown.ca:
+            notes.append("the client certificate is itself a CA: its key can make certificates for anybody")
         if shown.days_left(moment) < certificates.WARN_DAYS:
             left = certificates.days_of(shown.days_left(moment))
             notes.append(f"the client certificate ends in {left}: {certificates.RENEW}")

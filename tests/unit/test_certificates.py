@@ -389,6 +389,54 @@ def test_an_unusable_pair_is_refused_with_every_reason(monkeypatch: pytest.Monke
     )
 
 
+def test_what_is_given_as_etcds_ca_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    good, other, third = issued(), made(OTHER_KEY), made(KEYS["ec"]())
+    assert certs.usable(good) == ()
+    for none in (made(OTHER_KEY, ca=False), CA + good.certificate):
+        with pytest.raises(ConfigError, match="is not a CA") as caught:
+            certs.usable(Pair(good.certificate, good.key, none))
+        assert caught.value.anchor == "not-a-ca"
+    with pytest.raises(
+        ConfigError, match=r"holds 2 certificates.*issued by `CN=etcd-ca`.* from none of them"
+    ) as caught:
+        certs.usable(Pair(good.certificate, good.key, other + third))
+    assert caught.value.anchor == "several-certificates"
+    (line,) = certs.usable(Pair(good.certificate, good.key, other))
+    assert "serves and accepts by different CAs" in line
+    (line,) = certs.usable(Pair(good.certificate, good.key, other + CA))
+    assert "only while etcd changes its CA" in line
+
+
+def test_a_ca_as_the_client_is_refused_because_its_key_would_go_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    with pytest.raises(DdhelmError, match="`CN=etcd-ca` is itself a CA") as caught:
+        certs.import_to_secret(cast("Session", SimpleNamespace()), Pair(CA, pem(CA_KEY), CA), "name")
+    assert caught.value.anchor == "certificate-unusable"
+
+
+def test_a_ca_in_between_may_stand_beside_the_certificate_or_beside_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    root = x509.load_pem_x509_certificate(CA)
+    middle = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "between")]))
+        .issuer_name(root.subject)
+        .public_key(OTHER_KEY.public_key())
+        .serial_number(8)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 99 * DAY)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .sign(CA_KEY, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    leaf = issued(authority(middle, pem(OTHER_KEY)))
+    assert certs.usable(Pair(leaf.certificate, leaf.key, CA + middle)) == ()
+    assert certs.usable(Pair(leaf.certificate + middle, leaf.key, CA)) == ()
+    (line,) = certs.usable(Pair(leaf.certificate, leaf.key, CA))
+    assert "issued by `CN=between`" in line
+
+
 def test_a_name_that_no_secret_can_have_is_refused_by_the_flag_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certs, "now", lambda: NOW)
     with pytest.raises(ConfigError, match="`Bad_Name` cannot be the name of a Secret") as caught:
