@@ -5,8 +5,10 @@ The pair reaches OpenSSL through pipes: its only other way in is a file with the
 
 import http.client
 import os
+import queue
 import socket
 import ssl
+import threading
 from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,9 +20,22 @@ from ddhelm.errors import UsageError
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer; a big etcd's metrics are a few hundred kilobytes."""
+_CHUNK = 256 * 1024
+_MARGIN = 0.5
+"""Seconds after which silence would have been told by the connection itself."""
 
 Trouble = Literal[
-    "unreachable", "name", "address", "expired", "not-yet", "untrusted", "refused", "plain", "tls", "cut-off"
+    "unreachable",
+    "name",
+    "address",
+    "expired",
+    "not-yet",
+    "untrusted",
+    "refused",
+    "plain",
+    "tls",
+    "cut-off",
+    "too-large",
 ]
 _BY_CODE: dict[int, Trouble] = {
     9: "not-yet", 10: "expired", 18: "untrusted", 19: "untrusted", 20: "untrusted", 21: "untrusted",
@@ -86,8 +101,31 @@ def address(endpoint: str) -> tuple[str, str, int]:
 
 
 def get(endpoint: str, path: str, pair: Pair | None, *, timeout: float = 10) -> Reply:
-    """GET a path; raises Failed. Without a ``pair`` no client certificate is shown; plain HTTP never shows one."""
+    """GET a path; raises Failed. Without a ``pair`` no client certificate is shown; plain HTTP never shows one.
+
+    ``timeout`` bounds the silence of the other side as well as the whole exchange, in seconds.
+    """
     scheme, host, port = address(endpoint)
+    answers: queue.SimpleQueue[Reply | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(_get(scheme, host, port, path, pair, timeout))
+        except Exception as error:  # whatever it is belongs to the caller
+            answers.put(error)
+
+    # in a thread of its own: a server that sends a byte a second never runs into a timeout of the connection
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        told = answers.get(timeout=timeout + _MARGIN)
+    except queue.Empty:
+        raise Failed("unreachable", f"its answer was not complete after {timeout:.0f} s") from None
+    if isinstance(told, Exception):
+        raise told
+    return told
+
+
+def _get(scheme: str, host: str, port: int, path: str, pair: Pair | None, timeout: float) -> Reply:
     connection = _connection(scheme, host, port, pair, timeout)
     try:
         connection.connect()
@@ -96,14 +134,23 @@ def get(endpoint: str, path: str, pair: Pair | None, *, timeout: float = 10) -> 
     try:
         server = connection.sock.getpeercert(binary_form=True) if isinstance(connection.sock, ssl.SSLSocket) else None
         connection.request("GET", path, headers={"Accept": "text/plain, application/json"})
-        answer = connection.getresponse()
-        return Reply(answer.status, answer.read(LARGEST), server)
+        with connection.getresponse() as answer:
+            return Reply(answer.status, _body(answer), server)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, ssl.SSLError) and error.reason in _ALERTS:
             raise _turned_down(error) from None
         raise _dropped(error, scheme, host, port, pair, timeout) from None
     finally:
         connection.close()
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    body = bytearray()
+    while chunk := answer.read(_CHUNK):
+        body += chunk
+        if len(body) > LARGEST:
+            raise Failed("too-large", f"it answers with more than {LARGEST // 1024 // 1024} MiB")
+    return bytes(body)
 
 
 def _connection(scheme: str, host: str, port: int, pair: Pair | None, timeout: float) -> http.client.HTTPConnection:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from datetime import datetime
@@ -22,6 +23,7 @@ OLDEST = (3, 4)
 """Oldest etcd whose metrics Datadog's check (5.0.0 and later, Agent 7.47) reads: metrics of v3 only."""
 
 _LEADER = re.compile(rb"^etcd_server_has_leader(?:\{[^}]*\})? +([0-9.]+)", re.MULTILINE)
+_METRIC = re.compile(rb"^[^#\s]", re.MULTILINE)
 _VERSION = re.compile(rb'^etcd_server_version\{[^}]*server_version="([^"]+)"', re.MULTILINE)
 
 
@@ -68,7 +70,10 @@ def of_secret(session: Session, name: str) -> Pair:
 
 
 def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified:
-    """Ask etcd for its metrics and its version; raises VerifyFailed with the one reason why that does not work."""
+    """Ask etcd for its metrics and its version; raises VerifyFailed with the one reason why that does not work.
+
+    ``timeout`` bounds both together, in seconds.
+    """
     handshake.address(endpoint)
     endpoint = endpoint.rstrip("/").removesuffix("/metrics")
     moment = now()
@@ -86,10 +91,12 @@ def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified
         if shown.days_left(moment) < certificates.WARN_DAYS:
             left = certificates.days_of(shown.days_left(moment))
             notes.append(f"the client certificate ends in {left}: {certificates.RENEW}")
+    began = time.monotonic()
     reply = _ask(endpoint, "/metrics", pair, shown, moment, timeout)
     if reply.status != 200:
         raise _failed(f"etcd answers {reply.status} to GET /metrics at `{endpoint}`", f"curl -i {endpoint}/metrics")
-    return _judged(endpoint, reply, _version(endpoint, pair, reply, timeout), shown, tuple(notes))
+    remaining = max(timeout - (time.monotonic() - began), 1)
+    return _judged(endpoint, reply, _version(endpoint, pair, reply, remaining), shown, tuple(notes))
 
 
 def _ask(
@@ -102,7 +109,7 @@ def _ask(
 
 
 def _judged(endpoint: str, reply: Reply, version: str, shown: Certificate | None, notes: tuple[str, ...]) -> Verified:
-    metrics = sum(1 for line in reply.body.splitlines() if line and not line.startswith(b"#"))
+    metrics = len(_METRIC.findall(reply.body))
     if b"etcd_" not in reply.body:
         raise _failed(
             f"what answers at `{endpoint}` is not etcd: none of its {metrics} metrics is etcd's",
@@ -155,6 +162,10 @@ def _explained(
     if error.trouble == "cut-off" and endpoint.startswith("http:"):
         return _failed(
             f"`{endpoint}` does not speak plain HTTP", f"--endpoint https://{host}:{port} with a certificate"
+        )
+    if error.trouble == "too-large":
+        return _failed(
+            f"what answers at `{endpoint}` is not etcd: {error.words}", "ddhelm detect says where etcd is asked"
         )
     hint = "run it on a control-plane node, or reach etcd by: kubectl -n kube-system port-forward pod/etcd-NODE 2379"
     return _failed(f"`{endpoint}` cannot be asked: {error.words}", hint)

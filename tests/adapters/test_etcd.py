@@ -264,3 +264,37 @@ def test_what_is_no_etcd_is_said(status: int, body: bytes, words: str) -> None:
 def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
     with pytest.raises(UsageError, match="is no endpoint"):
         handshake.address(endpoint)
+
+
+@pytest.mark.parametrize(
+    "dripped", [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 99, b"HTTP/1.1 200 OK\r\n\r\n" + b"etcd_x 1\n" * 99]
+)
+def test_a_server_that_drips_ends_in_time(dripped: bytes) -> None:
+    def drip(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            client.sendall(dripped[:19])
+            for byte in dripped[19:]:
+                try:
+                    client.sendall(bytes([byte]))
+                except OSError:
+                    return
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=drip, args=(server,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(VerifyFailed, match="its answer was not complete after 1 s"):
+            certverify.verify(f"http://127.0.0.1:{server.getsockname()[1]}", None, timeout=1)
+        assert time.monotonic() - began < 4
+
+
+def test_an_answer_without_an_end_is_cut_at_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "LARGEST", 1024 * 1024)
+    server, endpoint = serving(200, LEADER * 50_000, b"")
+    try:
+        told = failure(endpoint, None)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert told.message == f"what answers at `{endpoint}` is not etcd: it answers with more than 1 MiB"
