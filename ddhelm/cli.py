@@ -5,6 +5,7 @@ Imports happen inside the commands: ``ddhelm --version`` must cost what a bare T
 """
 
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -500,11 +501,12 @@ def _run(arguments: list[str]) -> int:
         flaggroups.no_contradiction(arguments)
         code = app.serving(arguments)(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except DdhelmError as error:
-        return _tell(error)
+        return _tell(error, arguments)
     except TyperException as error:
         from ddhelm.views import errors as view
 
-        view.usage(error.format_message(), getattr(getattr(error, "ctx", None), "command_path", "ddhelm"))
+        command = getattr(getattr(error, "ctx", None), "command_path", "ddhelm")
+        view.usage(error.format_message(), command, arguments)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return _tell(Interrupted("interrupted before anything was changed"))
@@ -524,12 +526,13 @@ def _hide(text: str) -> str:
     return run.hide(text) if run is not None else text
 
 
-def _tell(error: DdhelmError) -> int:
+def _tell(error: DdhelmError, arguments: Sequence[str] = ()) -> int:
+    from ddhelm import masking
     from ddhelm.views import errors as view
 
-    view.show(error)
+    view.show(error, arguments)
     for log in _calls():
-        log.error = error.message
+        log.error = masking.untold(error.message, arguments)
     return error.exit_code
 
 

@@ -43,6 +43,7 @@ _SHAPES = re.compile(
     r"|\bdd(?:app|api|pat)_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[a-z]_\w{30,}|\bxox[a-z]-[\w-]{10,}",
     re.DOTALL,
 )
+_TYPED = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Za-z])")
 _SHORTEST_SHAPE = 15
 _LONGEST_CHAIN = 100  # a=b=c=…: one call within the other for each, and Python allows a thousand
 _PAIR = re.compile(
@@ -87,6 +88,19 @@ def secret_looking(key: str) -> bool:
 def secret_shaped(value: str) -> bool:
     """Whether a value is a secret by its form, whatever its key: Datadog keys, JWTs, private keys, URLs with one."""
     return bool(_SHAPES.search(value))
+
+
+def untold(text: str, words: Iterable[str] = ()) -> str:
+    """The text with ``***`` for what is a secret by its form, also in capitals, and for secrets in ``words``.
+
+    For messages that quote a command line: a key may have been typed in the wrong place.
+    """
+    masker = Masker(b"")
+    for word in words:
+        for part in (word, word.partition("=")[2] if word.startswith("--") else ""):
+            if (masked := masker.text(part)) != part:
+                text = text.replace(part, _MASK.sub("***", masked))
+    return _TYPED.sub("***", _SHAPES.sub("***", text))
 
 
 class Masker:

@@ -9,24 +9,24 @@ from collections.abc import Callable, Sequence
 
 from ddhelm import __version__
 from ddhelm.errors import DdhelmError
-from ddhelm.masking import Masker
+from ddhelm.masking import Masker, untold
 from ddhelm.views import pasted
 
 PAGE = "docs/reference/errors.md"
 _FRAMES = 12
 
 
-def show(error: DdhelmError) -> None:
-    """Print an expected failure on standard error."""
+def show(error: DdhelmError, arguments: Sequence[str] = ()) -> None:
+    """Print an expected failure on standard error; no word of ``arguments`` that looks like a secret is repeated."""
     from ddhelm.views import console
 
     screen = console.err()
-    screen.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True)
+    screen.print(f"[bold red]error:[/] {_plain(untold(error.message, arguments))}", soft_wrap=True)
     for detail in error.details:
         told = pasted.hint(detail) if detail.lstrip().startswith("hint: ") else pasted.sentence(detail)
-        screen.print(f"  {_plain(told)}", soft_wrap=True)
+        screen.print(f"  {_plain(untold(told, arguments))}", soft_wrap=True)
     if error.hint:
-        screen.print(f"[bold cyan]hint:[/] {_plain(pasted.hint(error.hint))}", soft_wrap=True)
+        screen.print(f"[bold cyan]hint:[/] {_plain(untold(pasted.hint(error.hint), arguments))}", soft_wrap=True)
     if error.anchor:
         screen.print(f"[dim]see: {PAGE}#{error.anchor}[/]")
 
@@ -46,7 +46,7 @@ _MEANT = {
 """What hands that know helm and kubectl type, and what it is called here."""
 
 
-def usage(message: str, command: str) -> None:
+def usage(message: str, command: str, arguments: Sequence[str] = ()) -> None:
     """Print a mistake on the command line, with the command (`ddhelm diff revision`) whose help explains it."""
     if not message.strip():  # the help has just been printed
         return
@@ -55,7 +55,7 @@ def usage(message: str, command: str) -> None:
     if unknown and unknown[1] in _MEANT:
         show(DdhelmError(unknown[0], hint=f"ddhelm {_MEANT[unknown[1]]}"))
     else:
-        show(DdhelmError(message, hint=f"{command} --help"))
+        show(DdhelmError(message, hint=f"{command} --help"), arguments)
 
 
 def bug(error: Exception, arguments: Sequence[str], hide: Callable[[str], str]) -> None:
