@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import arrivals
-from ddhelm.actions import rotate
+from ddhelm.actions import revisions, rotate
 from ddhelm.actions import verify as action
 from ddhelm.actions.keys import Key
 from ddhelm.actions.session import Observer, Session
@@ -27,9 +27,10 @@ _VARIABLES = {API_KEY: "DD_API_KEY", APP_KEY: "DD_APP_KEY"}
 
 
 class _Skipped(Struct, frozen=True):
-    """Why Datadog was not asked."""
+    """Why Datadog was not asked, and how it is."""
 
     reason: str
+    hint: str
 
 
 def verify(
@@ -87,7 +88,7 @@ def _show(found: Verification, arrived: Arrivals | _Skipped, pages: tuple[arriva
         arrival_view.table(arrived, screen)
     arrival_view.links(pages, screen)
     if isinstance(arrived, _Skipped):
-        arrival_view.skipped(arrived.reason, screen)
+        arrival_view.skipped(arrived.reason, arrived.hint, screen)
 
 
 def _given(session: Session, options: Options) -> dict[str, Key]:
@@ -97,11 +98,18 @@ def _given(session: Session, options: Options) -> dict[str, Key]:
 
 
 def _stored(session: Session, found: Verification) -> dict[str, Key]:
-    """The keys out of the Secrets that the agents get them from, because the user asked for that."""
+    """The keys out of the Secrets that the agents get them from, because the user asked for that.
+
+    Where the pods that were asked are not those that get a key, the settings of the releases name its Secret.
+    """
     named = {name: secret for group in found.groups for name, secret in group.keys.items()}
+    kept = None
     stored = {}
     for name, variable in _VARIABLES.items():
-        secret = named.get(variable, SecretKey(SECRET, name))
+        if (secret := named.get(variable)) is None:
+            kept = kept or revisions.settings(revisions.read(session, superseded=False))
+            wanted = kept.api_key_secret if name == API_KEY else kept.app_key_secret
+            secret = wanted or SecretKey(SECRET, name)
         text = session.kubectl.secret_value(secret.name, secret.key)
         if text:
             stored[name] = Key(f"Secret `{secret.name}`", text)
@@ -117,10 +125,10 @@ def _arrived(
     observer: Observer,
 ) -> Arrivals | _Skipped:
     if APP_KEY not in keys:
-        return _Skipped("there is no application key")
+        return _skipped("there is no application key", options)
     if API_KEY not in keys:
-        return _Skipped("there is no API key to go with the application key")
-    from ddhelm.actions import arrival, revisions
+        return _skipped("there is no API key to go with the application key", options)
+    from ddhelm.actions import arrival
     from ddhelm.datadog import Datadog, address
     from ddhelm.settings import changed
 
@@ -136,6 +144,14 @@ def _arrived(
         wait=wait,
         observer=observer,
     )
+
+
+def _skipped(reason: str, options: Options) -> _Skipped:
+    """The hint names no flag that was given in vain."""
+    given = "DD_APP_KEY and DD_API_KEY, or --app-key-file and --api-key-file"
+    if options["keys_from_secret"]:
+        return _Skipped(f"{reason}, in the Secrets of the agents neither", given)
+    return _Skipped(reason, given.replace(", or", ",") + ", or --keys-from-secret")
 
 
 def close(session: Session, document: Tree, output: str) -> int:

@@ -64,9 +64,8 @@ def links(found: "Sequence[Link]", console: "Console") -> None:
             problem(console, f"{each.name}: {each.needs}", mark="•", style="faint")
 
 
-def skipped(reason: str, console: "Console") -> None:
+def skipped(reason: str, hint: str, console: "Console") -> None:
     """Why Datadog was not asked, and how it is."""
-    hint = "DD_APP_KEY and DD_API_KEY, --app-key-file and --api-key-file, or --keys-from-secret"
     problem(
         console, f"whether the data arrived in Datadog was not looked for: {reason}", hint, mark=WARN, style="faint"
     )

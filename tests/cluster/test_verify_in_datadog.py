@@ -88,6 +88,18 @@ def test_keys_are_read_out_of_the_secret_only_when_asked(ddhelm: Ddhelm, datadog
     assert states(asked(ddhelm, 0, "--keys-from-secret", keys=False)) == ALL
     assert {(each.api_key, each.app_key) for each in datadog_api.asked} == {(API_KEY, APP_KEY)}
 
+    literal = f"--from-literal=app-key={APP_KEY[::-1]}"
+    ddhelm.sandbox.kubectl("create", "secret", "generic", "mine", "-n", "datadog", literal)
+    ddhelm.onboard("--app-key-secret", "mine", key=None)
+    datadog_api.asked.clear()
+    flags = "--keys-from-secret", "--only", "control-plane"
+    assert states(asked(ddhelm, 0, *flags, keys=False)) == ALL, "the Cluster Agent has the key, its pod is not asked"
+    assert {(each.api_key, each.app_key) for each in datadog_api.asked} == {(API_KEY, APP_KEY[::-1])}
+    ddhelm.sandbox.kubectl("delete", "secret", "mine", "-n", "datadog")
+    screen = ddhelm("verify", *flags).out
+    assert "there is no application key, in the Secrets of the agents neither" in screen
+    assert "hint: DD_APP_KEY and DD_API_KEY, or --app-key-file and --api-key-file\n" in screen
+
 
 FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"status": 403, "body": b'{"errors": ["Forbidden"]}'}, "403: Forbidden", "timeseries_query"),
