@@ -1,7 +1,8 @@
 """Asks Datadog's API over HTTPS: typed question in, typed answer out; the only module that speaks HTTP.
 
-Proxies come from ``HTTPS_PROXY`` and ``NO_PROXY``, certificate authorities from ``REQUESTS_CA_BUNDLE`` or
-``SSL_CERT_FILE``, else from the system as for helm and kubectl. Keys go into headers and nowhere else: redirects are
+Proxies come from ``HTTPS_PROXY`` and ``NO_PROXY``, certificate authorities from ``REQUESTS_CA_BUNDLE``,
+``CURL_CA_BUNDLE`` (both as in requests), ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, the first that is set, else from the
+system as for helm and kubectl. Keys go into headers and nowhere else: redirects are
 not followed (requests would take the keys along), ``.netrc`` is not read, no exception of the library is passed on.
 """
 
@@ -36,7 +37,6 @@ _CONNECT, _READ = 3.05, 20.0
 _BODY_LIMIT = 32 * 1024 * 1024
 _CHUNK = 65536
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_CA_HINT = "name your CA's file with SSL_CERT_FILE=/path/to/ca.pem"
 _RESET_HEADERS = ("X-RateLimit-Reset", "Retry-After")
 
 
@@ -189,14 +189,12 @@ class Datadog:
                 reason=f"the proxy `{proxy}` does not lead to `{self.host}`: {why}",
                 hint="HTTPS_PROXY and NO_PROXY say which hosts go through a proxy",
             )
+        if broken := _broken_authorities():
+            return broken
         certificate = next((each for each in chain if isinstance(each, ssl.SSLError)), None)
         if certificate is not None or "SSLError" in names:
             words = getattr(certificate, "verify_message", "") or getattr(certificate, "reason", "") or "no TLS"
-            return Reply(
-                trouble=Trouble.TLS,
-                reason=f"`{self.host}` cannot be trusted{through}: {str(words).replace('_', ' ').lower()}",
-                hint=_CA_HINT,
-            )
+            return _untrusted(f"`{self.host}` cannot be trusted{through}: {str(words).replace('_', ' ').lower()}")
         if names & {"NameResolutionError", "gaierror"}:
             return Reply(trouble=Trouble.NAME, reason=f"the name `{self.host}` cannot be resolved", hint=_NETWORK_HINT)
         if names & {"ConnectTimeout", "ConnectTimeoutError", "ReadTimeout", "ReadTimeoutError", "TimeoutError"}:
@@ -278,19 +276,52 @@ def _reset(headers: Mapping[str, str]) -> float:
 
 def _authorities() -> str | bool | Reply:
     """The file or folder of trusted CAs; True for those that the library brings, where the system has none."""
-    for variable in _CA_VARIABLES:
-        if path := os.environ.get(variable):
-            if Path(path).exists():
-                return path
-            return Reply(
-                trouble=Trouble.TLS, reason=f"`{variable}` names `{path}`, which does not exist", hint=_CA_HINT
-            )
+    if variable := _ca_variable():
+        path = os.environ[variable]
+        if Path(path).exists():
+            return path
+        return Reply(trouble=Trouble.TLS, reason=f"`{variable}` names `{path}`, which does not exist", hint=_ca_hint())
     paths = ssl.get_default_verify_paths()
     if paths.cafile and Path(paths.cafile).exists():
         return paths.cafile
     if paths.capath and Path(paths.capath).is_dir() and any(Path(paths.capath).iterdir()):
         return paths.capath
     return True
+
+
+def _ca_variable() -> str:
+    """The variable that says which CAs are trusted; empty where none does."""
+    return next((variable for variable in _CA_VARIABLES if os.environ.get(variable)), "")
+
+
+def _ca_hint() -> str:
+    """How to trust another CA: by the variable that is in force, for one behind it would change nothing."""
+    variable = _ca_variable()
+    if not variable:
+        return "name your CA's file with SSL_CERT_FILE=/path/to/ca.pem"
+    behind = [each for each in _CA_VARIABLES[_CA_VARIABLES.index(variable) + 1 :] if os.environ.get(each)]
+    before = f"; it goes before {' and '.join(behind)}" if behind else ""
+    return f"name a file with your CA by {variable}, or unset it{before}"
+
+
+def _untrusted(reason: str) -> Reply:
+    variable = _ca_variable()
+    by = f" (trusted are the CAs in `{os.environ[variable]}`, by `{variable}`)" if variable else ""
+    return Reply(trouble=Trouble.TLS, reason=f"{reason}{by}", hint=_ca_hint())
+
+
+def _broken_authorities() -> Reply | None:
+    """Why the file of CAs that a variable names cannot be used; None where it can."""
+    variable = _ca_variable()
+    if not variable or Path(os.environ[variable]).is_dir():
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(os.environ[variable])
+    except OSError as error:  # ssl.SSLError too
+        why = "holds no certificate that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
+        reason = f"`{variable}` names `{os.environ[variable]}`, which {why}"
+        return Reply(trouble=Trouble.TLS, reason=reason, hint=_ca_hint())
+    return None
 
 
 def _proxy(url: str) -> str:

@@ -16,6 +16,7 @@ from ddhelm import datadog
 from ddhelm.datadog import Datadog, Reply, Trouble
 from tests.datadog_api.proxy import proxy
 from tests.datadog_api.server import DatadogApi
+from tests.sandbox.certificates import Authority, make_authority
 
 API_KEY, APP_KEY = "0f" * 16, "a7" * 20
 
@@ -230,7 +231,22 @@ class TestAuthorities:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
         assert "`REQUESTS_CA_BUNDLE` names" in trouble(client.validate(), Trouble.TLS)
         (tmp_path / "none.pem").write_text("no certificate")
-        trouble(client.validate(), Trouble.TLS)
+        reply = client.validate()
+        assert trouble(reply, Trouble.TLS).endswith("none.pem`, which holds no certificate that can be read")
+
+    def test_the_variable_that_is_in_force_is_named(
+        self, client: Datadog, datadog_api: DatadogApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other.crt"
+        make_authority(Authority(other, tmp_path / "other.key"), "other")
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        monkeypatch.setenv("SSL_CERT_FILE", str(datadog_api.ca))
+        monkeypatch.setenv("CURL_CA_BUNDLE", str(other))
+        reply = client.validate()
+        assert f"(trusted are the CAs in `{other}`, by `CURL_CA_BUNDLE`)" in trouble(reply, Trouble.TLS)
+        assert reply.hint == "name a file with your CA by CURL_CA_BUNDLE, or unset it; it goes before SSL_CERT_FILE"
+        monkeypatch.delenv("CURL_CA_BUNDLE")
+        assert client.validate().ok
 
     @pytest.mark.usefixtures("proxied")
     def test_another_name_than_the_certificates(self, datadog_api: DatadogApi, monkeypatch: pytest.MonkeyPatch) -> None:
