@@ -21,6 +21,7 @@ FILES: Mapping[str, str] = {
     "tls_cert": "a client certificate for etcd",
     "tls_private_key": "the key of that client certificate",
 }
+CLUSTER_TAG = "etcd_cluster:"
 CERTS = "/etc/datadog-agent/certs"
 OWN: Mapping[str, str] = {
     "tls_ca_cert": f"{CERTS}/etcd-ca.crt",
@@ -71,7 +72,7 @@ def checks(plane: ControlPlane, endpoint: Endpoint) -> Found:
     if len(clusters) == 1:
         return kept[0][1]
     return [
-        CheckInstance("etcd", _tagged(one.instance, f"etcd_cluster:{name}"), one.source, one.claimed)
+        CheckInstance("etcd", _tagged(one.instance, f"{CLUSTER_TAG}{name}"), one.source, one.claimed)
         for name, instances in kept
         for one in instances
     ]
@@ -214,7 +215,10 @@ def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores 
         tree = {"prometheus_url": f"{cluster.client.url}/metrics", **_keys(cluster.client)}
         found = CheckInstance("etcd", tree, plane.documented, plane.claimed)
     else:
-        return LeftOut("etcd", "it has no plaintext metrics listener, and no client certificate for it is known")
+        known = "no client certificate for it is known"
+        return LeftOut(
+            "etcd", known if plane.without_listener else f"it has no plaintext metrics listener, and {known}"
+        )
     if _CERTIFIED not in plane.notes:
         plane.notes.append(_CERTIFIED)
     return [found]

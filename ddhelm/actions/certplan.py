@@ -3,14 +3,17 @@
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import profile
 from ddhelm.actions import certs
 from ddhelm.actions.reading import all_deployed, earlier, read
 from ddhelm.actions.session import Session
 from ddhelm.controlplane import LeftOut
+from ddhelm.etcd import CLUSTER_TAG, FILES
 from ddhelm.profile import Profile
 from ddhelm.settings import Settings
+from ddhelm.tree import Tree
 
 Name = Literal["listener", "files", "own", "none"]
 
@@ -32,7 +35,8 @@ TITLES: dict[Name, str] = {
 class Way(Struct, frozen=True):
     """One way. ``here``: whether this cluster has it; ``found`` says where by what, or why not.
 
-    ``command`` is what to type for it, empty where no command chooses it.
+    ``command`` is what to type for it, empty where no command chooses it. ``files`` are those of the nodes that the
+    agents would be given, as paths there.
     """
 
     name: Name
@@ -42,6 +46,7 @@ class Way(Struct, frozen=True):
     command: str
     recommended: bool = False
     used: bool = False
+    files: tuple[str, ...] = ()
 
 
 class Ways(Struct, frozen=True):
@@ -99,7 +104,7 @@ def of(usual: Profile, without_listener: Profile, own: Profile, used: Name | Non
         Way("none", True, (), _MEANS["none"], f"ddhelm onboard --drop-check etcd{others}", used=used == "none"),
     ]
     best = next(way.name for way in ways if way.here)
-    marked = [Way(w.name, w.here, w.found, w.means, w.command, recommended=w.name == best, used=w.used) for w in ways]
+    marked = [replace(way, recommended=way.name == best) for way in ways]
     return tuple(sorted(marked, key=lambda way: (not way.recommended, not way.here)))
 
 
@@ -114,7 +119,11 @@ def _asked_again(stored: Settings) -> str:
 def _way(name: Name, by: Profile, command: str, used: Name | None) -> Way:
     instances = [one for one in by.instances if one.component == "etcd" and _is(name, one.instance.get("tls_cert"))]
     reasons = [one.reason for one in by.left_out if isinstance(one, LeftOut) and one.component == "etcd"]
-    found = [f"{one.instance['prometheus_url'].removesuffix('/metrics')} ({one.source})" for one in instances]
+    found = [
+        f"{one.instance['prometheus_url'].removesuffix('/metrics')}{_which(one.instance)} ({one.source})"
+        for one in instances
+    ]
+    files = [one.instance[key] for one in instances for key in FILES if name == "files" and one.instance.get(key)]
     missing = "etcd shows none" if name == "listener" else "none is known here"
     return Way(
         name,
@@ -123,7 +132,14 @@ def _way(name: Name, by: Profile, command: str, used: Name | None) -> Way:
         _MEANS[name],
         command,
         used=used == name,
+        files=tuple(dict.fromkeys(files)),
     )
+
+
+def _which(instance: Tree) -> str:
+    """`, etcd events` where there are several etcds, by the tag that tells their metrics apart."""
+    tags = instance.get("tags") or ()
+    return next((f", etcd {tag.removeprefix(CLUSTER_TAG)}" for tag in tags if tag.startswith(CLUSTER_TAG)), "")
 
 
 def _is(name: Name, certificate: object) -> bool:

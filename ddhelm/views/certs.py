@@ -31,6 +31,8 @@ def ways(found: Ways, console: "Console") -> None:
         console.print(words(f"{mark} {TITLES[way.name]}{about}"))
         for each in way.found:
             console.print(words(f"    {'at ' if way.here else 'not here: '}{each}"))
+        for file in way.files:
+            console.print(words(f"    file {file}"))
         console.print(words(f"    {way.means}"))
         if way.here and not way.used and way.command:
             console.print(words(f"    {pasted.hint(way.command)}"), soft_wrap=True)
@@ -46,6 +48,7 @@ def ways_json(found: Ways) -> Tree:
             "recommended": way.recommended,
             "used": way.used,
             "found": list(way.found),
+            "files": list(way.files),
             "means": way.means,
             "hint": way.command,
         }

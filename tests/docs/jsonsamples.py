@@ -204,7 +204,9 @@ CERTIFICATE = Certificate(
     "CN=ddhelm", "CN=etcd-ca", NOW, NOW + datetime.timedelta(days=365), False, True, (), "0" * 64, b""
 )
 WAYS = certplan.Ways(
-    "kubeadm", (certplan.Way("own", True, ("in a Secret",), "means", "ddhelm certs issue"),), "it is managed"
+    "kubeadm",
+    (certplan.Way("own", True, ("in a Secret",), "means", "ddhelm certs issue", files=("/a",)),),
+    "it is managed",
 )
 ROTATING = certrotate.Rotating(cast("Any", SecretKey("ddhelm-etcd-client", "")), NOW, (_RUNNING,), ())
 WATCHED = Watched(Complete(), (_RUNNING.workload,), 41.4)

@@ -7,6 +7,7 @@ from ddhelm.actions.certplan import Way
 from ddhelm.facts import ClusterFacts
 from ddhelm.settings import Settings
 from tests.unit.factsets import apiserver, cluster, etcd, found, kubeadm, stacked
+from tests.unit.test_distribution_checks import read
 
 
 def ways(facts: ClusterFacts, stored: Settings | None = None, **more: Any) -> dict[str, Way]:
@@ -45,3 +46,20 @@ def test_a_command_takes_back_what_is_in_its_way_and_keeps_the_rest() -> None:
     assert two["listener"].command == "ddhelm onboard --no-etcd-secret --drop-check kube_scheduler"
     assert two["none"].command == "ddhelm onboard --drop-check etcd --drop-check kube_scheduler"
     assert ways(facts, Settings(drop_checks=("kube_scheduler",)))["listener"].command == "ddhelm onboard"
+
+
+def test_the_files_and_the_etcds_that_the_agents_would_be_given_are_named() -> None:
+    known = ways(read("kops"))
+    assert known["files"].files == tuple(
+        f"/srv/kubernetes/kube-apiserver/etcd-{name}" for name in ("ca.crt", "client.crt", "client.key")
+    )
+    for way in ("files", "own"):
+        assert [", etcd main " in known[way].found[0], ", etcd events " in known[way].found[1]] == [True, True]
+    assert known["own"].files == (), "they are in a Secret, not on the nodes"
+    assert ways(read("kubeadm"))["files"].files[0] == "/etc/kubernetes/pki/etcd/ca.crt"
+
+
+def test_where_there_is_a_listener_files_are_not_missing_for_want_of_one() -> None:
+    known = ways(read("k3s"))
+    assert known["listener"].here
+    assert known["files"].found == ("no client certificate for it is known",)
