@@ -33,6 +33,8 @@ SITES = (
 )
 CLUSTER_NAME = re.compile(r"([a-z0-9]([a-z0-9\-_]*[a-z0-9])?\.)*([a-z0-9]([a-z0-9\-_]*[a-z0-9])?)")
 CLUSTER_NAME_LIMIT = 80
+_REGION = re.compile(r"(^|\.)[a-z]{2,3}[0-9]+\.$")
+"""How Datadog names the part of the world in front of a domain, such as `us5.` or `app.ap1.`."""
 _NOWHERE: Mapping[str, str] = MappingProxyType({})
 _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -204,7 +206,8 @@ def proxy_problem(url: str) -> str:
 def site_of(text: str) -> str:
     """A Datadog site from what people paste: `https://app.datadoghq.eu/…`, `us5.datadoghq.com`, `EU`, `gov`.
 
-    Sites and short names: Datadog's documentation, "Getting started with Datadog sites".
+    Sites, short names and custom domains of organisations (`demo.datadoghq.com`): Datadog's documentation, "Getting
+    started with Datadog sites". What is named like a site that is not known here (`us7.datadoghq.com`) stays as it is.
     """
     short = {"us": SITES[0], "us1": SITES[0], "us3": SITES[1], "us5": SITES[2], "eu": SITES[3], "eu1": SITES[3]}
     short |= {
@@ -219,9 +222,10 @@ def site_of(text: str) -> str:
     if text in short:
         return short[text]
     host = re.sub(r"^[a-z]+://", "", text).split("/")[0].split(":")[0].rstrip(".")
-    for prefix in ("app.", "api.", "www."):
-        if host.removeprefix(prefix) in SITES:
-            return host.removeprefix(prefix)
+    for site in sorted(SITES, key=len, reverse=True):
+        before = host.removesuffix(site)
+        if host == site or (before != host and before.endswith(".") and not _REGION.search(before)):
+            return site
     return host or text
 
 

@@ -92,6 +92,13 @@ def test_cluster_names_that_the_chart_refuses(name: str) -> None:
         ("gov", "ddog-gov.com"),
         ("datadoghq.eu:443", "datadoghq.eu"),
         ("us9.datadoghq.com", "us9.datadoghq.com"),
+        ("https://app.us9.datadoghq.com/x", "app.us9.datadoghq.com"),
+        ("https://mycompany.datadoghq.eu/login", "datadoghq.eu"),
+        ("My-Company2.datadoghq.com", "datadoghq.com"),
+        ("mycompany.us5.datadoghq.com", "us5.datadoghq.com"),
+        ("acme.us2.ddog-gov.com", "us2.ddog-gov.com"),
+        ("notdatadoghq.com", "notdatadoghq.com"),
+        ("datadoghq.com.example.org", "datadoghq.com.example.org"),
     ],
 )
 def test_a_pasted_address_becomes_a_site(pasted: str, site: str) -> None:
