@@ -25,27 +25,53 @@ class Source(Struct, frozen=True):
     """One file or flag, as it was given.
 
     A file: its name (``-`` for stdin) and content; bytes are checked to be UTF-8. A flag: its whole argument as the
-    name. For ``set-file`` the content of the file it names is ``text``, or, where it names several, ``files``.
+    name, and in ``flag`` what it is called where that is not ``--KIND``. For ``set-file`` the content of the file it
+    names is ``text``, or, where it names several, ``files``.
     """
 
     kind: Literal["file", "set", "set-string", "set-json", "set-file"]
     name: str
     text: str | bytes = ""
     files: Mapping[str, str] = {}
+    flag: str = ""
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong at a ``line`` of a file (0: a flag has none) and how to mend it."""
+
+    line: int
+    text: str
+    hint: str
+    kind: Literal["reading", "secret", "unknown"] = "reading"
+
+
+class Part(Struct, frozen=True):
+    """One file or flag as it was read: what it alone sets, the line of each key (none for a flag), what is wrong."""
+
+    name: str
+    tree: Tree = {}
+    lines: Mapping[Path, int] = {}
+    problems: tuple[Problem, ...] = ()
+
+    def line(self, path: Path) -> int:
+        """The line that sets ``path``, or the nearest key above it; 0 in a flag."""
+        return next((self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), 0)
+
+    def where(self, line: int) -> str:
+        """A place in this part, as a message names it: ``prod.yaml:3``, ``--set``."""
+        return f"{self.name}:{line}" if line else self.name
 
 
 class UserValues(Struct, frozen=True):
-    """The user's layer, and sentences about what was read as meant but deserves a line (``prod.yaml:3: …``)."""
+    """The user's layer, and sentences about what was read as meant but deserves a line (``prod.yaml:3: …``).
+
+    ``parts`` are the files and flags that it was made of, lowest first. Where one of them has problems the layer is
+    what could be read.
+    """
 
     layer: Layer
     notes: tuple[str, ...]
-
-
-class _Problem(Struct, frozen=True):
-    where: str
-    text: str
-    hint: str
-    is_secret: bool = False
+    parts: tuple[Part, ...]
 
 
 def parse(sources: Sequence[Source]) -> Layer:
@@ -55,6 +81,14 @@ def parse(sources: Sequence[Source]) -> Layer:
 
 def read(sources: Sequence[Source]) -> UserValues:
     """As ``parse``, with the notes."""
+    found = gather(sources)
+    if any(part.problems for part in found.parts):
+        raise error(found.parts)
+    return found
+
+
+def gather(sources: Sequence[Source]) -> UserValues:
+    """As ``read``, but what is wrong stands in the parts, for a caller who has more to say about them."""
     reader = _Reader()
     for source in sources:
         if source.kind == "file":
@@ -63,24 +97,22 @@ def read(sources: Sequence[Source]) -> UserValues:
         for source in sources:
             if source.kind == kind:
                 reader.flag(kind, source)
-    if reader.problems:
-        raise _error(reader.problems)
-    return UserValues(Layer(NAME, reader.tree, reader.reasons), tuple(reader.notes))
+    return UserValues(Layer(NAME, reader.tree, reader.reasons), tuple(reader.notes), tuple(reader.parts))
 
 
 def set_file_paths(argument: str) -> tuple[str, ...]:
     """The files that a ``--set-file`` argument names, for the caller to read. Raises ConfigError."""
     try:
         return setflags.file_paths(argument)
-    except setflags.SetError as error:
-        raise _error([_Problem("--set-file", str(error), _SPELLING)]) from None
+    except setflags.SetError as wrong:
+        raise error([Part("--set-file", problems=(Problem(0, str(wrong), _SPELLING),))]) from None
 
 
 def secrets_in(tree: Tree, where: str) -> None:
     """Raises ConfigError where values from another place (a settings file) look like secrets."""
-    problems = [_secret(where, path, hint) for path, hint in secretvalues.find(tree)]
+    problems = tuple(_secret(0, path, hint) for path, hint in secretvalues.find(tree))
     if problems:
-        raise _error(problems)
+        raise error([Part(where, tree, problems=problems)])
 
 
 _SPELLING = "KEY=VALUE[,KEY=VALUE…]; a comma or a dot that belongs to a name or value is written `\\,` or `\\.`"
@@ -93,44 +125,42 @@ class _Reader:
     def __init__(self) -> None:
         self.tree: Tree = {}
         self.reasons: dict[Path, str] = {}
-        self.problems: list[_Problem] = []
+        self.parts: list[Part] = []
         self.notes: list[str] = []
 
     def file(self, source: Source) -> None:
         name = "standard input" if source.name == "-" else source.name
         document = yamltext.read(source.text)
-        for finding in document.findings:
-            where = f"{name}:{finding.line}"
-            if finding.severity == "error":
-                self.problems.append(_Problem(where, finding.text, finding.hint))
-            else:
-                self.notes.append(f"{where}: {finding.text}; {finding.hint}")
-        tree = document.tree
+        tree, lines = document.tree, document.lines
         if RECORD_KEY in tree:
-            line = document.lines[(RECORD_KEY,)]
-            self.notes.append(f"{name}:{line}: `{RECORD_KEY}` is ddhelm's own record of a release and is left out")
+            said = f"`{RECORD_KEY}` is ddhelm's own record of a release and is left out"
+            self.notes.append(f"{name}:{lines[RECORD_KEY,]}: {said}")
             tree = {key: value for key, value in tree.items() if key != RECORD_KEY}
-        for path, hint in secretvalues.find(tree):
-            line = next(
-                (document.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in document.lines), 1
-            )
-            self.problems.append(_secret(f"{name}:{line}", path, hint))
+        part = Part(name, tree, lines)
+        problems = []
+        for finding in document.findings:
+            if finding.severity == "error":
+                problems.append(Problem(finding.line, finding.text, finding.hint))
+            else:
+                self.notes.append(f"{part.where(finding.line)}: {finding.text}; {finding.hint}")
+        problems += [_secret(part.line(path) or 1, path, hint) for path, hint in secretvalues.find(tree)]
+        self.parts.append(Part(name, tree, lines, tuple(problems)))
         self.tree = merge(self.tree, tree)
-        self.reasons |= {path: f"{name}:{line}" for path, line in document.lines.items() if path[0] != RECORD_KEY}
+        self.reasons |= {path: part.where(line) for path, line in lines.items() if path[0] != RECORD_KEY}
 
     def flag(self, kind: setflags.Kind, source: Source) -> None:
-        flag = f"--{kind}"
+        flag = source.flag or f"--{kind}"
         try:
             files = _files(source) if kind == "set-file" else {}
             alone = setflags.apply(kind, source.name, {}, files)
-            secrets = [_secret(flag, path, hint) for path, hint in secretvalues.find(alone)]
+            problems = [_secret(0, path, hint) for path, hint in secretvalues.find(alone)]
             applied = setflags.apply(kind, source.name, self.tree, files)
-        except setflags.SetError as error:
-            self.problems.append(_Problem(flag, str(error), _SPELLING))
+        except setflags.SetError as wrong:
+            self.parts.append(Part(flag, problems=(Problem(0, str(wrong), _SPELLING),)))
             return
-        self.problems += secrets
         if RECORD_KEY in alone:
-            self.problems.append(_Problem(flag, f"`{RECORD_KEY}` is ddhelm's own record of a release", "leave it out"))
+            problems.append(Problem(0, f"`{RECORD_KEY}` is ddhelm's own record of a release", "leave it out"))
+        self.parts.append(Part(flag, alone, problems=tuple(problems)))
         self.tree = applied
         for path, value in leaves(alone):
             named = path[: next((at for at, step in enumerate(path) if isinstance(step, int)), len(path))]
@@ -150,29 +180,31 @@ def _files(source: Source) -> Mapping[str, str]:
     return dict.fromkeys(paths, text)
 
 
-def _secret(where: str, path: Path, hint: str) -> _Problem:
-    return _Problem(where, f"`{show(path)}` looks like a secret", hint, is_secret=True)
+def _secret(line: int, path: Path, hint: str) -> Problem:
+    return Problem(line, f"`{show(path)}` looks like a secret", hint, "secret")
 
 
-def _error(problems: Sequence[_Problem]) -> ConfigError:
-    """One problem is the message; several are details of a message that counts them."""
-    secrets = sum(problem.is_secret for problem in problems)
+def error(parts: Sequence[Part], remark: str = "") -> ConfigError:
+    """All problems of these files and flags: one is the message, several are details of a message that counts them.
+
+    ``remark`` is a further line about what was not looked at.
+    """
+    problems = [(part.where(p.line), p) for part in parts for p in sorted(part.problems, key=lambda p: p.line)]
+    said, hint = f"{len(problems)} problems in your values", "mend the lines above; each says how"
+    lines = [f"{where}: {p.text}" + (f" ({p.hint})" if p.hint else "") for where, p in problems[:_SHOWN]]
+    secrets = sum(problem.kind == "secret" for _, problem in problems)
+    only_unknown = all(problem.kind == "unknown" for _, problem in problems)
     if len(problems) == 1:
-        (problem,) = problems
-        return ConfigError(
-            f"{problem.where}: {problem.text}",
-            hint=problem.hint or "values files are YAML, read as Helm reads it",
-            anchor="secret-in-values" if secrets else "values-file",
-        )
-    lines = [f"{p.where}: {p.text}" + (f" ({p.hint})" if p.hint else "") for p in problems[:_SHOWN]]
+        ((where, problem),) = problems
+        said, lines = f"{where}: {problem.text}", []
+        hint = problem.hint or "values files are YAML, read as Helm reads it"
+    elif secrets:
+        said += f", {secrets} of them look like a secret" if secrets > 1 else ", one of them looks like a secret"
     if len(problems) > _SHOWN:
         lines.append(f"… and {len(problems) - _SHOWN} more")
-    said = f"{len(problems)} problems in your values"
-    if secrets:
-        said += f", {secrets} of them look like a secret" if secrets > 1 else ", one of them looks like a secret"
     return ConfigError(
         said,
-        hint="mend the lines above; each says how",
-        anchor="secret-in-values" if secrets else "values-file",
-        details=lines,
+        hint=hint,
+        anchor="secret-in-values" if secrets else "unknown-value" if only_unknown else "values-file",
+        details=[*lines, *([remark] if remark else [])],
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from ddhelm import claim, facts, plan, proof
 from ddhelm.access import Access
-from ddhelm.actions import proving, rendering
+from ddhelm.actions import proving, rendering, wrongvalues
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import Request, settings_of, value_notes
@@ -23,7 +23,7 @@ from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.plan import Deployed, Desired, Head, Live, Plan
 from ddhelm.release import DEFAULT_NAMESPACE, Release, Role, pair
 from ddhelm.run import Secrets
-from ddhelm.settings import Settings, UserLayers
+from ddhelm.settings import Settings
 
 _LIMIT = 256 * 1024 * 1024
 
@@ -40,13 +40,13 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     Raises ConfigError for files that cannot be read or are something else.
     """
     read = _facts(facts_file)
+    wrongvalues.refuse_misread(without, request, Settings(), {})
     wanted = settings_of(Settings(), request)
     found = rendering.recognise(without, read, wanted, None)
     releases = pair(without.access.namespace, control_plane=found.control_plane_release)
     built = rendering.build(without, read, found, wanted, releases)
     chart = rendering.chart_of(without, request, wanted, {})
-    if not request.allow_unknown_values and wanted.user != UserLayers():
-        rendering.refuse_unknown_keys(chart, wanted)
+    wrongvalues.refuse_unknown_keys(chart, request, Settings())
     offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
     renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
     texts = without.helm.templates(renders, offline=offline)

@@ -29,16 +29,17 @@ from ddhelm.actions.proving import (
     without_effect,
 )
 from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, read
-from ddhelm.actions.rendering import build, chart_of, recognise, refuse_unknown_keys, render
+from ddhelm.actions.rendering import build, chart_of, recognise, render
 from ddhelm.actions.request import Request, settings_of, value_notes
 from ddhelm.actions.session import Session
+from ddhelm.actions.wrongvalues import refuse_misread, refuse_unknown_keys
 from ddhelm.chart import Chart
 from ddhelm.manifest import Manifest
 from ddhelm.plan import Deployed, Desired, Plan, Problem, Step
 from ddhelm.profile import Profile
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
-from ddhelm.settings import Settings, UserLayers
+from ddhelm.settings import Settings
 from ddhelm.source import source
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     deployed = all_deployed(session, cluster)
     not_busy(session, deployed, cluster.lease, now())
     stored, remembered, taken_over, carried = earlier(deployed)
-    wanted = request.exactly or settings_of(Settings() if request.reset_settings else stored, request)
+    base = request.exactly or (Settings() if request.reset_settings else stored)
+    refuse_misread(session, request, base, deployed)
+    wanted = request.exactly or settings_of(base, request)
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = _releases(session, found, wanted, request, deployed)
     chart = chart_of(session, request, wanted, deployed)
@@ -59,8 +62,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
         where = source(request.chart)
         wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
     built = build(session, cluster.facts, found, wanted, releases)
-    if not request.allow_unknown_values and wanted.user != UserLayers():
-        refuse_unknown_keys(chart, wanted)
+    refuse_unknown_keys(chart, request, base)
     stands = {release.name: deployed[release.name].manifest for release in releases if release.name in deployed}
     with live.expecting(
         session.kubectl, stands, session.access.namespace, conflicts=_conflicts_matter(session, deployed, releases)

@@ -116,29 +116,6 @@ def chart_at(session: Session, where: Source, version: str | None, *, asked: str
     return chart
 
 
-def refuse_unknown_keys(chart: Chart, wanted: Settings) -> None:
-    """ConfigError with every key of the user's values that this chart version does not know."""
-    from ddhelm import chartkeys
-
-    slots = {"values": wanted.user.both, "worker values": wanted.user.worker}
-    slots["control-plane values"] = wanted.user.control_plane
-    known = chartkeys.known(chart.files, templates=False)
-    if any(chartkeys.unknown(layer, known) for layer in slots.values()):
-        known = chartkeys.known(chart.files)
-    problems = [
-        f"{slot}: `{tree.show(key.path)}`" + (f", did you mean `{key.suggestion}`?" if key.suggestion else "")
-        for slot, layer in slots.items()
-        for key in chartkeys.unknown(layer, known)
-    ]
-    if problems:
-        raise ConfigError(
-            f"chart {chart.name} {chart.version} does not know {len(problems)} of your keys",
-            hint="mend them, or give --allow-unknown-values",
-            anchor="unknown-value",
-            details=problems,
-        )
-
-
 def render(
     session: Session,
     chart: Chart,

@@ -1,6 +1,7 @@
 """What a command line asks for, and the settings that it makes of those that are stored."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -13,15 +14,34 @@ from ddhelm.release import Role
 from ddhelm.settings import Settings, UserLayers
 
 if TYPE_CHECKING:
-    from ddhelm.uservalues import Source
+    from ddhelm.uservalues import Part, Source, UserValues
 
 
-class UserSources(Struct, frozen=True):
+class UserSources(Struct, frozen=True, dict=True):
     """The user's value flags, per slot; a slot with a file replaces the stored layer, one without goes on top of it."""
 
     both: "tuple[Source, ...]" = ()
     worker: "tuple[Source, ...]" = ()
     control_plane: "tuple[Source, ...]" = ()
+
+    @property
+    def slots(self) -> "tuple[tuple[Source, ...], ...]":
+        """In the order of the fields of ``settings.UserLayers``."""
+        return self.both, self.worker, self.control_plane
+
+    @cached_property
+    def values(self) -> "tuple[UserValues | None, ...]":
+        """What each slot says, read once; None for one without flags. Their problems stand in their parts."""
+        if not any(self.slots):
+            return (None,) * len(self.slots)
+        from ddhelm import uservalues
+
+        return tuple(uservalues.gather(sources) if sources else None for sources in self.slots)
+
+    @property
+    def parts(self) -> "tuple[Part, ...]":
+        """Every file and flag as it was read."""
+        return tuple(part for read in self.values if read for part in read.parts)
 
 
 class Request(Struct, frozen=True):
@@ -47,16 +67,10 @@ class Request(Struct, frozen=True):
 
 def settings_of(base: Settings, request: Request) -> Settings:
     """``base`` (stored settings, or the defaults) changed by what the command line gives; raises ConfigError."""
-    user = UserLayers(
-        *(
-            _layer(stored, sources)
-            for stored, sources in (
-                (base.user.both, request.user.both),
-                (base.user.worker, request.user.worker),
-                (base.user.control_plane, request.user.control_plane),
-            )
-        )
-    )
+    if any(part.problems for part in request.user.parts):
+        from ddhelm import uservalues
+
+        raise uservalues.error(request.user.parts)
     problems = [
         error
         for text in request.given.get("tolerate") or ()
@@ -65,7 +79,8 @@ def settings_of(base: Settings, request: Request) -> Settings:
     if problems:
         where, first = request.origins.get("tolerate"), problems[0]
         raise ConfigError(f"{where}: {first.message}", hint=first.hint, anchor=first.anchor) if where else first
-    return settings_.changed(replace(base, user=user), request.given, "the command line", origins=request.origins)
+    base = replace(base, user=_layers(base.user, request.user))
+    return settings_.changed(base, request.given, "the command line", origins=request.origins)
 
 
 def _problem(check: Callable[[str], object], text: str) -> ConfigError | None:
@@ -78,19 +93,17 @@ def _problem(check: Callable[[str], object], text: str) -> ConfigError | None:
 
 def value_notes(request: Request) -> tuple[str, ...]:
     """Remarks on the values of the command line that are read as meant, but worth a line."""
-    sources = (*request.user.both, *request.user.worker, *request.user.control_plane)
-    if not sources:
-        return ()
-    from ddhelm import uservalues
-
-    return uservalues.read(sources).notes
+    return tuple(note for read in request.user.values if read for note in read.notes)
 
 
-def _layer(stored: tree.Tree, sources: "Sequence[Source]") -> tree.Tree:
-    """A slot of the user's values: a file says all of it; without a file the flags go on top of what is stored."""
-    if not sources:
+def _layers(stored: UserLayers, user: UserSources) -> UserLayers:
+    """The user's values: in each slot a file says all of it; without a file the flags go on top of what is stored."""
+    return UserLayers(*map(_layer, (stored.both, stored.worker, stored.control_plane), user.slots, user.values))
+
+
+def _layer(stored: tree.Tree, sources: "tuple[Source, ...]", read: "UserValues | None") -> tree.Tree:
+    if read is None:
         return stored
-    from ddhelm import uservalues
-
-    given = uservalues.parse(sources).tree
-    return given if any(part.kind == "file" for part in sources) else tree.merge(stored, given)
+    if any(source.kind == "file" for source in sources):
+        return read.layer.tree
+    return tree.merge(stored, read.layer.tree)

@@ -27,8 +27,11 @@ def user_sources(options: Options) -> "UserSources":
     )
     return UserSources(
         both,
-        (*_files(options.get("worker_values")), *_plain("set", options.get("worker_set"))),
-        (*_files(options.get("control_plane_values")), *_plain("set", options.get("control_plane_set"))),
+        (*_files(options.get("worker_values")), *_plain("set", options.get("worker_set"), "--worker-set")),
+        (
+            *_files(options.get("control_plane_values")),
+            *_plain("set", options.get("control_plane_set"), "--control-plane-set"),
+        ),
     )
 
 
@@ -113,10 +116,12 @@ def _files(names: Sequence[str] | None) -> "list[Source]":
     return [Source("file", name, _read(name)) for name in names or ()]
 
 
-def _plain(kind: 'Literal["set", "set-string", "set-json"]', arguments: Sequence[str] | None) -> "list[Source]":
+def _plain(
+    kind: 'Literal["set", "set-string", "set-json"]', arguments: Sequence[str] | None, flag: str = ""
+) -> "list[Source]":
     from ddhelm.uservalues import Source
 
-    return [Source(kind, argument) for argument in arguments or ()]
+    return [Source(kind, argument, flag=flag) for argument in arguments or ()]
 
 
 def _set_files(arguments: Sequence[str] | None) -> "list[Source]":

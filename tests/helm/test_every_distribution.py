@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from ddhelm import chart as chart_
 from ddhelm import facts, proof
-from ddhelm.actions import offline
+from ddhelm.actions import offline, wrongvalues
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request, UserSources
 from ddhelm.errors import ConfigError
 from ddhelm.facts import version_of
+from ddhelm.settings import Settings, UserLayers
 from ddhelm.uservalues import Source
 from tests.charts import chart, is_stand_in
 from tests.helm.toy import MAJORS
@@ -92,5 +94,52 @@ def test_what_is_meant_for_a_release_that_is_not_there_is_said(helm: str, tmp_pa
 
 def test_a_plan_without_a_cluster_refuses_keys_that_the_chart_does_not_know(helm: str, tmp_path: Path) -> None:
     misspelt = UserSources(both=(Source("set", "clusterAgnt.enabled=true"),))
-    with pytest.raises(ConfigError, match="does not know 1 of your keys"):
+    with pytest.raises(ConfigError, match=r"--set: chart datadog .* does not know `clusterAgnt`"):
         planned("kubeadm", tmp_path, Request(chart=str(chart()), user=misspelt))
+
+
+MIX = """\
+agents: {imag: {}}
+datadog:
+  site: no
+  apiKey: 0123456789abcdef0123456789abcdef
+agnets: {}
+"""
+
+
+def test_every_problem_of_the_values_is_said_at_once_with_its_place(helm: str, tmp_path: Path) -> None:
+    sources = UserSources(
+        both=(Source("file", "mix.yaml", MIX), Source("file", "b.yaml", "x: 1\nagnets: {}\n")),
+        worker=(Source("set", "agents.imag.tag=7", flag="--worker-set"),),
+    )
+    with pytest.raises(ConfigError) as caught:
+        planned("kubeadm", tmp_path, Request(chart=str(chart()), user=sources))
+    said = [re.sub(r" \(.*", "", re.sub(r"datadog [0-9.]+ ", "", line)) for line in caught.value.details]
+    assert said == [
+        "mix.yaml:1: chart does not know `agents.imag`",
+        "mix.yaml:3: `datadog.site`: `no` is false for Helm",
+        "mix.yaml:4: `datadog.apiKey` looks like a secret",
+        "mix.yaml:5: chart does not know `agnets`",
+        "b.yaml:1: chart does not know `x`",
+        "b.yaml:2: chart does not know `agnets`",
+        "--worker-set: chart does not know `agents.imag`",
+    ]
+    assert "did you mean `agents.image`?" in caught.value.details[0]
+
+
+def test_a_chart_that_cannot_be_had_hides_no_problem_of_the_values(helm: str, tmp_path: Path) -> None:
+    sources = UserSources(both=(Source("file", "mix.yaml", MIX),))
+    with pytest.raises(ConfigError) as caught:
+        planned("kubeadm", tmp_path, Request(chart=str(tmp_path / "none"), user=sources))
+    *said, last = caught.value.details
+    assert [line.split(": ")[0] for line in said] == ["mix.yaml:3", "mix.yaml:4"]
+    assert last.startswith("whether the chart knows the keys was not looked at: there is no chart at")
+
+
+def test_an_unknown_key_of_an_earlier_run_says_where_it_is_kept() -> None:
+    kept = Settings(user=UserLayers(worker={"agnets": {}}), origins={"user": "stored with `datadog` revision 3"})
+    with pytest.raises(ConfigError, match=r"worker values stored with `datadog` revision 3: chart .* `agnets`"):
+        wrongvalues.refuse_unknown_keys(chart_.read(chart()), Request(), kept)
+    replaced = Request(user=UserSources(worker=(Source("file", "v.yaml", "agents: {}\n"),)))
+    wrongvalues.refuse_unknown_keys(chart_.read(chart()), replaced, kept)
+    wrongvalues.refuse_unknown_keys(chart_.read(chart()), Request(allow_unknown_values=True), kept)
