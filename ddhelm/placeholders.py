@@ -53,7 +53,8 @@ _ABSENT = object()
 def fill(tree: Any, names: Mapping[str, Any]) -> Any:
     """``tree`` with each ``${name}`` replaced; a text that is one placeholder and nothing else becomes its value.
 
-    A key whose text holds a placeholder without a value (None) is left out, and so is a list element.
+    A key whose text holds a placeholder without a value (None) is left out, and so is a list element, and a map
+    of which nothing else is left.
     An unknown name raises ConfigError: it is a mistake in a layer.
     """
     filled = _fill(tree, names, ())
@@ -63,7 +64,8 @@ def fill(tree: Any, names: Mapping[str, Any]) -> Any:
 def _fill(value: Any, names: Mapping[str, Any], path: Path) -> Any:
     if isinstance(value, dict):
         below = ((key, _fill(item, names, (*path, key))) for key, item in value.items())
-        return {key: item for key, item in below if item is not _ABSENT}
+        filled = {key: item for key, item in below if item is not _ABSENT}
+        return filled if filled or not value else _ABSENT
     if isinstance(value, list):
         items = (_fill(item, names, (*path, index)) for index, item in enumerate(value))
         return [item for item in items if item is not _ABSENT]

@@ -20,7 +20,7 @@ from ddhelm.helm import Render
 from ddhelm.manifest import Manifest, parse
 from ddhelm.plan import Deployed, Desired
 from ddhelm.profile import Profile
-from ddhelm.release import Release, pair
+from ddhelm.release import Release, Role, pair
 from ddhelm.settings import FORMAT, Settings
 from ddhelm.source import Source, source
 
@@ -29,16 +29,25 @@ if TYPE_CHECKING:
 
 
 def values_only(
-    session: Session, request: Request
+    session: Session, request: Request, *, explained: bool = False
 ) -> tuple[tuple[tuple[Release, values.Values], ...], Profile, Settings]:
-    """The values of each release as helm would be sent them, without a chart; the profile and settings behind them."""
+    """The values of each release as helm would be sent them, without a chart; the profile and settings behind them.
+
+    ``explained`` values know of each of the user's own keys who set it.
+    """
     cluster = read(session)
     deployed = all_deployed(session, cluster)
     stored, remembered, _, _ = earlier(deployed)
-    wanted = settings_of(Settings() if request.reset_settings else stored, request)
+    base = Settings() if request.reset_settings else stored
+    wanted = settings_of(base, request)
     found = recognise(session, cluster.facts, wanted, remembered)
     releases = pair(session.access.namespace, control_plane=found.control_plane_release)
-    built = build(session, cluster.facts, found, wanted, releases)
+    user = None
+    if explained:
+        from ddhelm.actions import explaining
+
+        user = {r.role: explaining.user_layers(r.role, base, wanted, request.user, session.masker) for r in releases}
+    built = build(session, cluster.facts, found, wanted, releases, user)
     return tuple((release, built[release.name]) for release in releases), found, wanted
 
 
@@ -60,9 +69,17 @@ def recognise(
 
 
 def build(
-    session: Session, read_facts: ClusterFacts, found: Profile, wanted: Settings, releases: Sequence[Release]
+    session: Session,
+    read_facts: ClusterFacts,
+    found: Profile,
+    wanted: Settings,
+    releases: Sequence[Release],
+    user: Mapping[Role, Sequence[values.Layer]] | None = None,
 ) -> Mapping[str, values.Values]:
-    """The values of each release, by name, with ddhelm's own record under the key ``ddhelm``."""
+    """The values of each release, by name, with ddhelm's own record under the key ``ddhelm``.
+
+    ``user`` are the user's layers where they are to say who set what; otherwise those of the settings are taken.
+    """
     whole = pair(session.access.namespace, control_plane=found.control_plane_release)
     kept = {"format": FORMAT, **settings_.to_record(wanted), "facts": found.to_record()}
     return {
@@ -74,6 +91,7 @@ def build(
                 profile=found,
                 library=session.library,
                 nodes=read_facts.nodes,
+                user=None if user is None else user[release.role],
                 record=kept,
             )
         )

@@ -11,7 +11,7 @@ from ddhelm.views import values as view
 
 def values(session: Session, options: Options, role: Role, *, explain: bool) -> None:
     """Print one release's values; UsageError where this cluster has no such release."""
-    built, found, _ = rendering.values_only(session, requests.request(options))
+    built, found, _ = rendering.values_only(session, requests.request(options), explained=explain)
     by_role = {release.role: tree for release, tree in built}
     if role not in by_role:
         raise UsageError(

@@ -158,6 +158,7 @@ def test_a_placeholder_alone_keeps_its_type_and_one_without_a_value_takes_its_ke
     names = {"n": 3, "none": None, "text": "x"}
     layer = {"a": "${n}", "b": "v${n}-${text}", "c": "${none}", "d": ["${none}", "${text}"], "e": "at ${none}"}
     assert fill(layer, names) == {"a": 3, "b": "v3-x", "d": ["x"]}
+    assert fill({"env": {"A": "${none}"}, "kept": {}, "of": [{"a": "${none}"}]}, names) == {"kept": {}, "of": []}
 
 
 def test_a_value_is_not_searched_for_placeholders_again() -> None:
