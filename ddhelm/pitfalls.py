@@ -124,17 +124,18 @@ def _number(said: str, quoted: str, number: _Number, *, hidden: bool) -> Pitfall
     if severity is None:
         return None
     if severity == "note" and "." not in number.digits:
-        printed = _as_go_prints(int(number.value))
+        printed = _as_go_prints(number.value)
         return Pitfall(f"{said} is printed by some templates as {printed}", f"where text is meant, {quoted}", "note")
     if number.is_version:
         severity = "error"
-    is_number = "is another number" if hidden else f"is the number {number.value}"
+    shown = number.value if abs(number.value) <= _EXACT else _as_go_prints(number.value)
+    is_number = "is another number" if hidden else f"is the number {shown}"
     return Pitfall(f"{said} {is_number} for Helm", quoted, severity)
 
 
-def _as_go_prints(value: int) -> str:
-    """A large whole number as ``{{ .Values.x }}`` prints it, because Helm holds it as a float."""
-    digits = str(abs(value))
-    rest = digits[1:].rstrip("0")
-    sign = "-" if value < 0 else ""
-    return f"{sign}{digits[0]}{'.' if rest else ''}{rest}e+{len(digits) - 1:02}"
+def _as_go_prints(value: float) -> str:
+    """A number of a million and more as ``{{ .Values.x }}`` prints it, because Helm holds it as a 64-bit float."""
+    sign, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
+    first, *rest = map(str, digits)
+    fraction = f".{''.join(rest)}" if rest else ""
+    return f"{'-' if sign else ''}{first}{fraction}e+{len(rest) + int(exponent):02}"

@@ -130,3 +130,16 @@ def test_a_million_in_a_file_is_printed_as_a_float_which_is_why_it_is_noted(vers
         notes = yamltext.read(f"x: {number}\n").findings
         assert (printed == str(number)) == (not notes)
         assert all(printed in note.text for note in notes)
+
+
+@pytest.mark.parametrize("version", toy.MAJORS)
+def test_a_number_with_too_many_digits_is_said_to_be_what_helm_makes_of_it(version: str, tmp_path: Path) -> None:
+    chart = toy.chart(tmp_path / "toy")
+    (chart / "templates" / "values.yaml").write_text("data: {json: {{ print .Values.x | toJson | quote }}}\n")
+    for number in (
+        "9007199254740993", "-9007199254740993", "12345678901234567890", "18446744073709551616", "1e25",
+        "9999999999999999", "0.12345678901234567890", "98765432109876543210987",
+    ):  # fmt: skip
+        printed = toy.values(version, chart, ["-f", "-"], f"x: {number}\n")
+        (finding,) = yamltext.read(f"x: {number}\n").findings
+        assert finding.text == f"`x`: `{number}` is the number {printed} for Helm"
