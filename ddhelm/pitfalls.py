@@ -59,12 +59,21 @@ def pitfall(text: str, path: Path) -> Pitfall | None:
             return None
         return Pitfall(f"{said} is {_word(value)} for Helm", f"write `{_word(value)}`; for the text, {quoted}")
     if isinstance(value, int | float):
-        return _number(said, quoted, _Number(text, value, name), hidden=hidden)
+        return _number(said, quoted, _Number(text, value, name, _meant_as_text(path)), hidden=hidden)
     if isinstance(value, str) and _BASE_60.fullmatch(text):
         return Pitfall(f"{said} is text for Helm and a number for other readers of YAML", quoted, "note")
     return None
 
 
+def _meant_as_text(path: Path) -> bool:
+    """Whether Kubernetes wants a text at ``path``: an environment variable, a label, an annotation, a node selector."""
+    if path[-1:] == ("value",):  # env: [{name: …, value: …}]
+        return path[-3:-2] == ("env",)
+    return len(path) > 1 and bool(_TEXTS.search(str(path[-2])))
+
+
+# What charts call their free maps of such texts: `envDict`, `podLabels`, `deploymentAnnotations`, `nodeSelector`.
+_TEXTS = re.compile(r"(envDict|[lL]abels|[aA]nnotations|nodeSelector)$")
 _PLAIN_BOOLEANS = frozenset({"true", "false"})
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
@@ -74,11 +83,12 @@ def _word(value: bool) -> str:
 
 
 class _Number(Struct, frozen=True):
-    """An unquoted word that Helm takes for a number, and the key that it stands under."""
+    """An unquoted word that Helm takes for a number, the key that it stands under, and whether text belongs there."""
 
     text: str
     value: int | float
     key: str
+    is_text: bool = False
 
     @property
     def digits(self) -> str:
@@ -110,6 +120,7 @@ def _loses_digits(number: _Number) -> bool:
 
 # The first rule that fits decides; None: it is what it looks like.
 _RULES: tuple[tuple[Callable[[_Number], bool], Severity | None], ...] = (
+    (lambda n: n.is_text and n.leading_zero, "error"),  # 0o17 is 15
     (lambda n: n.leading_zero and (n.digits[1] == "o" or _octal_mode(n)), None),
     (lambda n: n.leading_zero, "error"),  # 0123 is 83, 08 is 8, 0x1F is 31
     (lambda n: n.text.startswith("+") or "_" in n.text or "e" in n.digits, "error"),  # +49, 2024_01, 1e3
@@ -125,8 +136,10 @@ def _number(said: str, quoted: str, number: _Number, *, hidden: bool) -> Pitfall
         return None
     if severity == "note" and "." not in number.digits:
         printed = _as_go_prints(number.value)
+        if number.is_text:
+            return Pitfall(f"{said} becomes the text " + ("of another form" if hidden else printed), quoted)
         return Pitfall(f"{said} is printed by some templates as {printed}", f"where text is meant, {quoted}", "note")
-    if number.is_version:
+    if number.is_version or number.is_text:
         severity = "error"
     shown = number.value if abs(number.value) <= _EXACT else _as_go_prints(number.value)
     is_number = "is another number" if hidden else f"is the number {shown}"

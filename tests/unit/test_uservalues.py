@@ -203,6 +203,13 @@ def test_json_that_is_none(expression: str) -> None:
         ("a: +49123\n", 1, "the number 49123"),
         ("a: 2024_01\n", 1, "the number 202401"),
         ("tag: 7.60\n", 1, "`7.60` is the number 7.6"),
+        ("datadog: {envDict: {V: 1.10}}\n", 1, "`datadog.envDict.V`: `1.10` is the number 1.1"),
+        ("datadog: {envDict: {V: 0o17}}\n", 1, "`0o17` is the number 15"),
+        ("datadog: {envDict: {V: 2500000}}\n", 1, "`2500000` becomes the text 2.5e+06"),
+        ("env: [{name: V, value: 1.10}]\n", 1, "`env[0].value`: `1.10` is the number 1.1"),
+        ("agents: {podLabels: {version: 0o17}}\n", 1, "the number 15"),
+        ("a: {podAnnotations: {b: 7.0}}\n", 1, "the number 7 "),
+        ("a: {nodeSelector: {b: 1.0}}\n", 1, "the number 1 "),
         ("a: 9007199254740993\n", 1, "for Helm"),
         ("a: 0.12345678901234567890\n", 1, "for Helm"),
         ("a: 1\nb: 2\na: 3\n", 3, "`a` stands on line 1 too"),
@@ -262,6 +269,8 @@ def test_a_value_that_helm_refuses_hides_no_other_problem_and_no_secret_shows() 
         '{\n\t"a": 1\n}\n',
         "a: 1\n---\n# nothing more\n",
         "tag: 7.61\n",
+        "datadog: {envDict: {RATE: 0.5, PORT: 8125, LEVEL: 1.25, SHOUT: 'yes', BIG: '1000000'}}\n",
+        "resources: {limits: {cpu: 0.5}}\nlabelsAsTags: {pods: {a: b}}\nmode: 0o644\n",
     ],
 )
 def test_what_means_what_it_looks_like_is_not_mentioned(text: str) -> None:
