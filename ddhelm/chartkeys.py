@@ -54,6 +54,12 @@ def known(files: Mapping[str, str], *, templates: bool = True) -> KeyTree:
     return root
 
 
+def defaults(files: Mapping[str, str]) -> Tree:
+    """What the chart's values.yaml sets; {} where that is no YAML, which helm will say."""
+    tree = _tree(files.get("values.yaml", ""))
+    return tree if isinstance(tree, dict) else {}
+
+
 def unknown(tree: Tree, keys: KeyTree) -> tuple[UnknownKey, ...]:
     """Each key of ``tree`` that ``keys`` does not hold, the highest one only, in the order of the tree."""
     return tuple(UnknownKey(path, _suggestion(path, keys)) for path in _strangers(tree, keys, ()))

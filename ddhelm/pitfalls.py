@@ -65,6 +65,18 @@ def pitfall(text: str, path: Path) -> Pitfall | None:
     return None
 
 
+def text_pitfall(text: str, path: Path) -> Pitfall | None:
+    """What is to be said about a text that stands where the chart has true or false, or None.
+
+    Templates ask `if`, and every text but the empty one counts as true there: `no`, `off` and `false` too.
+    """
+    value = meaning(text)
+    if not isinstance(value, bool) or text.lower() == "true":
+        return None
+    said = f"`{show(path)}`: `{text}` is text, which counts as true where the chart has true or false"
+    return Pitfall(said, f"give `{_word(value)}`, unquoted and not as --set-string")
+
+
 def _meant_as_text(path: Path) -> bool:
     """Whether Kubernetes wants a text at ``path``: an environment variable, a label, an annotation, a node selector."""
     if path[-1:] == ("value",):  # env: [{name: …, value: …}]

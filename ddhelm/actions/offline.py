@@ -46,7 +46,7 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     releases = pair(without.access.namespace, control_plane=found.control_plane_release)
     built = rendering.build(without, read, found, wanted, releases)
     chart = rendering.chart_of(without, request, wanted, {})
-    wrongvalues.refuse_unknown_keys(chart, request, Settings())
+    wrongvalues.refuse_unfit(chart, request, Settings())
     offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
     renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
     texts = without.helm.templates(renders, offline=offline)

@@ -32,7 +32,7 @@ from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, r
 from ddhelm.actions.rendering import build, chart_of, recognise, render
 from ddhelm.actions.request import Request, settings_of, value_notes
 from ddhelm.actions.session import Session
-from ddhelm.actions.wrongvalues import refuse_misread, refuse_unknown_keys
+from ddhelm.actions.wrongvalues import refuse_misread, refuse_unfit
 from ddhelm.chart import Chart
 from ddhelm.manifest import Manifest
 from ddhelm.plan import Deployed, Desired, Plan, Problem, Step
@@ -62,7 +62,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
         where = source(request.chart)
         wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
     built = build(session, cluster.facts, found, wanted, releases)
-    refuse_unknown_keys(chart, request, base)
+    refuse_unfit(chart, request, base)
     stands = {release.name: deployed[release.name].manifest for release in releases if release.name in deployed}
     with live.expecting(
         session.kubectl, stands, session.access.namespace, conflicts=_conflicts_matter(session, deployed, releases)

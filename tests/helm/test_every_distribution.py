@@ -6,6 +6,7 @@ On a chart that `DDHELM_TEST_CHART` names, one that is too old for a distributio
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from msgspec.structs import replace
@@ -139,7 +140,27 @@ def test_a_chart_that_cannot_be_had_hides_no_problem_of_the_values(helm: str, tm
 def test_an_unknown_key_of_an_earlier_run_says_where_it_is_kept() -> None:
     kept = Settings(user=UserLayers(worker={"agnets": {}}), origins={"user": "stored with `datadog` revision 3"})
     with pytest.raises(ConfigError, match=r"worker values stored with `datadog` revision 3: chart .* `agnets`"):
-        wrongvalues.refuse_unknown_keys(chart_.read(chart()), Request(), kept)
+        wrongvalues.refuse_unfit(chart_.read(chart()), Request(), kept)
     replaced = Request(user=UserSources(worker=(Source("file", "v.yaml", "agents: {}\n"),)))
-    wrongvalues.refuse_unknown_keys(chart_.read(chart()), replaced, kept)
-    wrongvalues.refuse_unknown_keys(chart_.read(chart()), Request(allow_unknown_values=True), kept)
+    wrongvalues.refuse_unfit(chart_.read(chart()), replaced, kept)
+    wrongvalues.refuse_unfit(chart_.read(chart()), Request(allow_unknown_values=True), kept)
+
+
+@pytest.mark.parametrize(("kind", "word"), [("set", "no"), ("set", "off"), ("set", "Yes"), ("set-string", "false")])
+def test_a_text_where_the_chart_has_true_or_false_is_refused(kind: Literal["set", "set-string"], word: str) -> None:
+    given = Request(user=UserSources((Source(kind, f"datadog.logs.enabled={word},datadog.tags[0]=no,a=no"),)))
+    given = replace(given, allow_unknown_values=True)
+    with pytest.raises(ConfigError, match=f"^--{kind}: `datadog.logs.enabled`: `{word}` is text, which counts as true"):
+        wrongvalues.refuse_unfit(chart_.read(chart()), given, Settings())
+
+
+def test_a_quoted_no_in_a_file_is_refused_with_its_line_and_a_boolean_is_none() -> None:
+    def of(text: str) -> Request:
+        return Request(user=UserSources((Source("file", "v.yaml", text),)))
+
+    with pytest.raises(ConfigError, match=r"^v.yaml:2: `datadog.logs.enabled`: `false` is text"):
+        wrongvalues.refuse_unfit(chart_.read(chart()), of('datadog:\n  logs: {enabled: "false"}\n'), Settings())
+    right = "datadog: {logs: {enabled: false}, tags: ['no'], clusterName: 'off'}\n"
+    wrongvalues.refuse_unfit(chart_.read(chart()), of(right), Settings())
+    kept = Settings(user=UserLayers({"datadog": {"logs": {"enabled": "no"}}}))  # from before this was refused
+    wrongvalues.refuse_unfit(chart_.read(chart()), Request(), kept)
