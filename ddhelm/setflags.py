@@ -1,8 +1,12 @@
 """The small language of Helm's ``--set``, ``--set-string``, ``--set-json`` and ``--set-file``, read as Helm reads it.
 
-Held against the real helm on generated expressions (``tests/helm/test_values_flags.py``). One difference is meant:
-where Helm drops a part of an expression without a word (``=x``, ``a[0``, ``a[0]``, ``a[0].b=``), this raises, because
-whoever typed it wanted something. Helm's rules: its documentation, its source (``strvals``) and its answers.
+Held against the real helm on generated expressions (``tests/helm/test_values_flags.py``). Two differences are meant.
+Where Helm drops a part of an expression without a word (``=x``, ``a[0``, ``a[0]``, ``a[0].b=``), this raises, because
+whoever typed it wanted something. And the whole object ``--set-json '{…}'``, which Helm knows from 4.0.0
+(helm/helm#30294), is read whatever helm is in use: values reach it as one JSON tree, and the same command line and the
+same stored values mean the same under each of them.
+
+Helm's rules: its documentation, its source (``strvals``) and its answers.
 """
 
 import json

@@ -117,6 +117,20 @@ def test_an_empty_value_below_a_list_is_refused_because_helm_loses_it(chart: Pat
         setflags.apply("set", "a[0].b=", {})
 
 
+@pytest.mark.parametrize("version", toy.MAJORS)
+def test_a_whole_json_object_is_read_as_helm_4_reads_it_by_each_helm(version: str, chart: Path) -> None:
+    whole = '{"a": {"b": 1}}'
+    given_tree = setflags.apply("set-json", whole, {"a": {"c": 2}})
+    assert given_tree == {"a": {"b": 1, "c": 2}}
+    assert toy.values(version, chart, ["-f", "-"], json.dumps(given_tree)) == given_tree
+    direct = ["--set-json", 'a={"c": 2}', "--set-json", whole]
+    if version.startswith("4."):
+        assert toy.values(version, chart, direct) == given_tree
+    else:
+        with pytest.raises(toy.Refused, match="failed parsing --set-json data"):
+            toy.values(version, chart, direct)
+
+
 ODD: tuple[tuple[Kind, str], ...] = (
     ("set", "a=b\\"), ("set", "a=1,"), ("set", "a[65536]=x"), ("set", "a={}"), ("set", "a={1,{2,3}"), ("set", "a= 1"),
     ("set", "a=９"), ("set", "a=9223372036854775807,b=-9223372036854775808"), ("set", "a[+1]=1"), ("set", "a[00]=x"),
