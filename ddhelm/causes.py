@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from ddhelm.pasting import typed
+
 _DETAIL_LIMIT = 300
 _EXAMPLES = 3
 _UNSURE_GRACE = 30.0  # a ReplicaSet repeats its old failure until it tries again: back-off of 10 to 20 s, measured
@@ -285,7 +287,7 @@ def _cause(group: Sequence[Finding], namespaces: Mapping[str, str], checks: Mapp
     return Cause(
         reason=kind.reason,
         text=" ".join(kind.text.format_map(fields).split()).rstrip(": "),
-        hint=kind.hint.format_map(fields),
+        hint=typed(kind.hint, **fields),
         workload=first.workload,
         pods=pods,
         nodes=nodes,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ddhelm.certificates import RENEW
+from ddhelm.pasting import typed
 
 _LIMIT = 160
 _ADDRESS = re.compile(r" ?(?:object )?at 0x[0-9a-f]+")
@@ -187,9 +188,9 @@ def meaning(error: str, *, check: str, namespace: str = "datadog", account: str 
     for each in ROWS:
         if each.pattern.search(text):
             hint = ETCD.get(each.kind, each.hint) if check == "etcd" else each.hint
-            return Meaning(each.kind, each.line.format_map(fields), hint.format_map(fields))
+            return Meaning(each.kind, each.line.format_map(fields), typed(hint, **fields))
     short = text if len(text) <= _LIMIT else text[: _LIMIT - 1].rstrip() + "…"
-    return Meaning("other", short, f"kubectl -n {namespace} exec POD -c agent -- agent check {check}")
+    return Meaning("other", short, typed("kubectl -n {namespace} exec POD -c agent -- agent check {check}", **fields))
 
 
 def _where(text: str) -> str:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from ddhelm.coverage import Coverage, Placement
 from ddhelm.facts import Node
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
+from ddhelm.pasting import typed
 from ddhelm.release import Role
 from ddhelm.tree import Tree, get
 
@@ -67,7 +68,8 @@ class ForeignAgent(Struct, frozen=True):
         """What to do about it, by a command where its owner tells one."""
         found = re.match(r"Helm release `([^`]+)` in namespace `([^`]+)`", self.owner)
         if found:
-            return f"helm uninstall {found[1]} -n {found[2]}, or --allow-second-agent"
+            remove = "helm uninstall {name} -n {namespace}, or --allow-second-agent"
+            return typed(remove, name=found[1], namespace=found[2])
         return "remove it, or insist with --allow-second-agent"
 
     def __str__(self) -> str:

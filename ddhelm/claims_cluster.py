@@ -19,6 +19,7 @@ from ddhelm.claim import (
     pod_template,
 )
 from ddhelm.manifest import Manifest, Object, ObjectRef
+from ddhelm.pasting import typed
 from ddhelm.tree import Tree, get, same
 
 _RELEASE, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
@@ -53,9 +54,8 @@ def _foreign(live: LiveObject, ref: ObjectRef, release: str, namespace: str) -> 
             yield Finding(f"{ref} lost the label by which Helm knows its own", fix)
     elif at[0]:
         where = f" in namespace `{at[1]}`" if at[1] else ""
-        yield Finding(
-            f"{ref} belongs to Helm release `{at[0]}`{where}", f"helm uninstall {at[0]} -n {at[1] or namespace}"
-        )
+        remove = typed("helm uninstall {name} -n {namespace}", name=at[0], namespace=at[1] or namespace)
+        yield Finding(f"{ref} belongs to Helm release `{at[0]}`{where}", remove)
     else:
         managed = live.labels.get("app.kubernetes.io/managed-by")
         known = f"`{managed}` (its label says)" if managed and managed != "Helm" else "nobody"
@@ -70,14 +70,16 @@ def _foreign(live: LiveObject, ref: ObjectRef, release: str, namespace: str) -> 
 def _other_manager(live: LiveObject) -> tuple[str, str]:
     """Who else writes this object, in words, and what to do; empty where nobody is seen."""
     if live.owners:
-        return f"{live.owners[0]}, which made it", f"kubectl get {live.owners[0].replace(' ', '/', 1)} -A"
+        owner = live.owners[0]
+        return f"{owner}, which made it", typed("kubectl get {owner} -A", owner=owner.replace(" ", "/", 1))
     if _ARGO_LABEL in live.labels or _ARGO_TRACKING in live.annotations:
         app = live.labels.get(_ARGO_LABEL) or live.annotations[_ARGO_TRACKING].split(":")[0]
-        return f"Argo CD application `{app}`", f"argocd app delete {app} --cascade=false"
+        return f"Argo CD application `{app}`", typed("argocd app delete {app} --cascade=false", app=app)
     for label, (kind, namespace) in _FLUX.items():
         if label in live.labels:
-            where = live.labels.get(namespace, "flux-system")
-            return f"Flux {kind} `{live.labels[label]}`", f"flux suspend {kind.lower()} {live.labels[label]} -n {where}"
+            name, where = live.labels[label], live.labels.get(namespace, "flux-system")
+            suspend = typed("flux suspend {kind} {name} -n {where}", kind=kind.lower(), name=name, where=where)
+            return f"Flux {kind} `{name}`", suspend
     return "", ""
 
 

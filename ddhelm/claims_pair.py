@@ -26,6 +26,7 @@ from ddhelm.claim import (
 from ddhelm.coverage import agent_placements, schedulable
 from ddhelm.facts import Node
 from ddhelm.manifest import Object
+from ddhelm.pasting import typed
 from ddhelm.release import Role
 from ddhelm.taints import show, transient
 from ddhelm.tree import Tree, get
@@ -34,6 +35,7 @@ _OPERATOR_CONTAINER = "operator"
 _TOKEN = "DD_CLUSTER_AGENT_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 _URL, _SERVICE = "DD_CLUSTER_AGENT_URL", "DD_CLUSTER_AGENT_KUBERNETES_SERVICE_NAME"
 _WEBHOOK, _WEBHOOK_NAME = "DD_ADMISSION_CONTROLLER_ENABLED", "DD_ADMISSION_CONTROLLER_WEBHOOK_NAME"
+_WEBHOOKS = "mutatingwebhookconfiguration,validatingwebhookconfiguration"
 _WEBHOOK_SERVICE = "DD_ADMISSION_CONTROLLER_SERVICE_NAME"
 
 
@@ -84,7 +86,7 @@ def one_webhook(context: ProofContext) -> Iterator[Finding]:
             if hook.name == name and ours[1] and (hook.namespace, hook.service) != ours:
                 yield Finding(
                     f"webhook configuration `{name}` calls Service `{hook.namespace}/{hook.service}`, not ours",
-                    f"kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {name}",
+                    typed("kubectl delete {kinds} {name}", kinds=_WEBHOOKS, name=name),
                 )
     if len(owners) > 1:
         yield Finding(f"`{'` and `'.join(owners)}` each run an admission controller")
@@ -188,7 +190,7 @@ def cluster_agent_finds_a_node(context: ProofContext) -> Iterator[Finding]:
                 continue
             taints = sorted({show(t) for node in settled for t in node.taints if t.effect != "PreferNoSchedule"})
             why = f"; taints: {names(taints)}" if taints else ""
-            tolerate = " ".join(f"--tolerate {taint}" for taint in taints[:1])
+            tolerate = " ".join(typed("--tolerate {taint}", taint=taint) for taint in taints[:1])
             yield Finding(f"no node can take {obj.ref.name}{why}", f"ddhelm onboard {tolerate}" if tolerate else "")
 
 

@@ -18,6 +18,7 @@ from ddhelm.claim import (
 )
 from ddhelm.etcd import OWN
 from ddhelm.manifest import Object
+from ddhelm.pasting import typed
 from ddhelm.podsecurity import LABEL, level_of, violations
 from ddhelm.release import SECRET
 from ddhelm.tree import Tree, get
@@ -76,7 +77,7 @@ def secrets_exist(context: ProofContext) -> Iterator[Finding]:
             continue
         for key, users in read_by.items():
             who = ", ".join(dict.fromkeys(users))
-            look = f"kubectl -n {context.namespace} describe secret {name}"
+            look = typed("kubectl -n {space} describe secret {name}", space=context.namespace, name=name)
             lacks = f"key `{key}` of Secret `{name}` is not there" if key else f"Secret `{name}` is empty"
             yield Finding(f"{lacks}; {who} needs it", secretneeds.way(need, context) if need else look)
 
@@ -91,7 +92,8 @@ def _made_by(context: ProofContext, name: str, keys: Sequence[str]) -> str:
     if name == SECRET:
         return "ddhelm onboard"
     if set(keys) <= {basename(path) for path in OWN.values()}:
-        return f"ddhelm certs import --secret {name} (with --dir, --cert and --ca), or `ddhelm certs issue --help`"
+        bring = typed("ddhelm certs import --secret {name}", name=name)
+        return f"{bring} (with --dir, --cert and --ca), or `ddhelm certs issue --help`"
     # without a file the Secret would be empty, and this claim green
     files = "".join(f" --from-file={key or 'KEY'}=FILE" for key in [key for key in keys if key] or [""])
     made_first = secretneeds.made_first(context)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ddhelm import selector
 from ddhelm.facts import Node, Taint
 from ddhelm.manifest import Manifest, Object
+from ddhelm.pasting import typed
 from ddhelm.scheduling import NO_EXECUTE, NO_SCHEDULE, Rules, rules
 from ddhelm.selector import Requirement
 from ddhelm.taints import parse_toleration, show, transient
@@ -337,9 +338,9 @@ def _blame_taint(
             return Blame(
                 "role",
                 f"taint `{shown}` without the label `{missed[0].key}`, by which `{other.release}` chooses its nodes",
-                f"kubectl label node NODE {missed[0].key}={value}",
+                typed("kubectl label node NODE {label}", label=f"{missed[0].key}={value}"),
             )
-    fix = " ".join(f"--tolerate {show(taint)}" for taint in lasting)
+    fix = " ".join(typed("--tolerate {taint}", taint=show(taint)) for taint in lasting)
     return Blame("taint", f"taint `{shown}`, which `{near.release}` does not tolerate", fix)
 
 

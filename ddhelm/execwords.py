@@ -3,6 +3,7 @@
 import re
 
 from ddhelm.checkerrors import Meaning, row
+from ddhelm.pasting import typed
 from ddhelm.toolwords import last_line, without_noise
 
 STARTING = "starting"
@@ -51,7 +52,7 @@ def why(err: str, *, pod: str, container: str, program: str, namespace: str) -> 
     fields = {"pod": pod, "container": container, "program": program, "namespace": namespace, "last": last}
     for each in ROWS:
         if each.pattern.search(err):
-            return Meaning(each.kind, each.line.format_map(fields), each.hint.format_map(fields))
+            return Meaning(each.kind, each.line.format_map(fields), typed(each.hint, **fields))
     return Meaning(
         "exec-failed",
         f"`{program} status` failed: {last}",

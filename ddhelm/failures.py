@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from ddhelm import pasting
 from ddhelm.errors import ClusterError, DdhelmError, ToolError
 from ddhelm.failurerows import FETCHING, ROWS, Row
 from ddhelm.run import Completed
@@ -55,7 +56,7 @@ def explain(text: str, facts: defaultdict[str, str], rows: Iterable[Row]) -> Ddh
             details = tuple(row.more(essence)) if row.more else _own_words(text, facts["tool"])
             return row.error(
                 one_line(row.message.format_map(words)),
-                hint=re.sub(r" -n (?= |$)", "", row.hint.format_map(words)).strip(),
+                hint=re.sub(r" -n (?= |$)", "", row.hint.format_map(defaultdict(str, pasting.quoted(words)))).strip(),
                 anchor=row.anchor or row.name,
                 details=details[:_MOST_DETAILS],
             )

@@ -7,6 +7,7 @@ go last. One that is there stays.
 """
 
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -49,7 +50,7 @@ _COMMAND = re.compile(
     rf"(?<![\w/.`-])`?(?:(?P<ddhelm>ddhelm (?:{'|'.join(_LONGEST_FIRST)}))"
     rf"|(?P<helm>helm (?:{_HELM.replace(' ', '|')}))"
     rf"|(?P<kubectl>kubectl)(?= (?:{_KUBECTL.replace(' ', '|')})(?![\w-])))(?![\w-])"
-    r"(?P<rest>[^;,()`|]*)"
+    r"(?P<rest>(?:(?<=[\s=])'[^']*'(?:\"'\"'[^']*')*|[^;,()`|])*)"
 )
 _QUOTED = re.compile(r"`[^`]+`")
 _SAME = {
@@ -58,6 +59,19 @@ _SAME = {
     "--kube-context": ("--context", "--kube-context"),
     "--kubeconfig": ("--kubeconfig",),
 }
+
+
+def typed(template: str, /, **words: str) -> str:
+    """A command to type: the template with its fields filled in, each quoted for a shell where that is needed.
+
+    For whatever a cluster or a tool wrote: an annotation is any text, and the hint that shows it will be pasted.
+    """
+    return template.format_map(quoted(words))
+
+
+def quoted(words: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a command, each as one word for a shell; an empty one stays empty."""
+    return {name: _quoted(word) if word else "" for name, word in words.items()}
 
 
 class Place(Struct, frozen=True):

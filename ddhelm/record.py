@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct, json
 
 from ddhelm.errors import ReleaseError
+from ddhelm.pasting import typed
 
 Tree = dict[str, Any]
 
@@ -125,7 +126,11 @@ def decode(secret: Tree) -> Record:
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
         raise ReleaseError(
             f"the release Secret `{metadata.get('name', '')}` cannot be read: {type(error).__name__}",
-            hint=f"helm history -n {metadata.get('namespace', 'NAMESPACE')} {_release_of(metadata)}",
+            hint=typed(
+                "helm history -n {namespace} {name}",
+                namespace=str(metadata.get("namespace", "NAMESPACE")),
+                name=_release_of(metadata),
+            ),
             anchor="unreadable-release",
         ) from None
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm.causes import Cause, explain
+from ddhelm.pasting import typed
 from ddhelm.symptoms import find
 from ddhelm.workloads import Event, Pod, Workload
 
@@ -171,6 +172,10 @@ def _timed_out(reading: Reading, causes: tuple[Cause, ...], timeout: float) -> S
     return Stalled(
         "Timeout",
         f"`{late.name}` has {late.desired - late.behind} of {late.desired} pods new and ready after {timeout:.0f} s",
-        f"kubectl -n {late.namespace} get pods -l {late.selector} --field-selector status.phase!=Running",
+        typed(
+            "kubectl -n {namespace} get pods -l {selector} --field-selector status.phase!=Running",
+            namespace=late.namespace,
+            selector=late.selector,
+        ),
         timed_out=True,
     )

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ddhelm.agentstatus import AgentStatus, CheckRun, Link
 from ddhelm.causes import listed
 from ddhelm.checkerrors import Meaning, meaning
+from ddhelm.pasting import typed
 
 OPTIONAL = frozenset({"ntp"})
 """Checks whose failure is worth a warning only: NTP is closed in most networks, and nothing here needs it."""
@@ -157,7 +158,12 @@ def _state(
         return State.FAILING, Meaning(
             "empty",
             "runs without an error and brings no sample",
-            f"kubectl -n {namespace} exec {pod.name} -c agent -- agent check {name}",
+            typed(
+                "kubectl -n {namespace} exec {pod} -c agent -- agent check {name}",
+                namespace=namespace,
+                pod=pod.name,
+                name=name,
+            ),
         )
     return State.OK, None
 

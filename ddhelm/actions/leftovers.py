@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ddhelm import resources
 from ddhelm.actions.look import Reads
+from ddhelm.pasting import typed
 from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, SECRET, Release
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Leftover(Struct, frozen=True):
     def command(self) -> str:
         """What removes it by hand."""
         scope = f"-n {self.namespace} " if self.namespace else ""
-        return f"kubectl {scope}delete {self.kind} {self.name}"
+        return typed(f"kubectl {scope}delete {{kind}} {{name}}", kind=self.kind, name=self.name)
 
     def __str__(self) -> str:
         return f"{self.kind.partition('.')[0]} `{self.name}`"

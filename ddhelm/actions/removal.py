@@ -17,6 +17,7 @@ from ddhelm.actions.leftovers import Leftover
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest, parse
 from ddhelm.masking import Masker
+from ddhelm.pasting import typed
 from ddhelm.release import SECRET, Release
 from ddhelm.settings import RECORD_KEY
 
@@ -262,7 +263,7 @@ def _kept(
     for name in leftovers.crds(kubectl):
         if name not in deleted:
             why = "kept by its resource policy" if name in declared else "in Datadog's API group, not of these releases"
-            stays.append(Kept(f"crd `{name}`", why, f"kubectl delete crd {name}"))
+            stays.append(Kept(f"crd `{name}`", why, typed("kubectl delete crd {name}", name=name)))
     return tuple(stays)
 
 

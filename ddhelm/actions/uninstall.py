@@ -17,6 +17,7 @@ from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
 from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, ToolError
+from ddhelm.pasting import typed
 from ddhelm.run import interruptible
 
 if TYPE_CHECKING:
@@ -174,7 +175,8 @@ class _Run:
                 break
             if self._clock.now() - began >= self._timeout:
                 selector = selectors[0]
-                command = f"kubectl -n {self._removal.namespace} get pods -l {selector}"
+                where = self._removal.namespace
+                command = typed("kubectl -n {where} get pods -l {selector}", where=where, selector=selector)
                 self._problems.append(Kept(what, f"still there after {self._timeout:.0f} s", command))
                 return False
             self.renew()

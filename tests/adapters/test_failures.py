@@ -188,3 +188,8 @@ class TestWords:
 
     def test_long_lines_are_cut(self) -> None:
         assert one_line("word " * 100) == ("word " * 100)[:299] + "…"
+
+
+def test_words_of_the_cluster_are_one_word_of_the_command_to_type() -> None:
+    error = becomes("Error from server (Forbidden): exceeded quota: x; touch /tmp/pwn #, requested: pods=1")
+    assert error.hint == "kubectl describe quota 'x; touch /tmp/pwn #' -n datadog"

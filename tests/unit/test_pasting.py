@@ -1,9 +1,11 @@
 """Hints, pasted, act where the run acted: on the cluster and in the namespace that its flags named."""
 
+import shlex
+
 import pytest
 
 from ddhelm.access import Access
-from ddhelm.pasting import Place, complete, complete_quoted
+from ddhelm.pasting import Place, complete, complete_quoted, typed
 
 NOWHERE = Place()
 
@@ -76,3 +78,13 @@ def test_a_sentence_is_completed_in_its_backticks_only() -> None:
     place = access(context="--context").place
     text = "ddhelm status: release `x` is kept, `helm upgrade` failed; to undo it: `helm rollback x 3`"
     assert complete_quoted(text, place) == text.replace("x 3", "x 3 -n monitoring --kube-context prod")
+
+
+@pytest.mark.parametrize("name", ["x; touch /tmp/pwn #", "$(id)", "`id`", "a | b", "it's, 'so' (or not)", "one\ntwo"])
+def test_what_a_cluster_wrote_is_one_word_of_a_command(name: str) -> None:
+    command = complete(typed("helm uninstall {name} -n {space}", name=name, space=name), access().place)
+    assert shlex.split(command) == ["helm", "uninstall", name, "-n", name]
+
+
+def test_a_plain_name_is_typed_as_it_is_and_a_missing_one_not_at_all() -> None:
+    assert typed("kubectl get {kind}/{name} {more}", kind="role", name="a-b.c", more="") == "kubectl get role/a-b.c "

@@ -1,5 +1,6 @@
 """Every claim holds on a right pair, and each breaks on the one thing that it is there for."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -123,6 +124,27 @@ def stored_in(version: str) -> ProofContext:
     ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "monitors.datadoghq.com")
     state = standing(ref, labels=HELM, annotations=owned(WORKER), stored_versions=("v1", version))
     return with_object(CRD, state=state)
+
+
+HOSTILE = "x; touch /tmp/pwn #"
+HOSTILE_OWNERS: dict[str, dict[str, Any]] = {
+    "a release": standing(SERVICE, annotations=owned(HOSTILE, "$(id)")),
+    "an Argo CD application": standing(SERVICE, annotations={"argocd.argoproj.io/tracking-id": f"{HOSTILE}:/x"}),
+    "an owner": standing(SERVICE, owners=(f"Datadog {HOSTILE}",)),
+    "another agent": {
+        "agents": (ForeignAgent("DaemonSet", "dd", "x", f"Helm release `{HOSTILE}` in namespace `$(id)`", 7),)
+    },
+}
+
+
+@pytest.mark.parametrize("state", HOSTILE_OWNERS.values(), ids=HOSTILE_OWNERS)
+def test_what_an_annotation_says_cannot_end_a_command_to_type(state: dict[str, Any]) -> None:
+    hints = [hint for result in proof.run(context(state=state)) for hint in result.hints if "touch" in hint]
+    assert hints
+    for hint in hints:
+        words = shlex.split(hint)
+        assert any(word.endswith(HOSTILE) for word in words)
+        assert "touch" not in words
 
 
 ETCD_CA = CA.removeprefix("/host")

@@ -26,6 +26,13 @@ def explained(*, pods: list[Any] | None = None, events: list[Any] | None = None,
     return causes.explain(found, namespaces={api.WORKER: api.NAMESPACE}, checks=CHECKS)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in causes.KINDS.values() if "{subject}" in kind.hint])
+def test_words_of_an_event_are_one_word_of_the_command_to_type(kind: causes.Kind) -> None:
+    found = causes.Finding(kind.reason, api.WORKER, subject="x; touch /tmp/pwn #")
+    (cause,) = causes.explain([found], namespaces={api.WORKER: api.NAMESPACE}, checks=CHECKS)
+    assert "'x; touch /tmp/pwn #'" in cause.hint
+
+
 def only(found: tuple[Cause, ...]) -> Cause:
     (cause,) = found
     return cause
