@@ -53,6 +53,16 @@ def file_paths(expression: str) -> tuple[str, ...]:
     return tuple(paths)
 
 
+def without_json(expression: str) -> tuple[str, ...]:
+    """The names of a ``--set-json`` expression behind which nothing stands, which is null to Helm. Raises SetError."""
+    if expression.strip().startswith("{"):
+        return ()
+    parser = _Parser(expression, {}, None)
+    while not parser.at_end:
+        parser.pair()
+    return tuple(parser.blank)
+
+
 Reader = Callable[[str], Any]
 
 
@@ -111,6 +121,7 @@ class _Parser:
         self.text = text
         self.at = 0
         self.tree = dict(base)
+        self.blank: list[str] = []  # names behind which JSON was expected and nothing stands
         self._read = read
         self._cut_short = False  # the expression ended where a value was expected
 
@@ -130,7 +141,7 @@ class _Parser:
         if not name:
             self._fail(f"there is an empty name below `{path}`" if path else "there is an empty name")
         if stop == "=":
-            tree[name] = self._value()
+            tree[name] = self._value(here)
         elif stop == "[":
             index = self._index(here)
             tree[name] = self._into_list(self._list(tree, name, here), index, level, here)
@@ -159,7 +170,7 @@ class _Parser:
             self._fail(f"`{here}` has no value")
         items += [None] * (index + 1 - len(items))
         if stop == "=":
-            items[index] = self._value()
+            items[index] = self._value(here)
         elif stop == "[":
             following = self._index(here)
             inner = [] if items[index] is None else items[index]
@@ -188,9 +199,9 @@ class _Parser:
             self._fail(f"`{path}[{text}]`: the greatest index is {GREATEST_INDEX}")
         return int(digits)
 
-    def _value(self) -> Any:
+    def _value(self, here: str) -> Any:
         if self._read is None:
-            return self._json()
+            return self._json(here)
         if self.text[self.at : self.at + 1] == "{":
             self.at += 1
             return self._braces(self._read)
@@ -211,8 +222,9 @@ class _Parser:
             self.at += 1
         return items
 
-    def _json(self) -> Any:
+    def _json(self, here: str) -> Any:
         if self._blank():
+            self.blank.append(here)
             return None
         try:
             value, self.at = _DECODER.raw_decode(self.text, self.at)

@@ -162,6 +162,10 @@ class _Reader:
             problems.append(Problem(0, f"`{RECORD_KEY}` is ddhelm's own record of a release", "leave it out"))
         self.parts.append(Part(flag, alone, problems=tuple(problems)))
         self.tree = applied
+        if kind == "set-json":
+            self.notes += [
+                f"{flag}: `{name}` has no JSON and is null for Helm" for name in setflags.without_json(source.name)
+            ]
         for path, value in leaves(alone):
             named = path[: next((at for at, step in enumerate(path) if isinstance(step, int)), len(path))]
             self.reasons[named] = f"{flag} {show(named)}"

@@ -30,7 +30,7 @@ from ddhelm.actions.proving import (
 )
 from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, read
 from ddhelm.actions.rendering import build, chart_of, recognise, render
-from ddhelm.actions.request import Request, settings_of, value_notes
+from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.actions.wrongvalues import refuse_misread, refuse_unfit
 from ddhelm.chart import Chart
@@ -83,7 +83,7 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
                 carried_keys=carried,
             ),
             keep,
-            value_notes(request),
+            (*value_notes(request), *idle_values(request.user, request.only)),
             taken_over,
         )
 

@@ -96,6 +96,18 @@ def value_notes(request: Request) -> tuple[str, ...]:
     return tuple(note for read in request.user.values if read for note in read.notes)
 
 
+def idle_values(user: UserSources, only: Role | None) -> tuple[str, ...]:
+    """A line about values for the release that this run leaves alone: they do nothing now, but may be kept."""
+    if only is None:
+        return ()
+    other = Role.CONTROL_PLANE if only is Role.WORKER else Role.WORKER
+    sources = user.control_plane if only is Role.WORKER else user.worker
+    flags = dict.fromkeys(source.flag or f"--{other}-values" for source in sources)
+    if not flags:
+        return ()
+    return (f"{' and '.join(flags)}: without effect on the {only} release, and this run is about no other",)
+
+
 def _layers(stored: UserLayers, user: UserSources) -> UserLayers:
     """The user's values: in each slot a file says all of it; without a file the flags go on top of what is stored."""
     return UserLayers(*map(_layer, (stored.both, stored.worker, stored.control_plane), user.slots, user.values))

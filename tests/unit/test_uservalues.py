@@ -298,6 +298,14 @@ def test_a_big_number_in_set_is_a_note_because_it_goes_to_helm_as_json() -> None
     assert "--set-string" in note
 
 
+def test_json_that_is_not_there_is_null_for_helm_and_noted() -> None:
+    read = uservalues.read(flags("set-json", "datadog.tags=", "a[0]= ,b=null,c=1", '{"d": null}'))
+    assert read.notes == (
+        "--set-json: `datadog.tags` has no JSON and is null for Helm",
+        "--set-json: `a[0]` has no JSON and is null for Helm",
+    )
+
+
 def test_every_problem_of_every_source_is_said_at_once() -> None:
     lines = problems(
         file("a: yes\nb: 0123\n", "one.yaml"),
