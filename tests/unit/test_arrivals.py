@@ -127,6 +127,26 @@ def test_a_limit_that_lasts_is_said(reset: float) -> None:
     assert found.exit_code == 1
 
 
+def test_a_slow_datadog_costs_a_minute_in_all() -> None:
+    class Slow(Fake):
+        def get(self, path: str, params: dict[str, str] | None = None, *, limit: float = 30.0) -> Reply:
+            limits.append(limit)
+            passed[0] += min(limit, 25)
+            return super().get(path, params, limit=limit)
+
+    passed: list[float] = [NOW]
+    limits: list[float] = []
+    every = {each.metric: series("*") for each in arrivals.INTEGRATIONS}
+    checks = [each.check for each in arrivals.INTEGRATIONS]
+    found = arrival.look(
+        Slow(every), site="datadoghq.eu", cluster="prod", checks=checks, agents=2, clock=Clock(lambda: passed[0])
+    )
+    assert limits == [30, 30, 10]
+    assert [each.seen for each in found.all[3:]] == [Seen.UNKNOWN, Seen.UNKNOWN]
+    assert found.hosts.why == "not asked any more: Datadog took 60 s for the questions before"
+    assert found.exit_code == 1
+
+
 def test_limits_cost_a_minute_in_all() -> None:
     limited = Reply(429, trouble=Trouble.LIMITED, reset=25)
     _, _, slept = look(Fake(GOOD, [limited] * 9))
