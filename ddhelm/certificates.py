@@ -30,20 +30,31 @@ KEY_TYPES = ("ec", "rsa", "ed25519")
 _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
 """The curves that etcd can verify: those of Go's crypto/x509 (Go 1.26)."""
 
+_RSA_BITS = 2048
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
 def days_of(number: int) -> str:
-    """`1 day`, `2 days`."""
-    return f"{number} day" if number == 1 else f"{number} days"
+    """`less than a day`, `1 day`, `2 days`."""
+    return "less than a day" if number == 0 else f"{number} day" if number == 1 else f"{number} days"
+
+
+def lasting(left: timedelta) -> str:
+    """`14 minutes`, `3 hours`, `2 days`: whole ones, in the largest unit of which there is one."""
+    for unit in ("day", "hour"):
+        if number := max(left, timedelta()) // timedelta(**{f"{unit}s": 1}):
+            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    minutes = max(left, timedelta()) // timedelta(minutes=1)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What a certificate says. ``names`` are its alternative names, ``client``: it may be shown by a client.
 
-    ``fingerprint`` is SHA-256 in hexadecimal digits.
+    ``fingerprint`` is SHA-256 in hexadecimal digits, ``rsa_bits`` the size of an RSA key, 0 for another kind.
     """
 
     subject: str
@@ -55,6 +66,7 @@ class Certificate:
     names: tuple[str, ...]
     fingerprint: str
     pem: bytes = field(repr=False)
+    rsa_bits: int = 0
 
     def days_left(self, now: datetime) -> int:
         """Whole days until it ends; negative once it has ended."""
@@ -209,6 +221,12 @@ def read_key(data: bytes, where: str, password: bytes | None = None) -> "Private
 
     if b"PRIVATE KEY-----" not in data:
         raise _instead_of(data, where, "private key")
+    if (count := len(_KEY.findall(data))) > 1:
+        raise ConfigError(
+            f"{where} holds {count} private keys; which one is meant cannot be told",
+            hint="put the one key alone into a file",
+            anchor="several-keys",
+        )
     locked = encrypted(data)
     if locked and password is None:
         raise ConfigError(
@@ -279,6 +297,21 @@ def check_authority(ca: Certificate, where: str, now: datetime) -> None:
             hint="compare the clock of this machine with `date -u` elsewhere",
             anchor="ca-not-yet",
         )
+
+
+def weak(ca: Certificate) -> str:
+    """A remark on a CA with a short RSA key; empty where it is long enough.
+
+    Go, and so etcd, refuses RSA keys below 1024 bits (crypto/rsa, Go 1.24); Python's ssl, with which the agents ask,
+    refuses CAs below 2048 bits (``@SECLEVEL=2``: "CA certificate key too weak"; tried with OpenSSL 3.0).
+    """
+    if not 0 < ca.rsa_bits < _RSA_BITS:
+        return ""
+    takes = "etcd still takes" if ca.rsa_bits >= _RSA_BITS // 2 else "etcd (since Go 1.24) does not take"
+    return (
+        f"the CA `{ca.subject}` has an RSA key of {ca.rsa_bits} bits, which {takes} and the agents do not trust: where "
+        "etcd's server certificate comes from it, the check fails"
+    )
 
 
 def refuse_no_ca(one: Certificate, where: str) -> None:
@@ -366,7 +399,19 @@ def _described(certificate: "x509.Certificate") -> Certificate:
         names=tuple(str(name.value) for name in alternatives or ()),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         pem=certificate.public_bytes(serialization.Encoding.PEM),
+        rsa_bits=_rsa_bits(certificate),
     )
+
+
+def _rsa_bits(certificate: "x509.Certificate") -> int:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return 0
+    return key.key_size if isinstance(key, rsa.RSAPublicKey) else 0
 
 
 def _extension(certificate: "x509.Certificate", kind: "type[Extension]") -> "Extension | None":

@@ -32,8 +32,9 @@ class Expiry(Struct, frozen=True):
         if self.days is None:
             why = f" ({self.why})" if self.why else ""
             return f"client certificate for etcd {where}: expiry unknown{why}, see `ddhelm certs verify`"
-        left = "expired" if self.days < 0 else f"{days_of(self.days)} left"
-        return f"client certificate for etcd {where}: {left} (ends on {self.ends[:10]})"
+        day = self.ends[:10]
+        left = f"expired (ended on {day})" if self.days < 0 else f"{days_of(self.days)} left (ends on {day})"
+        return f"client certificate for etcd {where}: {left}"
 
     @property
     def problem(self) -> Problem | None:

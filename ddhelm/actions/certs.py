@@ -158,12 +158,13 @@ def _of_authorities(given: Pair, authorities: Sequence[Certificate]) -> tuple[st
     """Remarks on the CAs by which the agents will trust etcd."""
     for one in authorities:
         certificates.refuse_no_ca(one, "the CA file")
+    weak = tuple(filter(None, map(certificates.weak, authorities)))
     strangers = certificates.strangers(given.certificate, given.ca) if given.ca else ()
     if not strangers:
-        return ()
+        return weak
     names = ", ".join(f"`{one.subject}`" for one in strangers)
     if len(strangers) < len(authorities):
-        return (f"the agents will trust an etcd of {names} too; that is right only while etcd changes its CA",)
+        return (*weak, f"the agents will trust an etcd of {names} too; that is right only while etcd changes its CA")
     issuer = read(given).issuer
     if len(strangers) > 1:
         raise ConfigError(
@@ -174,6 +175,7 @@ def _of_authorities(given: Pair, authorities: Sequence[Certificate]) -> tuple[st
             details=[f"{at}: {one.subject}, issued by {one.issuer}" for at, one in enumerate(strangers, 1)],
         )
     return (
+        *weak,
         f"the client certificate was issued by `{issuer}`, not by the CA that is given ({names}); that is right only "
         "where etcd serves and accepts by different CAs, or where another CA stands in between",
     )
@@ -248,12 +250,17 @@ def days_left(known: SecretKeys | None) -> int | None:
     return None if end is None else (end - now()) // datetime.timedelta(days=1)
 
 
-def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...], observer: Observer) -> Made:
+def refuse_name(name: str) -> None:
+    """Raises ConfigError for what cannot be the name of a Secret."""
     from ddhelm.settings import Settings, changed
 
-    # its name is judged where all settings are
+    # judged where all settings are
     hint = f"--secret {SUGGESTED}: lower-case letters, digits, `-` and dots, a letter or digit at each end"
     changed(Settings(), {"etcd_secret": name}, "the command line", hint=hint)
+
+
+def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...], observer: Observer) -> Made:
+    refuse_name(name)
     if not given.ca:
         raise ConfigError(
             "the Secret needs the CA of etcd too: the check trusts etcd by it",
@@ -285,11 +292,12 @@ def _in_folder(made: Pair, folder: str, notes: tuple[str, ...]) -> Made:
 
 
 def remarks(signer: Authority, wanted: Wanted, moment: datetime.datetime) -> tuple[str, ...]:
-    """What to know about a certificate that a CA's key makes: what else that key can do, and an end before its days."""
-    if moment + datetime.timedelta(days=wanted.days) <= signer.certificate.ends:
-        return (CA_POWER,)
-    left = signer.certificate.days_left(moment)
-    return (CA_POWER, f"the CA itself ends in {certificates.days_of(left)}, and so does the certificate")
+    """What to know about a certificate that a CA's key makes: the power of that key, its weakness, an early end."""
+    ca = signer.certificate
+    found = [CA_POWER, certificates.weak(ca)]
+    if moment + datetime.timedelta(days=wanted.days) > ca.ends:
+        found.append(f"the CA itself ends in {certificates.lasting(ca.ends - moment)}, and so does the certificate")
+    return tuple(filter(None, found))
 
 
 def _password(files: CaFiles, hider: Secrets) -> bytes:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ddhelm import certificates, handshake
 from ddhelm.actions import certfiles
-from ddhelm.actions.certs import now
+from ddhelm.actions.certs import now, refuse_name
 from ddhelm.actions.session import Session
 from ddhelm.certificates import Certificate, Pair
 from ddhelm.errors import ConfigError, VerifyFailed
@@ -45,7 +45,8 @@ class Verified(Struct, frozen=True):
 
 
 def of_secret(session: Session, name: str) -> Pair:
-    """The pair of a Secret; ConfigError where it has none."""
+    """The pair of a Secret; ConfigError where it has none, or where no Secret can have that name."""
+    refuse_name(name)
     found = session.kubectl.tree(f"/api/v1/namespaces/{quote(session.access.namespace)}/secrets/{quote(name)}")
     data = (found or {}).get("data") or {}
     missing = [key for key in (certfiles.CERTIFICATE, certfiles.KEY, certfiles.CA) if not data.get(key)]
@@ -89,7 +90,7 @@ def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified
         if shown.ca:
             notes.append("the client certificate is itself a CA: its key can make certificates for anybody")
         if shown.days_left(moment) < certificates.WARN_DAYS:
-            left = certificates.days_of(shown.days_left(moment))
+            left = certificates.lasting(shown.ends - moment)
             notes.append(f"the client certificate ends in {left}: {certificates.RENEW}")
     began = time.monotonic()
     reply = _ask(endpoint, "/metrics", pair, shown, moment, timeout)

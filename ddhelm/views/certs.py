@@ -7,7 +7,7 @@ from ddhelm.actions.certplan import TITLES, Ways
 from ddhelm.actions.certrotate import Rotated, Rotating
 from ddhelm.actions.certs import Made, Requested
 from ddhelm.actions.certverify import Verified
-from ddhelm.certificates import Certificate, days_of
+from ddhelm.certificates import Certificate, lasting
 from ddhelm.views import envelope, pasted
 from ddhelm.views.console import BAD, GOOD, WARN, words
 
@@ -115,10 +115,8 @@ def verified(found: Verified, now: datetime, console: "Console") -> None:
     if found.shown:
         console.print(words(f"{GOOD} {_about(found.shown, now)}, accepted at {found.endpoint}"))
     if found.server:
-        left = found.server.days_left(now)
-        console.print(
-            words(f"{GOOD} etcd's own certificate `{found.server.subject}` is trusted ({days_of(left)} left)")
-        )
+        left = lasting(found.server.ends - now)
+        console.print(words(f"{GOOD} etcd's own certificate `{found.server.subject}` is trusted ({left} left)"))
     console.print(words(f"{GOOD} {found.metrics} metrics at {found.endpoint}/metrics"))
     console.print(words(f"{GOOD if found.dashboards else BAD} {found.verdict}"))
     for note in found.notes:
@@ -146,7 +144,9 @@ def rotating(found: Rotating, new: Certificate | None, now: datetime, console: "
     ends = (
         "cannot be read"
         if found.ends is None
-        else f"ends on {found.ends:%Y-%m-%d} ({days_of((found.ends - now).days)})"
+        else f"ended on {found.ends:%Y-%m-%d}"
+        if found.ends <= now
+        else f"ends on {found.ends:%Y-%m-%d} ({lasting(found.ends - now)})"
     )
     if new is not None:
         console.print(words(f"Secret `{found.secret.name}`: the certificate {ends}; the new one:"))
@@ -174,5 +174,5 @@ def rotating_json(found: Rotating, rotated: Rotated | None, now: datetime) -> Tr
 
 
 def _about(certificate: Certificate, now: datetime) -> str:
-    left = certificate.days_left(now)
-    return f"client certificate `{certificate.subject}`, valid until {certificate.ends:%Y-%m-%d} ({days_of(left)})"
+    left = lasting(certificate.ends - now)
+    return f"client certificate `{certificate.subject}`, valid until {certificate.ends:%Y-%m-%d} ({left})"

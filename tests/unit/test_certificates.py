@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ddhelm import certificates, handshake
-from ddhelm.actions import certexpiry, certrotate, certs
+from ddhelm.actions import certexpiry, certrotate, certs, certverify
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.certrotate import Rotating
 from ddhelm.actions.session import Session
@@ -158,6 +158,7 @@ BAD_CAS: list[tuple[str, bytes, bytes, str, str]] = [
     ("the certificate for the key", CA, CA, "certificate-unreadable", "a `certificate`, not a private key"),
     ("the public key for the key", CA, PUBLIC, "certificate-unreadable", "a `public key`"),
     ("a key cut off", CA, pem(CA_KEY)[:-60], "certificate-unreadable", "is broken"),
+    ("several keys", CA, pem(OTHER_KEY) + pem(CA_KEY), "several-keys", "holds 2 private keys"),
     ("an encrypted key", CA, LOCKED, "key-encrypted", "is encrypted"),
     ("an Ed448 key", CA, pem(ed448.Ed448PrivateKey.generate()), "key-kind", "neither EC, RSA nor Ed25519"),
     ("a key of Bitcoin's curve", CA, pem(ec.generate_private_key(ec.SECP256K1())), "key-kind", "curve secp256k1"),
@@ -444,6 +445,47 @@ def test_a_name_that_no_secret_can_have_is_refused_by_the_flag_it_came_from(monk
     assert caught.value.hint.startswith("--secret ddhelm-etcd-client")
 
 
-@pytest.mark.parametrize(("days", "said"), [(0, "0 days left"), (1, "1 day left"), (2, "2 days left")])
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (-1, "expired (ended on 2026-03-02)"),
+        (0, "less than a day left (ends on 2026-03-02)"),
+        (1, "1 day left (ends on"),
+        (2, "2 days left (ends on"),
+    ],
+)
 def test_one_day_is_not_days(days: int, said: str) -> None:
     assert said in Expiry("own", "2026-03-02T00:00:00+00:00", days).text
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (-5, "0 minutes"),
+        (1, "1 minute"),
+        (14, "14 minutes"),
+        (60, "1 hour"),
+        (1439, "23 hours"),
+        (1440, "1 day"),
+        (3000, "2 days"),
+    ],
+)
+def test_what_is_left_is_told_in_the_largest_unit(minutes: int, said: str) -> None:
+    assert certificates.lasting(datetime.timedelta(minutes=minutes)) == said
+
+
+def test_a_ca_that_ends_soon_and_one_with_a_short_key_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    short = authority(made(key, ends=NOW + datetime.timedelta(minutes=14)), pem(key))
+    _, weak, soon = certs.remarks(short, certs.Wanted(), NOW)
+    assert weak.startswith("the CA `CN=etcd-ca` has an RSA key of 1024 bits, which etcd still takes and the agents do")
+    assert soon == "the CA itself ends in 14 minutes, and so does the certificate"
+    assert certs.usable(issued(short)) == (weak,)
+    assert certs.remarks(authority(), certs.Wanted(), NOW) == (certs.CA_POWER,)
+
+
+def test_a_secret_to_verify_is_judged_by_its_name_first() -> None:
+    with pytest.raises(ConfigError, match="`Bad_Name` cannot be the name of a Secret") as caught:
+        certverify.of_secret(cast("Session", SimpleNamespace()), "Bad_Name")
+    assert "import" not in caught.value.hint

@@ -301,7 +301,7 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
     "a certificate that ends today": (
         "etcd-certificate-lasts",
         lambda: replace(context(), certificates={"mine": 0}),
-        "ends in 0 days",
+        "ends in less than a day",
     ),
     "a certificate of the last month": (
         "etcd-certificate-lasts",
