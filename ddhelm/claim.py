@@ -166,7 +166,8 @@ class ProofContext(Struct, frozen=True):
 
     ``nodes_unread``: why the nodes could not be read, else empty. ``running``: of the nodes that would not get an
     agent again, those that were looked at, to the releases whose agent runs there now. ``writes``: Secret to keys that
-    this run will write. ``certificates``: Secret to the days until the certificate in it ends, negative once it has.
+    this run will write. ``certificates``: Secret to the days until the client certificate in it ends, negative once it
+    has; None where what stands there is none.
     ``missing_namespace``: it is not there and will be made with the label it needs. ``keeps_crds``: a step before
     keeps the CRDs that the desired manifests no longer have.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
@@ -185,7 +186,7 @@ class ProofContext(Struct, frozen=True):
     require_coverage: bool = False
     running: Mapping[str, frozenset[str]] = {}
     writes: Mapping[str, frozenset[str]] = {}
-    certificates: Mapping[str, int] = {}
+    certificates: Mapping[str, int | None] = {}
     missing_namespace: bool = False
     allow_second_agent: bool = False
     delete_crds: bool = False

@@ -103,7 +103,7 @@ def _made_by(context: ProofContext, name: str, keys: Sequence[str]) -> str:
 def check_files_readable(context: ProofContext) -> Iterator[Finding]:
     for release in context.releases:
         for agent in release.agents():
-            for file, path in _named_paths(release, agent):
+            for file, path in named_paths(release, agent):
                 if isinstance(path, Finding):
                     yield path
                 elif problem := _not_covered(agent, path, context, release):
@@ -114,8 +114,8 @@ def host_files(context: ProofContext) -> Iterator[Finding]:
     for release in context.releases:
         for agent in release.agents():
             seen = set()
-            for file, path in _named_paths(release, agent):
-                mounted = None if isinstance(path, Finding) else _mount(agent, str(path))
+            for file, path in named_paths(release, agent):
+                mounted = None if isinstance(path, Finding) else mounted_at(agent, str(path))
                 if mounted is None or not mounted[1].get("hostPath") or path in seen:
                     continue
                 seen.add(path)
@@ -167,8 +167,13 @@ def pods_admitted(context: ProofContext) -> Iterator[Finding]:
                 yield kind(text, f"--label-namespace, or by hand: {by_hand}")
 
 
-def _named_paths(release: ReleaseView, agent: Object) -> Iterator[tuple[str, str | Finding]]:
-    """Each path that a check file of the agent's pods names, with the file; a Finding for a file that is no YAML."""
+def named_paths(
+    release: ReleaseView, agent: Object, keys: Sequence[str] = PATH_KEYS
+) -> Iterator[tuple[str, str | Finding]]:
+    """Each path that a check file of the agent's pods names in one of ``keys``, with the file.
+
+    A Finding stands for a file that is no YAML.
+    """
     volumes = {get(volume, ("configMap", "name")) for volume in pod_spec(agent).get("volumes") or ()}
     for obj in release.manifest.of_kind("ConfigMap"):
         if obj.ref.name not in volumes:
@@ -188,7 +193,7 @@ def _named_paths(release: ReleaseView, agent: Object) -> Iterator[tuple[str, str
                 yield str(file), Finding(f"`{file}` of `{release.name}`: `instances` is no list")
                 continue
             for instance in instances:
-                for key in PATH_KEYS:
+                for key in keys:
                     value = instance.get(key) if isinstance(instance, dict) else None
                     if isinstance(value, str) and value and "%%" not in value:
                         yield str(file), normpath(value)
@@ -199,8 +204,8 @@ def _not_covered(agent: Object, path: str, context: ProofContext, release: Relea
     folder, _, name = path.rpartition("/")
     if folder == _ACCOUNT and name in _ACCOUNT_FILES:
         off = pod_spec(agent).get("automountServiceAccountToken") is False
-        return "the pod mounts no service account token" if off and _mount(agent, path) is None else ""
-    mounted = _mount(agent, path)
+        return "the pod mounts no service account token" if off and mounted_at(agent, path) is None else ""
+    mounted = mounted_at(agent, path)
     if mounted is None:
         return "no volume is mounted there"
     mount, volume = mounted
@@ -230,7 +235,7 @@ def _not_in_source(source: Tree, kind: str, inside: str, context: ProofContext, 
     return f"ConfigMap `{name}` has no key `{inside}`" if missing else ""
 
 
-def _mount(agent: Object, path: str) -> tuple[Tree, Tree] | None:
+def mounted_at(agent: Object, path: str) -> tuple[Tree, Tree] | None:
     """The mount of the agent's container that holds a path (the longest one), and its volume."""
     pod = pod_spec(agent)
     volumes = {volume.get("name"): volume for volume in pod.get("volumes") or ()}

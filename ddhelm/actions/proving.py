@@ -9,6 +9,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
+from ddhelm.answers import CLIENT_CERTIFICATE
 from ddhelm.chart import Chart
 from ddhelm.coverage import picking_none
 from ddhelm.errors import PreflightFailed
@@ -88,10 +89,10 @@ def lost_crds(made: Prepared, keep: Mapping[str, Desired], request: Request) -> 
 
 def secrets_of(
     session: Session, wanted: Settings, made: Prepared
-) -> tuple[Mapping[str, frozenset[str]], tuple[str, ...], Mapping[str, int]]:
+) -> tuple[Mapping[str, frozenset[str]], tuple[str, ...], Mapping[str, int | None]]:
     """Keys present in the Secrets that matter, and the keys of Secret `ddhelm` that this run would write.
 
-    And the days until a certificate ends that ddhelm wrote into one of them.
+    And the days until the client certificate in one of them ends; None where what stands there is none.
     """
     names = {wanted.api_key_secret.name}
     if wanted.app_key_secret:
@@ -100,7 +101,7 @@ def secrets_of(
         names |= set(named_secrets(one.manifest))
     names |= {need.spec for need in made.profile.requirements if need.kind == "secret"}
     present: dict[str, frozenset[str]] = {}
-    days: dict[str, int] = {}
+    days: dict[str, int | None] = {}
     if made.cluster.secret_keys is not None:
         present[SECRET] = made.cluster.secret_keys
     if made.cluster.namespace is not None:
@@ -108,8 +109,8 @@ def secrets_of(
             found = session.kubectl.secret_keys(name)
             if found is not None:
                 present[name] = found.keys - found.empty
-                if (left := certs.days_left(found)) is not None:
-                    days[name] = left
+                if CLIENT_CERTIFICATE in present[name]:
+                    days[name] = certs.days_left(found)
     needed = [TOKEN]
     if wanted.api_key_secret.name == SECRET:
         needed.insert(0, API_KEY)
@@ -154,7 +155,7 @@ def context(
     secrets: Mapping[str, frozenset[str]],
     writes: Sequence[str],
     keep: Mapping[str, Desired],
-    certificates: Mapping[str, int],
+    certificates: Mapping[str, int | None],
 ) -> claim.ProofContext:
     cluster = made.cluster
     stored = {step.release.name for step in steps if step.kind in {StepKind.INSTALL, StepKind.UPGRADE}}

@@ -44,9 +44,9 @@ def table(prepared: Prepared, screen: Console) -> None:
         mark, style = _mark(result)
         tail = f" ({result.unknown})" if result.unknown else ""
         screen.print(f"{mark} {result.claim.name}: {result.claim.claim}{tail}", style=style, markup=False)
+        for detail in result.details:  # of one that holds: remarks, such as host files, which nobody can see from here
+            screen.print(f"    {detail}", markup=False)
         if not result.ok or result.unknown:
-            for detail in result.details:
-                screen.print(f"    {detail}", markup=False)
             for hint in result.ways(told):
                 screen.print(f"    hint: {pasted.hint(hint)}", markup=False, style="cyan")
     for problem in prepared.plan.problems:

@@ -874,7 +874,50 @@ def test_ports_that_a_host_installed_agent_would_hold_are_named() -> None:
     assert result("no-host-installed-agent", inside).unknown == ""
 
 
-def test_a_certificate_of_thirty_days_is_no_concern_and_one_that_has_expired_is_said_once() -> None:
-    assert all(result.ok for result in proof.run(replace(context(), certificates={"mine": 30})))
-    broken = [r.claim.name for r in proof.run(replace(context(), certificates={"mine": -1})) if not r.ok]
-    assert broken == ["etcd-certificate-valid"]
+CERTIFICATE_CLAIMS = ("etcd-certificate-valid", "etcd-certificate-lasts")
+
+
+def showing(volume: Tree, certificates: dict[str, int | None]) -> ProofContext:
+    """The control-plane release with an etcd check that shows a client certificate out of a volume."""
+    objects = control_plane_objects()
+    objects["confd"]["data"]["etcd.yaml"] += f"  tls_cert: {OWN['tls_cert']}\n"
+    pod = objects["agent"]["spec"]["template"]["spec"]
+    pod["volumes"].append({"name": "own", **volume})
+    mount = {"name": "own", "mountPath": OWN["tls_cert"], "subPath": "etcd-client.crt", "readOnly": True}
+    pod["containers"][0]["volumeMounts"].append(mount)
+    secrets = {"ddhelm": frozenset({"api-key", "token"}), "mine": frozenset({"etcd-client.crt", "tls.crt"})}
+    return context(None, objects, state={"secrets": secrets}, certificates=certificates)
+
+
+SECRET = {"secret": {"secretName": "mine"}}
+HOST_FILE = {"hostPath": {"path": "/pki/etcd.crt", "type": "File"}}
+
+
+@pytest.mark.parametrize(
+    ("days", "broken", "said"),
+    [
+        (30, [], ""),
+        (29, ["etcd-certificate-lasts"], "ends in 29 days"),
+        (-1, [*CERTIFICATE_CLAIMS], "has expired"),
+        (None, [*CERTIFICATE_CLAIMS], "Secret `mine`"),
+    ],
+)
+def test_a_certificate_of_a_secret_is_held_against_the_clock(days: int | None, broken: list[str], said: str) -> None:
+    results = proof.run(showing(SECRET, {"mine": days}))
+    assert [r.claim.name for r in results if not r.ok] == broken
+    assert all(said in line for r in results if not r.ok for line in r.details)
+    assert [r.unknown for r in results if r.claim.name in CERTIFICATE_CLAIMS] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("volume", "where"),
+    [
+        (HOST_FILE, f"`/pki/etcd.crt` on the nodes of `{CONTROL}`"),
+        (SECRET, f"`{OWN['tls_cert']}` out of Secret `mine`"),
+    ],
+)
+def test_of_a_certificate_that_nobody_can_see_nothing_is_claimed(volume: Tree, where: str) -> None:
+    for name in CERTIFICATE_CLAIMS:
+        found = result(name, showing(volume, {}))
+        assert (found.ok, found.unknown) == (True, f"{where}: unknown, see `ddhelm certs verify`")
+    assert not result("etcd-certificate-valid", showing(HOST_FILE, {"mine": -1})).ok
