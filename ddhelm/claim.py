@@ -126,6 +126,7 @@ class LiveState(Struct, frozen=True):
     objects: Mapping[Identity, LiveObject] | None = None
     secrets: Mapping[str, frozenset[str]] | None = None
     namespace_labels: Mapping[str, str] | None = None
+    namespace_terminating: bool = False
     agents: Sequence[ForeignAgent] | None = None
     cluster_agents: Sequence[ForeignAgent] | None = None
     daemonsets: Sequence[OtherDaemonSet] | None = None

@@ -84,6 +84,10 @@ def _other_manager(live: LiveObject) -> tuple[str, str]:
 
 
 def nothing_terminating(context: ProofContext) -> Iterator[Finding]:
+    if context.live.namespace_terminating:
+        gone = f"kubectl wait --for=delete namespace/{context.namespace}"
+        yield Finding(f"namespace `{context.namespace}` is being deleted with all that is in it", gone)
+        return
     if context.live.objects is None:
         raise Undecided("the objects in the cluster were not read")
     for release in context.releases:

@@ -25,24 +25,38 @@ if TYPE_CHECKING:
     pass
 
 
+_NAMED = 5
+"""Objects that a line names; more of them stand below it."""
+
+
 def server_side(state: Deployed | None) -> bool:
     """Whether Helm 4 changes this release by server-side apply; releases that Helm 3 ever wrote stay client-side."""
     return state is None or state.apply_method == "ssa"
 
 
 def refused(standing: live.Read, *, relabels: bool, told: Sequence[plan.Problem] = ()) -> tuple[plan.Problem, ...]:
-    """Objects that the API server refuses, one problem for each reason; not those that ``told`` names for the same."""
+    """Objects that the API server refuses, one problem for each reason; not those that ``told`` names for the same.
+
+    Nor those that are refused because the namespace is being deleted, where ``told`` says that.
+    """
     reasons: dict[tuple[str, str, str], list[str]] = {}
+    anchors = {one.anchor for one in told}
     for refusal in standing.refusals:
         error = refusal.error
         known = any(
             one.anchor == error.anchor and any(f"{refusal.object[3]}:" in line for line in one.details) for one in told
         )
+        known = known or (error.anchor == "namespace-terminating" and "object-terminating" in anchors)
         if not known and not (relabels and error.anchor == "pod-security"):
             key = (error.message, error.hint, error.anchor or "forecast-refused")
             reasons.setdefault(key, []).append(f"{refusal.object[1]} {refusal.object[3]}")
     return tuple(
-        plan.Problem(f"the API server would refuse {', '.join(objects)}: {message}", hint, anchor)
+        plan.Problem(
+            f"the API server would refuse {claim.names(objects, _NAMED)}: {message}",
+            hint,
+            anchor,
+            tuple(objects) if len(objects) > _NAMED else (),
+        )
         for (message, hint, anchor), objects in reasons.items()
     )
 
@@ -195,12 +209,14 @@ def context(
 def _live_state(
     namespace: str, cluster: Cluster, standing: live.Read, secrets: Mapping[str, frozenset[str]]
 ) -> claim.LiveState:
-    labels = ((cluster.namespace or {}).get("metadata") or {}).get("labels") or {}
+    metadata = (cluster.namespace or {}).get("metadata") or {}
+    labels = metadata.get("labels") or {}
     ours = tuple(NAMES.values())
     return claim.LiveState(
         objects=standing.objects,
         secrets=secrets,
         namespace_labels=labels if cluster.namespace is not None else None,
+        namespace_terminating="deletionTimestamp" in metadata,
         agents=None
         if cluster.daemonsets is None
         else agents.foreign_agents(

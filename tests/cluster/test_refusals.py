@@ -80,7 +80,9 @@ def test_a_namespace_that_is_being_deleted_is_named(kubeadm: Sandbox) -> None:
     kubeadm.kubectl("create", "configmap", "blocker", "-n", "datadog")
     kubeadm.kubectl("patch", "configmap", "blocker", "-n", "datadog", "--type=merge", "-p", patch)
     kubeadm.kubectl("delete", "namespace", "datadog", "--wait=false")
-    refused(kubeadm, code=3, says=["`datadog`", "deleted"])
+    told = refused(kubeadm, code=3, says=["nothing-terminating", "namespace `datadog` is being deleted"])
+    assert "would refuse" not in told.err
+    assert "✗ nothing-terminating" in Ddhelm(kubeadm, "4.3")("check", *Ddhelm.chart(), code=3).out
     kubeadm.kubectl(
         "patch", "configmap", "blocker", "-n", "datadog", "--type=merge", "-p", '{"metadata": {"finalizers": null}}'
     )

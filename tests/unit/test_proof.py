@@ -358,6 +358,11 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         lambda: context(state=standing(SERVICE, annotations=owned(WORKER))),
         "lost the label",
     ),
+    "a namespace that is being deleted": (
+        "nothing-terminating",
+        lambda: context(state={"namespace_terminating": True, "objects": None}),
+        "namespace `datadog` is being deleted",
+    ),
     "an object on its way out": (
         "nothing-terminating",
         lambda: context(state=standing(SERVICE, labels=HELM, annotations=owned(WORKER), terminating=True)),

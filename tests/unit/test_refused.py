@@ -20,6 +20,22 @@ def test_objects_with_one_reason_are_one_problem() -> None:
     assert found.text == "the API server would refuse ConfigMap confd, ConfigMap other: there is no field `x`"
 
 
+def test_many_objects_stand_below_a_line_that_can_be_read() -> None:
+    many = [Refusal(("", "ConfigMap", "datadog", f"c{at}"), FIELD.error) for at in range(24)]
+    (found,) = refused(Read(Live({}), {}, tuple(many)), relabels=False)
+    assert found.text.endswith("ConfigMap c4 and 19 more: there is no field `x`")
+    assert len(found.details) == 24
+
+
+def test_that_the_namespace_is_being_deleted_is_told_once() -> None:
+    gone = Refusal(
+        FIELD.object, ConfigError("the namespace `datadog` is being deleted", anchor="namespace-terminating")
+    )
+    standing = Read(Live({}), {}, (gone,))
+    assert len(refused(standing, relabels=False)) == 1
+    assert refused(standing, relabels=False, told=[Problem("nothing-terminating", anchor="object-terminating")]) == ()
+
+
 def test_what_a_claim_has_named_for_the_same_reason_is_not_told_again() -> None:
     standing = Read(Live({}), {}, (SELECTOR, FIELD))
     assert [found.anchor for found in refused(standing, relabels=False, told=[CLAIM])] == ["unknown-field"]
