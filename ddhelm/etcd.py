@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm.address import is_local, reachable, split
+from ddhelm.address import reachable, split
 from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut
 from ddhelm.distribution import Client, Endpoint, EtcdCluster
-from ddhelm.servers import scattered
+from ddhelm.servers import is_own, scattered
 from ddhelm.staticpods import StaticPod
 from ddhelm.tree import Tree
 
@@ -30,6 +30,7 @@ OWN: Mapping[str, str] = {
 }
 """Where the agents find the files of `--etcd-secret`; ``charts-values/etcd-secret.yaml`` mounts them there."""
 _CLIENT_PORT, _METRICS_PORT = 2379, 2381
+_LISTENER_FLAGS = "`--listen-metrics-urls`"
 _DIALLED = "`--etcd-servers` of kube-apiserver"
 _OWN_CERTIFICATE = (
     "etcd is asked with the client certificate of your Secret, which can read and write everything in the cluster: "
@@ -46,11 +47,15 @@ OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
 class Stores(Struct, frozen=True):
     """etcd as the API servers dial it: resource path ("" for all others) → URLs, and the files they show there.
 
-    ``everywhere``: each control-plane node that was seen runs an API server, so the files are on each of them.
+    ``own``: resource path → node → the URL of etcd on that node itself, empty where its API server dials none.
+    ``files_differ``: why there is no ``client`` where API servers show different files. ``everywhere``: each
+    control-plane node that was seen runs an API server, so the files are on each of them.
     """
 
     urls: Mapping[str, tuple[str, ...]]
+    own: Mapping[str, Mapping[str, str]]
     client: Client | None
+    files_differ: LeftOut | None
     everywhere: bool
 
 
@@ -68,7 +73,7 @@ def checks(plane: ControlPlane, endpoint: Endpoint) -> Found:
     kept = [(name, one) for name, one in found if not isinstance(one, LeftOut)]
     if not kept:
         return refused[0] if refused else LeftOut("etcd", "no etcd cluster is known")
-    plane.notes += [f"etcd: {one.reason}" for one in refused]
+    plane.notes += [f"etcd: {one}" for one in refused]
     if len(clusters) == 1:
         return kept[0][1]
     return [
@@ -95,6 +100,8 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
     pods = plane.pods(cluster.pod) if cluster.pod else {}
     urls = stores.urls.get(cluster.resource, ()) if stores else ()
     if not pods and stores and urls and _external(plane, urls):
+        if stores.files_differ and not plane.own_certificate:
+            return stores.files_differ
         return _external_checks(plane, urls, stores.client, _DIALLED)
     if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
         return left_out
@@ -103,9 +110,9 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
             "etcd", f"no control-plane node shows a static pod of {cluster.pod} or an API server that dials it"
         )
     if plane.own_certificate:
-        return _with_own_certificate(plane, cluster, pods, urls)
+        return _with_own_certificate(plane, cluster, pods, stores)
     listener = None if plane.without_listener else _listener(plane, cluster, pods)
-    return listener or _with_certificate(plane, cluster, stores, urls)
+    return listener or _with_certificate(plane, cluster, stores)
 
 
 # --- the plaintext listener ------------------------------------------------------------------------------------------
@@ -116,12 +123,11 @@ def _listener(plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, Stat
         return _documented_listener(plane, cluster)
     found = {node: _listener_of(plane, cluster, pod) for node, pod in pods.items()}
     urls = {node: url for node, (url, _) in found.items()}
-    url = plane.agreed(f"the metrics listener of {cluster.pod}", urls)
-    if not url:
-        return None
-    source = next(source for at, source in found.values() if at == url)
-    claimed = plane.claimed and source == plane.documented
-    return scattered("etcd", url, set(urls.values())) or [_plain(url, source, claimed=claimed)]
+    if left_out := scattered(plane, "etcd", f"the metrics listener of {cluster.pod}", urls, _LISTENER_FLAGS):
+        # not the client port instead: it would bring etcd's key to every agent for what may last one upgrade
+        return left_out
+    url, source = next(iter(found.values()))
+    return [_plain(url, source, claimed=plane.claimed and source == plane.documented)] if url else None
 
 
 def _documented_listener(plane: ControlPlane, cluster: EtcdCluster) -> Found | None:
@@ -158,7 +164,7 @@ def _nearest(text: str, node_address: str) -> str | None:
         host = reachable(parts[1], node_address) if parts and parts[0] == "http" else None
         if parts and host:
             urls.append(f"http://{host}:{parts[2]}")
-    return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default=None)
+    return min(urls, key=lambda url: (not is_own(url), "%%" in url, url), default=None)
 
 
 def _plain(url: str, source: str, *, claimed: bool = False) -> CheckInstance:
@@ -174,22 +180,32 @@ def _stores(plane: ControlPlane) -> Stores | None:
     pods = {n: pod for n, pod in sorted(plane.pods("kube-apiserver").items()) if pod.flags.get("etcd-servers")}
     if not pods:
         return None
-    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
-    main = {
-        n: ",".join(sorted({_from_node(url, plane.address(pod)) for url in pod.flags["etcd-servers"].split(",")}))
-        for n, pod in pods.items()
-    }
-    overrides = {n: pod.flags.get("etcd-servers-overrides", "") for n, pod in pods.items()}
-    urls = {"": tuple(plane.agreed(_DIALLED, main).split(","))}
-    for entry in filter(None, plane.agreed("`--etcd-servers-overrides` of kube-apiserver", overrides).split(",")):
-        resource, _, servers = entry.partition("#")
-        urls[resource] = tuple(servers.split(";"))
-    files = []
+    dialled = {node: _dialled(pod, plane.address(pod)) for node, pod in pods.items()}
+    urls, own = {}, {}
+    for resource in sorted({resource for by in dialled.values() for resource in by}):
+        by_node = {node: by.get(resource, "") for node, by in dialled.items()}
+        own[resource] = {node: next(filter(is_own, its.split(",")), "") for node, its in by_node.items()}
+        flag = f"`--etcd-servers-overrides` of kube-apiserver for {resource}" if resource else _DIALLED
+        # which other members an API server dials besides its own is no difference for a check
+        agreed = next(iter(by_node.values())) if any(own[resource].values()) else plane.agreed(flag, by_node)
+        urls[resource] = tuple(agreed.split(","))
+    files, differ = [], None
     for flag in ("etcd-cafile", "etcd-certfile", "etcd-keyfile"):
         paths = {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()}
-        files.append(plane.agreed(f"`--{flag}` of kube-apiserver", paths))
-    client = Client("", *files) if all(files) else None
-    return Stores(urls, client, everywhere=not plane.seen - set(plane.pods("kube-apiserver")))
+        differ = differ or plane.apart("etcd", f"`--{flag}` of kube-apiserver", paths, f"`--{flag}`")
+        files.append(next(iter(paths.values())))
+    client = Client("", *files) if all(files) and not differ else None
+    return Stores(urls, own, client, differ, everywhere=not plane.seen - set(plane.pods("kube-apiserver")))
+
+
+def _dialled(pod: StaticPod, node_address: str) -> dict[str, str]:
+    """Resource path ("" for all others) → the sorted URLs that an API server dials, as an agent beside it would."""
+    listed = {"": pod.flags["etcd-servers"].split(",")}
+    for entry in filter(None, pod.flags.get("etcd-servers-overrides", "").split(",")):
+        resource, _, servers = entry.partition("#")
+        listed[resource] = servers.split(";")
+    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
+    return {to: ",".join(sorted({_from_node(url, node_address) for url in urls})) for to, urls in listed.items()}
 
 
 def _from_node(url: str, node_address: str) -> str:
@@ -204,10 +220,22 @@ def _on_host(pod: StaticPod, path: str) -> str:
     return (pod.host_path(path) or "") if path and pod.mounts else path
 
 
-def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None, urls: Sequence[str]) -> Found:
-    own = next((url for url in urls if _is_own(url)), None)
-    if own and own.startswith("http:"):
+def _own(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -> str | LeftOut:
+    """The URL of etcd on an API server's own node, the same on all; empty where they dial none there."""
+    by_node = stores.own.get(cluster.resource, {}) if stores else {}
+    flag = "`--etcd-servers-overrides`" if cluster.resource else "`--etcd-servers`"
+    differ = plane.apart("etcd", "the etcd of its own node that kube-apiserver dials", by_node, flag)
+    return differ or next(iter(by_node.values()), "")
+
+
+def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -> Found:
+    own = _own(plane, cluster, stores)
+    if isinstance(own, LeftOut):
+        return own
+    if own.startswith("http:"):
         return [CheckInstance("etcd", {"prometheus_url": f"{own}/metrics"}, _DIALLED)]
+    if own and stores and stores.files_differ:
+        return stores.files_differ
     if own and stores and stores.client and stores.everywhere:
         source = "`--etcd-servers` and `--etcd-certfile` of kube-apiserver"
         found = CheckInstance("etcd", {"prometheus_url": f"{own}/metrics", **_keys(stores.client)}, source)
@@ -232,17 +260,22 @@ def _keys(client: Client) -> Tree:
 
 
 def _with_own_certificate(
-    plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, StaticPod], urls: Sequence[str]
+    plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, StaticPod], stores: Stores | None
 ) -> Found:
     """The client port with the Secret's files: as the API server dials it, as etcd listens, or as documented."""
     listening = {
         node: _client_port(pod.flags.get("listen-client-urls", ""), plane.address(pod)) for node, pod in pods.items()
     }
-    own = next((url for url in urls if _is_own(url) and url.startswith("https:")), None)
-    if own:
+    flag = "`--listen-client-urls`"
+    own = _own(plane, cluster, stores)
+    if isinstance(own, LeftOut):
+        return own
+    if own.startswith("https:"):
         url, source = own, _DIALLED
-    elif listening and (url := plane.agreed(f"the client port of {cluster.pod}", listening)):
-        source = f"`--listen-client-urls` of {cluster.pod}"
+    elif left_out := scattered(plane, "etcd", f"the client port of {cluster.pod}", listening, flag):
+        return left_out
+    elif url := next(iter(listening.values()), ""):
+        source = f"{flag} of {cluster.pod}"
     elif cluster.client:
         url, source = cluster.client.url, plane.documented
     else:
@@ -262,7 +295,7 @@ def _client_port(text: str, node_address: str) -> str:
         host = reachable(parts[1], node_address) if parts and parts[0] == "https" else None
         if parts and host:
             urls.append(f"https://{host}:{parts[2]}")
-    return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default="")
+    return min(urls, key=lambda url: (not is_own(url), "%%" in url, url), default="")
 
 
 def _recalled(plane: ControlPlane, recalled: Found) -> Found:
@@ -278,7 +311,7 @@ def _recalled(plane: ControlPlane, recalled: Found) -> Found:
 def _external(plane: ControlPlane, urls: Sequence[str]) -> bool:
     """Whether none of the URLs is on a control-plane node."""
     own = {node.address for node in plane.nodes}
-    return not any(_is_own(url) or (split(url, 0) or ("", "", 0))[1] in own for url in urls)
+    return not any(is_own(url) or (split(url, 0) or ("", "", 0))[1] in own for url in urls)
 
 
 def _configured_external(plane: ControlPlane) -> Found | None:
@@ -308,10 +341,6 @@ def _external_checks(plane: ControlPlane, urls: Sequence[str], client: Client | 
             f"{len(found)} members, so each member is reported once a node (the tag `etcd_endpoint` tells them apart)"
         )
     return found
-
-
-def _is_own(url: str) -> bool:
-    return is_local(url.partition("://")[2].rpartition(":")[0])
 
 
 def _tagged(instance: Tree, tag: str) -> Tree:

@@ -9,7 +9,7 @@ from ddhelm.access import Access
 from ddhelm.facts import ClusterFacts
 from ddhelm.profile import Profile
 from ddhelm.tree import Tree
-from ddhelm.views import envelope
+from ddhelm.views import envelope, pasted
 from ddhelm.views.console import counted
 
 
@@ -35,7 +35,7 @@ def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -
         screen,
         "Checks on each control-plane node",
         [(i.component, str(i.instance.get("prometheus_url", "")), _source(i)) for i in found.instances]
-        + [(left.component, "left out", str(left)) for left in found.left_out],
+        + [(left.component, "left out", pasted.sentence(str(left))) for left in found.left_out],
         whole=True,
     )
     _rows(screen, "Host files (not verified)", [(f.component or "", f.path, f.purpose) for f in found.host_files])

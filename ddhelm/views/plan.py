@@ -234,7 +234,7 @@ def _grid(rows: Iterable[tuple[str, str]], screen: Console) -> None:
 
 
 def _left_out(left: LeftOut, screen: Console) -> None:
-    screen.print(f"• check `{left.component}` is left out: {left}", markup=False)
+    screen.print(f"• check `{left.component}` is left out: {pasted.sentence(str(left))}", markup=False)
 
 
 def _lost(crd: str, screen: Console) -> None:
