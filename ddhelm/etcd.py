@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm.address import reachable, split
-from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut
+from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut, listed
 from ddhelm.distribution import Client, Endpoint, EtcdCluster
 from ddhelm.servers import is_own, scattered
 from ddhelm.staticpods import StaticPod
@@ -40,6 +40,7 @@ _CERTIFIED = (
     "etcd is asked with a client certificate, and any client certificate of etcd can read and write everything in the "
     "cluster; a plaintext metrics listener on 127.0.0.1 would spare the agents that key"
 )
+_OWN_WAY = "a client certificate of your own: `ddhelm certs plan` says how, `ddhelm onboard --etcd-secret NAME` uses it"
 OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
 """Notes that are true only while the check of etcd is not left out."""
 
@@ -48,14 +49,16 @@ class Stores(Struct, frozen=True):
     """etcd as the API servers dial it: resource path ("" for all others) → URLs, and the files they show there.
 
     ``own``: resource path → node → the URL of etcd on that node itself, empty where its API server dials none.
-    ``files_differ``: why there is no ``client`` where API servers show different files. ``everywhere``: each
-    control-plane node that was seen runs an API server, so the files are on each of them.
+    ``files_differ``: why there is no ``client`` where API servers show different files; ``unmounted``: the files of
+    theirs of which no volume tells the path on the node. ``everywhere``: each control-plane node that was seen runs
+    an API server, so the files are on each of them.
     """
 
     urls: Mapping[str, tuple[str, ...]]
     own: Mapping[str, Mapping[str, str]]
     client: Client | None
     files_differ: LeftOut | None
+    unmounted: tuple[str, ...]
     everywhere: bool
 
 
@@ -102,7 +105,7 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
     if not pods and stores and urls and _external(plane, urls):
         if stores.files_differ and not plane.own_certificate:
             return stores.files_differ
-        return _external_checks(plane, urls, stores.client, _DIALLED)
+        return _external_checks(plane, urls, stores.client, _DIALLED, stores.unmounted)
     if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
         return left_out
     if cluster.pod and not pods and not urls and plane.seen and not plane.unreadable:
@@ -159,8 +162,8 @@ def _listener_of(plane: ControlPlane, cluster: EtcdCluster, pod: StaticPod) -> t
 def _nearest(text: str, node_address: str) -> str | None:
     """Of a list of listen URLs the plaintext one that is nearest: loopback before the node's address before others."""
     urls = []
-    for listed in text.split(","):
-        parts = split(listed, _METRICS_PORT)
+    for each in text.split(","):
+        parts = split(each, _METRICS_PORT)
         host = reachable(parts[1], node_address) if parts and parts[0] == "http" else None
         if parts and host:
             urls.append(f"http://{host}:{parts[2]}")
@@ -189,23 +192,25 @@ def _stores(plane: ControlPlane) -> Stores | None:
         # which other members an API server dials besides its own is no difference for a check
         agreed = next(iter(by_node.values())) if any(own[resource].values()) else plane.agreed(flag, by_node)
         urls[resource] = tuple(agreed.split(","))
-    files, differ = [], None
+    files, differ, unmounted = [], None, []
     for flag in ("etcd-cafile", "etcd-certfile", "etcd-keyfile"):
         paths = {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()}
         differ = differ or plane.apart("etcd", f"`--{flag}` of kube-apiserver", paths, f"`--{flag}`")
         files.append(next(iter(paths.values())))
+        unmounted += [pods[n].flags[flag] for n, path in paths.items() if not path and pods[n].flags.get(flag)][:1]
     client = Client("", *files) if all(files) and not differ else None
-    return Stores(urls, own, client, differ, everywhere=not plane.seen - set(plane.pods("kube-apiserver")))
+    everywhere = not plane.seen - set(plane.pods("kube-apiserver"))
+    return Stores(urls, own, client, differ, tuple(unmounted), everywhere)
 
 
 def _dialled(pod: StaticPod, node_address: str) -> dict[str, str]:
     """Resource path ("" for all others) → the sorted URLs that an API server dials, as an agent beside it would."""
-    listed = {"": pod.flags["etcd-servers"].split(",")}
+    lists = {"": pod.flags["etcd-servers"].split(",")}
     for entry in filter(None, pod.flags.get("etcd-servers-overrides", "").split(",")):
         resource, _, servers = entry.partition("#")
-        listed[resource] = servers.split(";")
+        lists[resource] = servers.split(";")
     # Each API server may name its own node first: neither the order nor the node's own address is a difference.
-    return {to: ",".join(sorted({_from_node(url, node_address) for url in urls})) for to, urls in listed.items()}
+    return {to: ",".join(sorted({_from_node(url, node_address) for url in urls})) for to, urls in lists.items()}
 
 
 def _from_node(url: str, node_address: str) -> str:
@@ -243,13 +248,18 @@ def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores 
         tree = {"prometheus_url": f"{cluster.client.url}/metrics", **_keys(cluster.client)}
         found = CheckInstance("etcd", tree, plane.documented, plane.claimed)
     else:
-        known = "no client certificate for it is known"
-        return LeftOut(
-            "etcd", known if plane.without_listener else f"it has no plaintext metrics listener, and {known}"
-        )
+        why = _no_certificate(stores.unmounted if stores else ())
+        without = why if plane.without_listener else f"it has no plaintext metrics listener, and {why}"
+        return LeftOut("etcd", without, _OWN_WAY)
     if _CERTIFIED not in plane.notes:
         plane.notes.append(_CERTIFIED)
     return [found]
+
+
+def _no_certificate(unmounted: Sequence[str]) -> str:
+    if not unmounted:
+        return "no client certificate for it is known"
+    return f"no hostPath volume of kube-apiserver tells where {listed(unmounted)} is on the node"
 
 
 def _keys(client: Client) -> Tree:
@@ -290,8 +300,8 @@ def _with_own_certificate(
 def _client_port(text: str, node_address: str) -> str:
     """Of a list of listen URLs the encrypted one that is nearest, empty where there is none."""
     urls = []
-    for listed in filter(None, text.split(",")):
-        parts = split(listed, _CLIENT_PORT)
+    for each in filter(None, text.split(",")):
+        parts = split(each, _CLIENT_PORT)
         host = reachable(parts[1], node_address) if parts and parts[0] == "https" else None
         if parts and host:
             urls.append(f"https://{host}:{parts[2]}")
@@ -322,14 +332,19 @@ def _configured_external(plane: ControlPlane) -> Found | None:
     return _external_checks(plane, endpoints, client, KUBEADM_CONFIG) if endpoints else None
 
 
-def _external_checks(plane: ControlPlane, urls: Sequence[str], client: Client | None, source: str) -> Found:
+def _external_checks(
+    plane: ControlPlane, urls: Sequence[str], client: Client | None, source: str, unmounted: Sequence[str] = ()
+) -> Found:
     if plane.own_certificate:
         client = Client("", OWN["tls_ca_cert"], OWN["tls_cert"], OWN["tls_private_key"])
     found = []
     for url in urls:
         parts = split(url, _CLIENT_PORT)
-        if parts is None or (parts[0] == "https" and client is None):
-            return LeftOut("etcd", f"etcd runs outside (`{url}`), and no client certificate for it is known")
+        if parts is None:
+            return LeftOut("etcd", f"etcd runs outside, and `{url}` of {source} is no URL")
+        if parts[0] == "https" and client is None:
+            why = _no_certificate(unmounted)
+            return LeftOut("etcd", f"etcd runs outside ({listed(urls)}), and {why}", _OWN_WAY)
         member = f"[{parts[1]}]:{parts[2]}" if ":" in parts[1] else f"{parts[1]}:{parts[2]}"
         tree: Tree = {"prometheus_url": f"{parts[0]}://{member}/metrics"}
         if parts[0] == "https" and client:

@@ -864,3 +864,26 @@ def test_what_is_remembered_gets_the_files_that_are_mounted_now() -> None:
     with_files = found(kops(kops_apiserver(EVENTS), kops_manager("main"), kops_manager("events")))
     blind = kops(unread={"static-pods": FORBIDDEN})
     assert len(own_etcd(blind, remembered=with_files.to_record())) == 2
+
+
+EXTERNAL = "https://10.1.2.3:2379,https://10.1.2.4:2379"
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (
+            ("--etcd-certfile=/etc/ssl/etcd/c.pem",),
+            "no hostPath volume of kube-apiserver tells where `/etc",
+        ),
+        (("--etcd-certfile=", "--etcd-keyfile="), "no client certificate for it is known"),
+    ],
+)
+def test_etcd_outside_without_a_certificate_says_what_is_missing_and_what_helps(
+    flags: tuple[str, ...], says: str
+) -> None:
+    made = found(on_kubeadm(*[apiserver(h, *flags, etcd=EXTERNAL) for h in HOSTS]))
+
+    (left,) = [one for one in made.left_out if one.component == "etcd"]
+    assert left.reason.startswith("etcd runs outside (`https://10.1.2.3:2379`, `https://10.1.2.4:2379`), and " + says)
+    assert "ddhelm onboard --etcd-secret NAME" in left.fix
