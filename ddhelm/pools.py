@@ -1,6 +1,6 @@
 """Coverage for people: nodes grouped by what matters, so that 5,000 of them are a table of a few lines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -21,11 +21,15 @@ POOL_LABELS = (
     "karpenter.sh/provisioner-name",
 )
 _ROLE = "node-role.kubernetes.io/"
+_CONTROL_PLANE = "control-plane"  # until Kubernetes 1.24 also called `master`, and many nodes carry both labels
 _SHOWN = 5
 
 
 class Pool(Struct, frozen=True):
-    """Nodes that look alike and got the same verdict. ``names`` holds the first few of ``nodes``."""
+    """Nodes that look alike and got the same verdict. ``names`` holds the first few of ``nodes``.
+
+    ``roles`` are those that their labels give them; a node without any is a worker.
+    """
 
     name: str
     roles: tuple[str, ...]
@@ -57,20 +61,27 @@ class Pool(Struct, frozen=True):
         return self.blame.fix.replace("NODE", self.names[0]) if self.blame else ""
 
 
-def pools(coverage: Coverage, nodes: Sequence[Node]) -> tuple[Pool, ...]:
-    """The verdicts by pool: gaps and doubles first, then by size."""
+def pools(coverage: Coverage, nodes: Sequence[Node], control_plane_labels: Collection[str] = ()) -> tuple[Pool, ...]:
+    """The verdicts by pool: gaps and doubles first, then by size.
+
+    ``control_plane_labels`` are those of the distribution, which need not be of the form that kubectl shows as a role.
+    """
     by_name = {node.name: node for node in nodes}
     groups: dict[tuple[object, ...], list[Verdict]] = {}
     for verdict in coverage.verdicts:
-        groups.setdefault(_signature(by_name[verdict.node], verdict), []).append(verdict)
-    found = [_pool(by_name[group[0].node], group) for group in groups.values()]
+        node = by_name[verdict.node]
+        groups.setdefault(_signature(node, _roles(node.labels, control_plane_labels), verdict), []).append(verdict)
+    found = [
+        _pool(node := by_name[group[0].node], _roles(node.labels, control_plane_labels), group)
+        for group in groups.values()
+    ]
     return tuple(sorted(found, key=lambda pool: (_rank(pool), -pool.nodes, pool.name, pool.names)))
 
 
-def _signature(node: Node, verdict: Verdict) -> tuple[object, ...]:
+def _signature(node: Node, roles: tuple[str, ...], verdict: Verdict) -> tuple[object, ...]:
     return (
         _pool_name(node.labels),
-        _roles(node.labels),
+        roles,
         node.taints,
         node.labels.get(OS),
         node.labels.get(ARCH),
@@ -83,11 +94,11 @@ def _signature(node: Node, verdict: Verdict) -> tuple[object, ...]:
     )
 
 
-def _pool(node: Node, group: Sequence[Verdict]) -> Pool:
+def _pool(node: Node, roles: tuple[str, ...], group: Sequence[Verdict]) -> Pool:
     first = group[0]
     return Pool(
         name=_pool_name(node.labels),
-        roles=_roles(node.labels),
+        roles=roles,
         nodes=len(group),
         names=tuple(verdict.node for verdict in group[:_SHOWN]),
         releases=first.releases,
@@ -114,5 +125,8 @@ def _pool_name(labels: Mapping[str, str]) -> str:
     return next((labels[key] for key in POOL_LABELS if labels.get(key)), "")
 
 
-def _roles(labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)))
+def _roles(labels: Mapping[str, str], control_plane_labels: Collection[str]) -> tuple[str, ...]:
+    found = {key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)}
+    if any(key in labels and not key.startswith(_ROLE) for key in control_plane_labels):
+        found.add(_CONTROL_PLANE)
+    return tuple(sorted(found - {"master"} if _CONTROL_PLANE in found else found))

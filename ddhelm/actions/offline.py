@@ -67,9 +67,10 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     cluster = Cluster(read, None, {}, None, None, None)
     made = Prepared(Plan((), covered, ()), cluster, found, wanted, chart, releases, desired, deployed)
     results = proof.run(_context(without, made), skip=request.skip)
+    nowhere = dict.fromkeys((verdict.node for verdict in covered.verdicts), frozenset[str]())
     result = Plan(
         tuple(steps),
-        covered,
+        covered.with_running(nowhere),  # no pod was seen
         results,
         notices=(
             f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "

@@ -11,6 +11,7 @@ from ddhelm.drift import ObjectDrift
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Identity, Object
 from ddhelm.plan import Deployed, Desired, Plan
+from ddhelm.pools import Pool, pools
 from ddhelm.profile import Profile
 from ddhelm.release import Release
 from ddhelm.settings import RECORD_KEY, Settings, from_record, unproven
@@ -59,6 +60,11 @@ class Prepared:
         ]
         found = unproven(known[0] if known else None, self.sent_to)
         return tuple(name for name in found if name not in self.plan.writes)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The nodes by pool, with the agents that the plan gives them."""
+        return pools(self.plan.coverage, self.cluster.facts.nodes, self.profile.control_plane_labels)
 
     def stop_if_broken(self) -> None:
         """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or a manager objects."""

@@ -106,14 +106,16 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     if Role.CONTROL_PLANE not in needed and not distribution and _shows_control_plane(session, read):
         needed |= {Role.CONTROL_PLANE}
     shown = "etcd" not in stored.drop_checks
-    certificate = certexpiry.of(session.kubectl, stored.etcd_secret, _facts(read)) if shown else None
+    known = _facts(read)
+    certificate = certexpiry.of(session.kubectl, stored.etcd_secret, known) if shown else None
     workloads = _workloads(read, releases, session.masker)
     unread = {each.name for each in read.unread}
     if "releases" in unread:
         needed = frozenset()  # not seen is not the same as not there
     expected = [release for release in releases if release.role in needed and "daemonsets" not in unread]
     covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept, expected)
-    pools = pools_.pools(covered, read.nodes) if covered is not None and read.nodes is not None else ()
+    labels = known.get("controlPlaneLabels") or ()
+    pools = pools_.pools(covered, read.nodes, labels) if covered is not None and read.nodes is not None else ()
     installed = any(line.installed for line in lines)
     problems = [
         *promises.of_releases(lines, needed),

@@ -7,7 +7,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from ddhelm.actions.prepared import Prepared
-from ddhelm.pools import pools
 from ddhelm.proof import Claim, Result
 from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
@@ -54,9 +53,8 @@ def table(prepared: Prepared, screen: Console) -> None:
             for line in problem.lines:
                 screen.print(pasted.sentence(line), markup=False, style="bold red")
     screen.print()
-    covered, nodes = prepared.plan.coverage, prepared.cluster.facts.nodes
-    screen.print(coverage_view.sentence(covered))
-    coverage_view.table(pools(covered, nodes), screen)
+    screen.print(coverage_view.sentence(prepared.plan.coverage))
+    coverage_view.table(prepared.pools, screen, told)
 
 
 def json(prepared: Prepared) -> Tree:
@@ -76,9 +74,7 @@ def json(prepared: Prepared) -> Tree:
                 }
                 for result in prepared.plan.results
             ],
-            "coverage": coverage_view.json(
-                prepared.plan.coverage, pools(prepared.plan.coverage, prepared.cluster.facts.nodes)
-            ),
+            "coverage": coverage_view.json(prepared.plan.coverage, prepared.pools),
             "problems": [line for problem in prepared.plan.problems for line in problem.lines],
         },
     )

@@ -1,6 +1,6 @@
 """Which node runs how many agents: one sentence, and a table of pools in which the exceptions come first."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.coverage import Coverage
@@ -39,24 +39,30 @@ def _told(one: int, total: int, accepted: int, transient: int, verb: str) -> str
     return f"{told} ({', '.join(asides)})" if asides else told
 
 
-def table(pools: Sequence[Pool], console: "Console") -> None:
-    """The pools: nodes, agents, which release, and why not where there is none."""
+def table(pools: Sequence[Pool], console: "Console", told: Collection[str] = ()) -> None:
+    """The pools: role, nodes, agents, which release, and why not where there is none; below it what to type.
+
+    A command stands in no cell, where it would be folded; those of ``told`` were said before.
+    """
     from rich.text import Text
 
     if not pools:
         return
-    shown = grid("POOL", "NODES", "AGENTS", "RELEASE", "WHY", right=("NODES", "AGENTS"))
+    shown = grid("POOL", "ROLE", "NODES", "AGENTS", "RELEASE", "WHY", right=("NODES", "AGENTS"))
     for pool in pools:
         mark, style = _mark(pool)
-        agents = "until restart" if pool.leaves else str(pool.agents)
         shown.add_row(
             Text(title(pool)),
+            Text(", ".join(pool.roles) or "worker"),
             str(pool.nodes),
-            Text(f"{agents} {mark}", style=style),
+            Text(f"{len(pool.releases or pool.until_restart)} {mark}", style=style),
             Text(", ".join(pool.releases or pool.until_restart) or "-"),
             words(_why(pool)),
         )
     console.print(shown)
+    for fix in dict.fromkeys(pool.fix for pool in pools if pool.agents == 0 and not pool.accepted):
+        if fix and fix not in told:
+            console.print(words(f"  hint: {fix}", "hint"), soft_wrap=True)
 
 
 def json(coverage: Coverage, pools: Sequence[Pool]) -> Tree:
@@ -101,24 +107,18 @@ def json(coverage: Coverage, pools: Sequence[Pool]) -> Tree:
 
 
 def title(pool: Pool) -> str:
-    """A pool's name, or its nodes' role, or the node itself where it is one alone."""
-    if pool.name:
-        return pool.name
-    if pool.nodes == 1:
-        return pool.names[0]
-    return ", ".join(pool.roles) or "workers"
+    """A pool's name, or the node itself where it is one alone."""
+    return pool.name or (pool.names[0] if pool.nodes == 1 else "-")
 
 
 def _why(pool: Pool) -> str:
-    parts = []
+    parts = ["until restart"] if pool.leaves else []
     if pool.agents > 1 and pool.port_clash:
         parts.append(f"both want host port {', '.join(pool.port_clash)}")
     if pool.agents == 0 and pool.blame:
         parts.append(pool.blame.text)
     if pool.agents == 0 and pool.accepted:
         parts.append("accepted")
-    if pool.agents == 0 and not pool.accepted and pool.fix:
-        parts.append(pool.fix)
     return "; ".join(parts)
 
 

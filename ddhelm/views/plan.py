@@ -14,7 +14,6 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.controlplane import LeftOut
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
-from ddhelm.pools import pools
 from ddhelm.proof import Result
 from ddhelm.release import Role
 from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
@@ -44,7 +43,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     lines(outcomes.lines(prepared.outcomes), screen)
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
-    coverage_view.table(pools(plan.coverage, prepared.cluster.facts.nodes), screen)
+    coverage_view.table(prepared.pools, screen)
     checks(check_rows(plan.results), screen)
     for left in prepared.profile.left_out:
         _left_out(left, screen)
@@ -105,7 +104,7 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
         "secretKeys": list(plan.writes),
         "steps": [_step_json(step) for step in plan.steps],
         "changedInCluster": [drift_view.object_json(each) for each in prepared.outcomes],
-        "coverage": coverage_view.json(plan.coverage, pools(plan.coverage, prepared.cluster.facts.nodes)),
+        "coverage": coverage_view.json(plan.coverage, prepared.pools),
         "checks": check_rows(plan.results),
         "problems": [
             {"text": p.text, "hint": p.hint, "anchor": p.anchor, "details": list(p.details)} for p in plan.problems

@@ -4,6 +4,8 @@ from ddhelm.coverage import compute
 from ddhelm.pools import pools
 from tests.unit.clusters import CONTROL, WORKER, control_plane, node, pair
 
+ETCD = "node-role.kubernetes.io/etcd"
+
 
 def test_alike_nodes_with_the_same_verdict_are_one_pool() -> None:
     nodes = [control_plane("c1"), *(node(f"a{i}", labels={"agentpool": "a"}) for i in range(7))]
@@ -43,3 +45,18 @@ def test_what_needs_care_comes_first() -> None:
 def test_a_fix_that_names_a_node_names_one_of_the_pool() -> None:
     nodes = [node("a", "node-role.kubernetes.io/control-plane:NoSchedule")]
     assert pools(compute(nodes, pair()), nodes)[0].fix.startswith("kubectl label node a ")
+
+
+def test_a_role_comes_from_the_distributions_own_labels_too() -> None:
+    plain, old = "node.kubernetes.io/microk8s-controlplane", "node-role.kubernetes.io/master"
+    nodes = [node("a", labels={plain: "x"}), control_plane("b"), node("c", labels={old: ""}), node("d")]
+    nodes.append(node("e", labels={old: "", "node-role.kubernetes.io/control-plane": "", ETCD: ""}))
+    found = {pool.names[0]: pool.roles for pool in pools(compute(nodes, pair()), nodes, [plain, old])}
+    assert found == {
+        "a": ("control-plane",),
+        "b": ("control-plane",),
+        "c": ("master",),
+        "d": (),
+        "e": ("control-plane", "etcd"),
+    }
+    assert pools(compute(nodes[:1], pair()), nodes[:1])[0].roles == ()

@@ -22,13 +22,30 @@ def table(nodes: Sequence[Node], running: dict[str, frozenset[str]]) -> str:
 def test_an_agent_that_stays_until_its_restart_is_told_from_none() -> None:
     nodes = [control_plane("c1"), node("w1"), node("g1", "late:NoSchedule"), node("g2", "late:NoSchedule")]
     assert table(nodes, {"g1": HERE, "g2": frozenset()}) == snapshot("""\
-POOL  NODES           AGENTS  RELEASE                WHY
-g1        1  until restart !  worker-node-ddagent    taint `late:NoSchedule`, which
-                                                     `worker-node-ddagent` does not tolerate;
-                                                     --tolerate late:NoSchedule
-g2        1              0 ✗  -                      taint `late:NoSchedule`, which
-                                                     `worker-node-ddagent` does not tolerate;
-                                                     --tolerate late:NoSchedule
-c1        1              1 ✓  control-plane-ddagent
-w1        1              1 ✓  worker-node-ddagent\
+POOL  ROLE           NODES  AGENTS  RELEASE                WHY
+g1    worker             1     1 !  worker-node-ddagent    until restart; taint `late:NoSchedule`,
+                                                           which `worker-node-ddagent` does not
+                                                           tolerate
+g2    worker             1     0 ✗  -                      taint `late:NoSchedule`, which
+                                                           `worker-node-ddagent` does not tolerate
+c1    control-plane      1     1 ✓  control-plane-ddagent
+w1    worker             1     1 ✓  worker-node-ddagent
+  hint: --tolerate late:NoSchedule\
+""")
+
+
+def test_pools_fit_into_a_hundred_columns_with_their_roles() -> None:
+    names = {"kops.k8s.io/instancegroup": "nodes-eu-west-1a-with-gpus"}
+    nodes = [control_plane(f"c{at}") for at in range(3)]
+    nodes += [node("g1", "nvidia.com/gpu=present:NoSchedule", labels=names), node("w1"), node("w2")]
+    assert table(nodes, {"g1": HERE}) == snapshot("""\
+POOL                    ROLE           NODES  AGENTS  RELEASE                WHY
+nodes-eu-west-1a-with-  worker             1     1 !  worker-node-ddagent    until restart; taint
+gpus                                                                         `nvidia.com/gpu=present
+                                                                             :NoSchedule`, which
+                                                                             `worker-node-ddagent`
+                                                                             does not tolerate
+-                       control-plane      3     1 ✓  control-plane-ddagent
+-                       worker             2     1 ✓  worker-node-ddagent
+  hint: --tolerate nvidia.com/gpu=present:NoSchedule\
 """)

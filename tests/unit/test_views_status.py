@@ -391,12 +391,13 @@ def test_a_pool_is_told_by_name_role_or_node() -> None:
     screen = console.fixed(width=140)
     coverage.table(groups, screen)
     assert console.text(screen) == snapshot("""\
-POOL  NODES  AGENTS  RELEASE  WHY
-d         1     2 ✗  r, s     both want host port 8126/tcp
-c         1     0 ✗  -        taint `dedicated=gpu:NoSchedule`, not tolerated; --tolerate x
-e         1     0 !  -        accepted
-b         1     1 ✓  r
-gpu       1     1 ✓  r\
+POOL  ROLE           NODES  AGENTS  RELEASE  WHY
+d     worker             1     2 ✗  r, s     both want host port 8126/tcp
+c     worker             1     0 ✗  -        taint `dedicated=gpu:NoSchedule`, not tolerated
+e     worker             1     0 !  -        accepted
+b     control-plane      1     1 ✓  r
+gpu   worker             1     1 ✓  r
+  hint: --tolerate x\
 """)
 
 
