@@ -14,10 +14,34 @@ from typing import Any
 
 _SECRET_WORDS = re.compile(
     # `secret_backend_…` and its like say where secrets are kept; what looks like one in their values is still masked.
-    r"passw(or)?d|passphrase|(^|[^a-z])(pwd|pass)$|token|credential|"
+    r"passw(or)?d|passphrase|(^|[^a-z])(pw|pwd)([^a-z]|$)|(^|[^a-z])pass$|token|credential|"
     r"secret(?![^a-z]?(backend|refresh|audit|scope|allowed|image)([^a-z]|$))|"
     r"(api|app|application|access|auth|priv|private|license|encryption|signing|session|client|shared|account|master)"
-    r"[^a-z]?key|authorization|bearer|cookie|(^|[^a-z])(dsn|jwt|sas)$|connection[^a-z]?string|community[^a-z]?string"
+    r"[^a-z]?key|authorization|bearer|cookie|(^|[^a-z])(dsn|jwt|sas)$|connection[^a-z]?string|"
+    r"(^|[^a-z])community([^a-z]?string|$)|(slack|teams|discord)[^a-z]?webhook([^a-z]?ur[il])?$"
+)
+# A user and password in one. `…_auth` otherwise says how somebody proves who he is; in the environment it is the proof.
+_BASIC_AUTH = re.compile(r"(^|[^a-z])basic[^a-z]?auth$")
+_AUTH_VARIABLE = re.compile(r"([A-Z0-9]+_)*AUTH")
+_AUTH_KINDS = frozenset(
+    {
+        "0",
+        "1",
+        "on",
+        "off",
+        "yes",
+        "no",
+        "y",
+        "n",
+        "enabled",
+        "disabled",
+        "required",
+        "optional",
+        "plain",
+        "login",
+        "trust",
+    }
+    | {"basic", "bearer", "digest", "ntlm", "kerberos", "ldap", "oauth", "oauth2", "oidc", "iam", "md5", "tls", "mtls"}
 )
 # What stands beside such a word and makes the value harmless: where the secret is kept, not what it is.
 _HARMLESS_ENDING = re.compile(
@@ -31,6 +55,7 @@ _REFERENCE = re.compile(
     r"(?:(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+)?"
     r"(?:\$\([\w.-]+\)|\$\{(?:env:)?[\w.-]+\}|%%[^%\s]+%%|ENC\[[^\]\n]+\]|\{\{[-\s]*[.$(][^{}]*\}\}|<[A-Z][A-Z0-9_ ]*>)"
 )
+_MAP = re.compile(r"""\{[ \t]*["']?[A-Za-z_][\w./-]*["']?[ \t]*:[ \t]""")  # each key in it is judged by itself
 # What YAML and shells write for nothing, and where a block, list or map begins.
 _EMPTY = frozenset({"true", "false", "null", "~", "none", "[]", "{}", "|", ">", "|-", ">-", "|+", ">+", "#"})
 _COMMENT = re.compile(r"(?:^|[ \t])#[ \t].*")
@@ -44,6 +69,16 @@ _SHAPES = re.compile(
     re.DOTALL,
 )
 _TYPED = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Za-z])")
+# Whoever knows the path may post; the host stays readable.
+_WEBHOOK = re.compile(
+    r"""((?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks"""
+    r"""|\.webhook\.office\.com/webhookb2|outlook\.office(?:365)?\.com/webhook)/)([^\s"'<>\\]+)"""
+)
+# Prose: `the token abc123def`. A word without a digit goes on with the sentence, a path says where the token is.
+_SPOKEN = re.compile(
+    r"""((?<![\w./-])(?:[Tt]oken|TOKEN|[Bb]earer|BEARER|[Pp]assword|PASSWORD)[ \t]+["'`]?)"""
+    r"""(?=[\w.~+=/-]{0,99}[0-9])([\w~+=][\w.~+=/-]{5,}+)"""
+)
 _SHORTEST_SHAPE = 15
 _LONGEST_CHAIN = 100  # a=b=c=…: one call within the other for each, and Python allows a thousand
 _PAIR = re.compile(
@@ -51,6 +86,7 @@ _PAIR = re.compile(
     # A map or list that begins here is judged by the keys inside it: `instance: {password: …}`.
     r"""(?P<value>[{\[]+(?=[ \t]*["']?[A-Za-z_][\w./-]{0,99}+["']?[ \t]*[:=])"""
     r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+[^\s"',;]+"""
+    r"""|\[[^\[\]{}\n]{0,299}\]"""
     r"""|(?:ENC\[[^\]\n]{0,299}\]|<[A-Z][A-Z0-9_ ]{0,99}>|\$\{(?:env:)?[\w.-]{1,99}\})(?![^\s,;&"'}\]])"""
     r"""|[^\s,;&"'}\]]+)"""
 )
@@ -61,7 +97,9 @@ _LINE = re.compile(
 _BARE = re.compile(r"""(?P<lead>[ \t]*(?:-[ \t]+)*)["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*:[ \t]*""")
 _ITEM = re.compile(r"(?P<lead>[ \t]*)(?P<dash>-[ \t]+)?(?!.*:(?:\s|$))(?P<value>[^\s#{}\[\]|>&*!?-].*)")
 _OPTION = re.compile(r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)[ \t]+)(?P<value>[^\s-]\S*)")
-_HINT = re.compile(r"(?i)pass|pwd|secret|token|credential|key|authorization|bearer|cookie|dsn|jwt|sas|string")
+_HINT = re.compile(
+    r"(?i)pass|pw(?![a-ce-z])|secret|token|credential|key|auth|bearer|cookie|dsn|jwt|sas|string|community|hook"
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Nine tenths of a render: schemas, prose and rules, which have no place for a secret below their metadata.
 _PLAIN_KINDS = frozenset(
@@ -81,13 +119,15 @@ class Masked(str):
 @lru_cache(maxsize=4096)
 def secret_looking(key: str) -> bool:
     """Whether a value under this key is to be masked: ``DD_API_KEY``, ``dbPassword``, ``token``; not ``token_path``."""
+    if _AUTH_VARIABLE.fullmatch(key) or _basic_auth(key):
+        return True
     words = _CAMEL.sub("_", key).lower()
     return bool(_SECRET_WORDS.search(words)) and not _HARMLESS_ENDING.search(words)
 
 
 def secret_shaped(value: str) -> bool:
     """Whether a value is a secret by its form, whatever its key: Datadog keys, JWTs, private keys, URLs with one."""
-    return bool(_SHAPES.search(value))
+    return bool(_SHAPES.search(value) or _WEBHOOK.search(value))
 
 
 def untold(text: str, words: Iterable[str] = ()) -> str:
@@ -148,10 +188,19 @@ class Masker:
         if len(text) >= _SHORTEST_SHAPE:
             text = _SHAPES.sub(lambda found: self.value(found[0]), text)
         if _HINT.search(text):
+            if "/" in text:
+                text = _WEBHOOK.sub(self._behind, text)
             text = self._lines(text)
             text = _PAIR.sub(self._pair, text)
             text = _OPTION.sub(self._pair, text)
+            text = _SPOKEN.sub(self._behind, text)
         return text
+
+    def _behind(self, found: re.Match[str]) -> str:
+        """The second group masked behind the first."""
+        return (
+            found[0] if _MASK.fullmatch(found[2]) or _REFERENCE.fullmatch(found[2]) else found[1] + self.value(found[2])
+        )
 
     def _lines(self, text: str) -> str:
         """The text with the values of YAML and INI lines masked to their end, what is indented below them included."""
@@ -208,6 +257,8 @@ class Masker:
             return found["head"] + _PAIR.sub(self._pair, found["value"])
         if _harmless(found["key"], inner):
             return found[0]
+        if inner.startswith("["):
+            return f'{found["head"]}["{self.value(inner)}"]'  # JSON stays JSON
         return f"{found['head']}{quote}{self.value(inner)}{quote}"
 
     def body(self, tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,6 +332,10 @@ def _indent(line: str) -> float:
     return len(line) - len(line.lstrip()) if line.strip() else float("inf")
 
 
+def _basic_auth(key: str) -> bool:
+    return bool(_BASIC_AUTH.search(_CAMEL.sub("_", key).lower()))
+
+
 def _harmless(key: str, value: str) -> bool:
     if (
         not value
@@ -289,5 +344,13 @@ def _harmless(key: str, value: str) -> bool:
         or _MASK.fullmatch(value)
         or _REFERENCE.fullmatch(value)
     ):
+        return True
+    if value[0] == "[" and value[-1] == "]":
+        items = [_unquoted(item.strip())[1] for item in value[1:-1].split(",")]
+        of_user = len(items) == 2 and bool(items[1]) and _basic_auth(key)  # [user, password]
+        return all(_harmless(key, item) for item in (items[1:] if of_user else items))
+    if _AUTH_VARIABLE.fullmatch(key) or _basic_auth(key):
+        return value.lower() in _AUTH_KINDS or bool(_basic_auth(key) and _MAP.match(value))
+    if key == "PWD" and value[0] == "/":  # the shell's working directory
         return True
     return bool(_PATH_KEY.search(_CAMEL.sub("_", key).lower()) and _PATH.fullmatch(value))

@@ -25,12 +25,16 @@ SECRETS = {
     "variable of the environment": "planted-in-the-environment",
     "value of the chart": "planted-in-values",
     "nested text in a value": "planted-in-a-check-file",
+    "list in a check file": "planted-in-basic-auth",
     "ConfigMap": "planted-in-a-configmap",
     "annotation": "planted-in-an-annotation",
     "last applied": "planted-in-last-applied",
     "env": "planted-in-env",
+    "env of a short name": "planted-under-pw",
+    "env of a webhook": "T0/B0/planted-in-a-webhook",
     "argument": "planted-in-an-argument",
     "event": "planted-in-an-event",
+    "words of an event": "planted-in-prose-1",
     "JWT of an event": JWT,
     "Secret": "planted-in-a-secret",
     "annotation of a node": "planted-at-a-node",
@@ -66,7 +70,10 @@ def plant(sandbox: Sandbox, ddhelm: Ddhelm) -> None:
     values = {
         "datadog": {
             "env": [{"name": "DB_PASSWORD", "value": SECRETS["value of the chart"]}],
-            "confd": {"postgres.yaml": f"instances:\n  - password: {SECRETS['nested text in a value']}\n"},
+            "confd": {
+                "postgres.yaml": f"instances:\n  - password: {SECRETS['nested text in a value']}\n",
+                "http.yaml": f"instances:\n  - basic_auth: [u, {SECRETS['list in a check file']}]\n",
+            },
         }
     }
     file = sandbox.kubeconfig.parent / "by-hand.json"
@@ -82,7 +89,11 @@ def plant(sandbox: Sandbox, ddhelm: Ddhelm) -> None:
     }
     container = {
         "name": "agent",
-        "env": [{"name": "REDIS_PASSWORD", "value": SECRETS["env"]}],
+        "env": [
+            {"name": "REDIS_PASSWORD", "value": SECRETS["env"]},
+            {"name": "PW_X", "value": SECRETS["env of a short name"]},
+            {"name": "TELL", "value": f"https://hooks.slack.com/services/{SECRETS['env of a webhook']}"},
+        ],
         "args": ["run", "--db-password", SECRETS["argument"]],
     }
     sandbox.simulate("worker-2", never_ready="ImagePullBackOff")
@@ -90,6 +101,7 @@ def plant(sandbox: Sandbox, ddhelm: Ddhelm) -> None:
     body = json.dumps({"metadata": {"annotations": marks}, "spec": {"template": template}})
     sandbox.kubectl("-n", "datadog", "patch", "daemonset", AGENT, "--type=strategic", "-p", body)
     message = f"pull failed: password={SECRETS['event']} and Authorization: Bearer {JWT}"
+    message += f"; the token {SECRETS['words of an event']} was refused"
     about = {"kind": "Pod", "namespace": "datadog", "name": "x"}
     event = {"metadata": {"name": "planted"}, "involvedObject": about, "type": "Warning", "message": message}
     put.post(f"{SPACE}/events", event)

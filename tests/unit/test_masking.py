@@ -51,6 +51,19 @@ API_KEY = "0123456789abcdef0123456789abcdef"
         "privKey",
         "auth_key",
         "priv_key",
+        "PWD_DB",
+        "DB_PW",
+        "PW_X",
+        "dbPw",
+        "AUTH",
+        "REDIS_AUTH",
+        "basic_auth",
+        "basicAuth",
+        "SNMP_COMMUNITY",
+        "community",
+        "SLACK_WEBHOOK",
+        "slackWebhookUrl",
+        "MS_TEAMS_WEBHOOK_URL",
     ],
 )
 def test_these_keys_look_secret(key: str) -> None:
@@ -86,6 +99,22 @@ def test_these_keys_look_secret(key: str) -> None:
         "DD_SECRET_BACKEND_OUTPUT_MAX_SIZE",
         "DD_SECRET_AUDIT_FILE_MAX_SIZE",
         "secret-annotation",
+        "AUTHOR",
+        "AUTHORITY",
+        "OAUTH",
+        "auth",
+        "auth_type",
+        "AUTH_TYPE",
+        "http_auth_enabled",
+        "communities",
+        "community_size",
+        "KUBERNETES_SERVICE_HOST",
+        "KUBERNETES_PORT_443_TCP_ADDR",
+        "OLDPWD",
+        "PWD_FILE",
+        "pwrite64",
+        "webhook",
+        "DD_ADMISSION_CONTROLLER_WEBHOOK_NAME",
     ],
 )
 def test_these_keys_do_not(key: str) -> None:
@@ -161,6 +190,22 @@ def pod(**container: object) -> dict[str, object]:
         pod(command=["sh", "-c", f"run --token {PLANTED} --port 1"]),
         pod(livenessProbe={"httpGet": {"httpHeaders": [{"name": "Authorization", "value": PLANTED}]}}),
         {"kind": "ConfigMap", "data": {"x": f"key {API_KEY}"}} | {"x": PLANTED[:0]},
+        *[
+            pod(env=[{"name": name, "value": PLANTED}])
+            for name in ("PWD_DB", "PWD", "PW_X", "AUTH", "REDIS_AUTH", "SNMP_COMMUNITY", "SLACK_WEBHOOK")
+        ],
+        pod(env=[{"name": "HOOK", "value": f"https://hooks.slack.com/services/T0/B0/{PLANTED}"}]),
+        pod(env=[{"name": "HOOK", "value": f"https://discord.com/api/webhooks/1234/{PLANTED}"}]),
+        pod(args=[f"--to=https://x.webhook.office.com/webhookb2/a@b/IncomingWebhook/{PLANTED}/c"]),
+        {"kind": "ConfigMap", "data": {"x.yaml": f"instances:\n- basic_auth: [u, {PLANTED}]\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"- basic_auth:\n  - u\n  - {PLANTED}\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"- basic_auth: {{username: u, password: {PLANTED}}}\n"}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"basic_auth": ["u", PLANTED], "port": 1})}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"a": 1, "passwords": [PLANTED, "b"]})}},
+        {"kind": "Foo", "spec": {"basicAuth": ["u", PLANTED]}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"community: {PLANTED}\nport: 161\n"}},
+        {"kind": "Event", "message": f"cannot log in with token {PLANTED}, giving up"},
+        {"kind": "Event", "message": f'Bearer "{PLANTED}" was refused'},
     ],
     ids=lambda tree: str(tree)[:60],
 )
@@ -201,8 +246,29 @@ def test_a_planted_secret_does_not_survive(tree: dict[str, object]) -> None:
                 {"name": "PASSWORD", "value": "$(OTHER)"},
                 {"name": "DD_TOKEN_ENABLED", "value": "yes"},
                 {"name": "TOKEN", "value": ""},
+                {"name": "PWD", "value": "/home"},
+                {"name": "AUTH", "value": "basic"},
+                {"name": "SMTP_AUTH", "value": "true"},
+                {"name": "AUTHOR", "value": "somebody"},
+                {"name": "KUBERNETES_SERVICE_HOST", "value": "10.96.0.1"},
+                {"name": "HOOK", "value": "https://hooks.slack.com/services/%%env_SLACK%%"},
+                {"name": "SLACK_WEBHOOK", "value": "$(FROM_A_SECRET)"},
             ]
         ),
+        {
+            "kind": "ConfigMap",
+            "data": {"x.yaml": "- basic_auth: [u, '%%env_PW%%']\n  auth_type: basic\n  auth: none\n"},
+        },
+        {"kind": "ConfigMap", "data": {"x.yaml": "- basic_auth: {username: u, password: '%%env_PW%%'}\n"}},
+        {
+            "kind": "ConfigMap",
+            "data": {"x.yaml": "basic_auth:\n  username: u\n  password: ENC[x]\ncommunities: [a, b]\n"},
+        },
+        {"kind": "Event", "message": "the token has expired: token request for /var/run/secrets/token of 3 failed"},
+        {
+            "kind": "Event",
+            "message": 'token "default-token" for service account was not found; password authentication',
+        },
         pod(args=["--bearer-token-auth", "true", "--port", "8125", "-config=/etc/datadog-agent/datadog.yaml"]),
         pod(image="registry/agent@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
         {"kind": "ServiceAccount", "automountServiceAccountToken": False, "secrets": [{"name": "a"}]},
@@ -274,10 +340,31 @@ def test_these_values_are_secrets_whatever_their_key(value: str) -> None:
     assert value not in MASKER.text(f"x {value} y")
 
 
-keys = st.sampled_from(["password", "token", "api_key", "name", "command", "args", "data", "value", "x.yaml", "-"])
-texts = st.text("ab01:=-'\" \n{}|>/*\\", max_size=30) | st.sampled_from(
-    [PLANTED, f"password: {PLANTED}\n", API_KEY, "--token abc"]
+keys = st.sampled_from(
+    [
+        "AUTH",
+        "basic_auth",
+        "PW_X",
+        "SNMP_COMMUNITY",
+        "password",
+        "token",
+        "api_key",
+        "name",
+        "command",
+        "args",
+        "data",
+        "value",
+        "x.yaml",
+        "-",
+    ]
 )
+texts = st.text("ab01:=-'\" \n{}|>/*\\", max_size=30) | st.sampled_from(
+    [
+        PLANTED, f"password: {PLANTED}\n", API_KEY, "--token abc", f"the token {PLANTED}.",
+        f"basic_auth: [u, {PLANTED}]", f'{{"basic_auth": ["u", "{PLANTED}"]}}',
+        f"https://hooks.slack.com/services/{PLANTED}", "AUTH=[a", "AUTH: [[b]",
+    ]
+)  # fmt: skip
 trees = st.recursive(
     texts | st.none() | st.booleans() | st.integers(),
     lambda b: st.lists(b, max_size=3) | st.dictionaries(keys, b, max_size=4),
@@ -291,9 +378,12 @@ def test_masking_twice_is_masking_once(tree: dict[str, object], kind: str) -> No
 
 
 @example({"password": "# 11111111"})
+@example({"AUTH": "{aaaaaaaa"})
+@example({"AUTH": "[aaaaaaaa,]"})
+@example({"basic_auth": "[aaaaaaaa,]"})
 @given(
     st.dictionaries(
-        st.sampled_from(["password", "token", "apiKey", "DB_PASS"]),
+        st.sampled_from(["password", "token", "apiKey", "DB_PASS", "PWD_DB", "AUTH", "basic_auth"]),
         st.text("abcXYZ123!#' :=-{}[],\"\\\\", min_size=8),
         min_size=1,
     )
@@ -332,6 +422,10 @@ def test_no_value_under_a_secret_key_survives_in_any_notation(secrets: dict[str,
         "0",
         " \n",
         "key='",
+        "AUTH: [",
+        "token a",
+        "basic_auth: [a, ",
+        "hooks.slack.com/services/",
     ],
 )
 def test_a_megabyte_of_anything_costs_no_more_than_a_moment(piece: str) -> None:
