@@ -36,6 +36,7 @@ def test_every_distribution_says_where_its_components_answer_or_why_there_is_not
 @OURS
 def test_what_is_not_read_in_a_source_says_what_is_claimed_and_what_to_type(one: Distribution) -> None:
     assert bool(one.claimed) is (one.confidence != "high")
+    assert not one.claimed or re.search(r"`--[a-z-]+", one.claimed)
 
 
 @OURS
