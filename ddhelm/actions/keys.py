@@ -35,10 +35,11 @@ class Hider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret text. ``origin`` may be shown; the text comes out by ``reveal`` alone."""
+    """A secret text. ``origin`` may be shown; the text comes out by ``reveal`` alone. ``stored``: it is in a Secret."""
 
     origin: str
     _text: str = field(repr=False)
+    stored: bool = False
 
     def reveal(self) -> str:
         """The secret itself, for the standard input of kubectl."""

@@ -89,7 +89,7 @@ def stored(kubectl: ReadsSecrets, settings: Settings, names: Sequence[str]) -> S
             unread[name] = (f"{origin} cannot be read: {error.message}", error.hint)
             continue
         if text:
-            found[name] = Key(origin, checked(WORDS[name], text, origin))
+            found[name] = Key(origin, checked(WORDS[name], text, origin), stored=True)
         else:
             unread[name] = (f"{origin} has no key `{secret.key}`", "")
     return Stored(found, unread)
@@ -128,11 +128,10 @@ def homes(key: Key, but: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _refused(site: str, key: Key, reply: Reply, *, find_site: bool) -> PreflightFailed:
     message = f"site `{site}` refuses the API key from {key.origin}: {reply.reason}"
     if not find_site:
-        return PreflightFailed(
-            message,
-            hint="a key belongs to one site: --find-site tries the others; ddhelm onboard --site SITE names yours",
-            anchor="key-refused",
-        )
+        hint = "a key belongs to one site: --find-site tries the others; ddhelm onboard --site SITE names yours"
+        if key.stored:  # it cannot be rotated first: the site that it would be held against is still the old one
+            hint += "; another site's key goes into a Secret of its own: --api-key-secret NAME"
+        return PreflightFailed(message, hint=hint, anchor="key-refused")
     known, unasked = homes(key, site)
     details = [f"could not be asked: {', '.join(unasked)}"] if unasked else []
     if known:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ddhelm import flaggroups, planfile
@@ -63,10 +63,12 @@ def carry_on(
     how: carry_out.How,
     given: Mapping[str, Key],
     dry_run: bool = False,
+    way_back: bool = False,
 ) -> int:
     """Show a plan, ask, carry it out, show the outcome; gives the exit code, or raises what stopped it.
 
-    ``verb`` is the command as the history names it.
+    ``verb`` is the command as the history names it. On a ``way_back`` to what stood before, Datadog judges keys that
+    stand in a Secret only where the flag asks for it: its verdict must not be in the way.
     """
     screen = console.out() if output == "table" else console.err()
     if output == "table" or dry_run:
@@ -76,11 +78,11 @@ def carry_on(
         return 0
     if not prepared.plan.changes:
         if options.get("require_validation"):
-            _prove(session, options, prepared, {})
+            _prove(session, options, prepared, {}, ())
         if output == "table":
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
-    wanted = _agreed(session, options, prepared, given)
+    wanted = _agreed(session, options, prepared, given, way_back=way_back)
     digest = planfile.of_shown(view.json(session.access, prepared)["data"])
     with (
         recording.recorded(session, verb, plan=digest, cluster=prepared.cluster.facts.uid) as run,
@@ -92,25 +94,30 @@ def carry_on(
     return _report(session, options, prepared, outcome, output)
 
 
-def _agreed(session: Session, options: Options, prepared: Prepared, given: Mapping[str, Key]) -> Mapping[str, Key]:
+def _agreed(
+    session: Session, options: Options, prepared: Prepared, given: Mapping[str, Key], *, way_back: bool = False
+) -> Mapping[str, Key]:
     """The keys to write, once Datadog has taken them and whoever is there has agreed to the plan."""
     if not options["yes"]:
         asking.needed("change the cluster", "read the plan, then add --yes")
     wanted = _obtain(session, prepared, given, ask=asker(options))
-    _prove(session, options, prepared, wanted)
+    _prove(session, options, prepared, wanted, () if way_back else prepared.unproven_keys)
     if not options["yes"]:
         where = asking.about(session.access, prepared.cluster.facts.uid or "unknown")
         asking.confirm("Carry this out?", where=where, hint="ddhelm onboard")
     return wanted
 
 
-def _prove(session: Session, options: Options, prepared: Prepared, wanted: Mapping[str, Key]) -> None:
-    """Let Datadog judge the keys that will be written, and those in a Secret that it has not judged as they are used.
+def _prove(
+    session: Session, options: Options, prepared: Prepared, wanted: Mapping[str, Key], stored: Sequence[str]
+) -> None:
+    """Let Datadog judge the keys that will be written, and those of these names in a Secret; raises PreflightFailed.
 
-    With ``--require-validation`` it judges all of them. Raises PreflightFailed.
+    With ``--require-validation`` it judges all that are in use.
     """
     settings = prepared.sent_to
-    stored = unproven(None, settings) if options.get("require_validation") else prepared.unproven_keys
+    if options.get("require_validation"):
+        stored = unproven(None, settings)
     if stored or wanted.keys() - {TOKEN}:
         from ddhelm.commands import validation  # loads an HTTP client: only where there is a question
 

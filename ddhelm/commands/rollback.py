@@ -17,5 +17,14 @@ def rollback(session: Session, options: Options, revision: int | None, output: s
     how, given = onboard.how(options), onboard.given_keys(session, options)
     prepared = action.make(session, request, action.way(session, revision, options["only"]))
     return onboard.carry_on(
-        session, options, prepared, request, output, verb="rollback", how=how, given=given, dry_run=dry_run
+        session,
+        options,
+        prepared,
+        request,
+        output,
+        verb="rollback",
+        how=how,
+        given=given,
+        dry_run=dry_run,
+        way_back=True,
     )

@@ -81,6 +81,7 @@ def test_a_key_in_a_secret_is_judged_anew_where_it_or_the_site_is_new(
     moved = ddhelm.onboard("--site", "us5.datadoghq.com", key=None, code=3)
     assert "site `us5.datadoghq.com` refuses the API key from Secret `ddhelm`" in moved.err
     assert "--find-site" in moved.err
+    assert "--api-key-secret NAME" in moved.err
     assert "refuses" in ddhelm.onboard("--set", "datadog.site=us3.datadoghq.com", key=None, code=3).err
     assert "refuses" in ddhelm.onboard("--api-url", "https://gate.example", key=None, code=3).err
     assert "refuses" in ddhelm.onboard("--require-validation", key=None, code=3).err
@@ -98,3 +99,5 @@ def test_a_key_in_a_secret_is_judged_anew_where_it_or_the_site_is_new(
     datadog_api.state.api_keys = None
     ddhelm.onboard("--site", "us5.datadoghq.com", key=None)
     assert len(datadog_api.asked) == asked + 1
+    ddhelm("rollback", "--yes")
+    assert len(datadog_api.asked) == asked + 1, "nobody is asked on the way back"

@@ -107,6 +107,7 @@ def test_a_secret_of_somebody_else_is_never_written_and_its_change_is_rolled_out
     sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
     sandbox.kubectl("create", "secret", "generic", "mine", "-n", "datadog", f"--from-literal=api-key={API_KEY}")
     ddhelm.onboard("--api-key-secret", "mine", key=None)
+    datadog_api.asked.clear()
     mark = generations(sandbox)
     refused = ddhelm("rotate", "api-key", "--yes", code=3, environment={"DD_API_KEY": NEW})
     assert "stands in Secret `mine`, which is not ddhelm's: it is never written" in words(refused)
