@@ -4,15 +4,24 @@ from msgspec.structs import replace
 
 from ddhelm.actions import reading, rendering
 from ddhelm.actions.session import Session
+from ddhelm.errors import ClusterError
 from ddhelm.settings import Settings
 from ddhelm.views import console, envelope
 from ddhelm.views import detect as view
 
 
 def detect(session: Session, distribution: str | None, output: str) -> None:
-    """Print facts and profile; ClusterError where the distribution is unknown or ambiguous."""
+    """Print facts and profile; ClusterError where the distribution is unknown or ambiguous.
+
+    A program gets the document then too, with the evidence and without a profile.
+    """
     read = reading.facts_of(session)
-    found = rendering.recognise(session, read, replace(Settings(), distribution=distribution), None)
+    try:
+        found = rendering.recognise(session, read, replace(Settings(), distribution=distribution), None)
+    except ClusterError as error:
+        if output != "table":
+            print(envelope.text(view.json(read, None, error), output), end="")  # noqa: T201
+        raise
     if output == "table":
         view.table(session.access, read, found, console.out())
     else:

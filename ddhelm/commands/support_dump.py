@@ -95,7 +95,7 @@ class _Seen:
         try:
             found = rendering.recognise(self._session, read, Settings(), None)
         except DdhelmError as error:
-            return detect_view.json(read, None, error.message)
+            return detect_view.json(read, None, error)
         return detect_view.json(read, found)
 
     def values(self) -> str:

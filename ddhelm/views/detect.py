@@ -6,6 +6,7 @@ from rich.table import Table
 
 from ddhelm import facts, profile
 from ddhelm.access import Access
+from ddhelm.errors import DdhelmError
 from ddhelm.facts import ClusterFacts
 from ddhelm.profile import Profile
 from ddhelm.tree import Tree
@@ -13,10 +14,14 @@ from ddhelm.views import envelope, pasted
 from ddhelm.views.console import counted
 
 
-def json(read: ClusterFacts, found: Profile | None, error: str | None = None) -> Tree:
-    """The complete answer: every fact that was read (enough to plan from) and the profile made of them, or why none."""
+def json(read: ClusterFacts, found: Profile | None, error: DdhelmError | None = None) -> Tree:
+    """The complete answer: every fact that was read (enough to plan from) and the profile made of them, or why none.
+
+    ``details`` are the evidence of an ``error``: what was seen for and against each distribution.
+    """
     told = None if found is None else profile.to_json(found)
-    return envelope.wrap("Detection", {"profile": told, "error": error, "facts": facts.to_json(read)})
+    why = {"error": error and error.message, "details": list(error.details) if error else []}
+    return envelope.wrap("Detection", {"profile": told, **why, "facts": facts.to_json(read)})
 
 
 def table(access: Access, read: ClusterFacts, found: Profile, screen: Console) -> None:

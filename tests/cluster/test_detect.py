@@ -99,6 +99,13 @@ def test_an_unknown_cluster_stops_with_evidence_and_changes_nothing(cluster: Clu
     assert "example.com" in stopped.err
     assert ddhelm.sandbox.writes() == []
 
+    answer = ddhelm("detect", "-o", "json", code=1)
+    assert "unknown" in answer.err
+    assert answer.json["data"]["profile"] is None
+    assert answer.json["data"]["error"] == "the distribution of this cluster is unknown"
+    assert any("example.com" in line for line in answer.json["data"]["details"])
+    assert len(answer.json["data"]["facts"]["nodes"]) == 2
+
 
 def test_an_unknown_name_is_answered_with_the_nearest(cluster: Clusters) -> None:
     stopped = Ddhelm(cluster("kubeadm"), "4.3")("detect", "--distribution", "kubeadmn", code=3)

@@ -33,7 +33,7 @@ from ddhelm.controlplane import HostFile, LeftOut
 from ddhelm.coverage import Blame, Coverage, Verdict
 from ddhelm.distribution import Requirement
 from ddhelm.drift import Change, Drift, Fate, FieldDrift, ObjectDrift
-from ddhelm.errors import PreflightFailed
+from ddhelm.errors import ClusterError, PreflightFailed
 from ddhelm.facts import Node, Taint, Unread
 from ddhelm.managedfields import Writer
 from ddhelm.manifest import ObjectRef
@@ -236,7 +236,7 @@ def documents() -> list[dict[str, Any]]:
         check.json(PREPARED),
         check.claims_json(CLAIMS),
         detect.json(FACTS, PROFILE),
-        detect.json(FACTS, None, "unknown distribution"),
+        detect.json(FACTS, None, ClusterError("unknown distribution", details=["it is not kubeadm"])),
         rotate_view.json(ROTATION),
         rotate_view.json(ROTATION, rotate.Rotated(True, (_RUNNING,), (WATCHED,))),
         uninstall_view.json(REMOVAL),
