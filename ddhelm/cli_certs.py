@@ -163,7 +163,7 @@ def rotate(
     dry_run: flags.DryRun = False,
     output: flags.Output = "table",
 ) -> None:
-    """Give the agents a new certificate: the Secret, then the pods, one node at a time."""
+    """Give the agents a new certificate: the Secret, then the pods, one node at a time unless your values say more."""
     from ddhelm.commands import certrotate as command
 
     command.rotate(

@@ -1,4 +1,5 @@
-"""A new client certificate for etcd under running agents: the Secret first, then the pods, one node at a time.
+"""A new client certificate for etcd under running agents: the Secret first, then the pods, one node at a time
+unless the user's values say more.
 
 A mounted subPath never follows a changed Secret (https://kubernetes.io/docs/concepts/configuration/secret: "A container
 using a Secret as a subPath volume mount does not receive automated Secret updates"), so each pod is replaced. The old
