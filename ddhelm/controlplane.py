@@ -125,21 +125,6 @@ class ControlPlane(Struct):
             )
         return winner
 
-    def apart(self, component: str, what: str, by_node: Mapping[str, str], flags: str) -> LeftOut | None:
-        """A reason to leave the check out where nodes differ in what it would be told; ``flags`` are what says it."""
-        nodes: dict[str, list[str]] = {}
-        for node, value in sorted(by_node.items()):
-            nodes.setdefault(value, []).append(node)
-        if len(nodes) < 2:
-            return None
-        common = sorted(nodes.items(), key=lambda item: -len(item[1]))
-        each = "; ".join(f"{f'`{value}`' if value else 'none'} on {listed(on)}" for value, on in common)
-        return LeftOut(
-            component,
-            f"{what} differs between control-plane nodes ({each}), and one check for all would fail on some of them",
-            f"the same {flags} on each of them, then `ddhelm onboard`",
-        )
-
     def missing(self, component: str, pods: Mapping[str, StaticPod], name: str) -> LeftOut | None:
         """A reason to leave the check out where some control-plane nodes do not run the process."""
         absent = sorted(self.seen - set(pods))

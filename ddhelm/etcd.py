@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm.address import reachable, split
+from ddhelm.address import is_local, reachable, split
 from ddhelm.controlplane import KUBEADM_CONFIG, CheckInstance, ControlPlane, Found, LeftOut, listed
 from ddhelm.distribution import Client, Endpoint, EtcdCluster
-from ddhelm.servers import is_own, scattered
+from ddhelm.servers import scattered
 from ddhelm.staticpods import StaticPod
 from ddhelm.tree import Tree
 
@@ -30,7 +30,6 @@ OWN: Mapping[str, str] = {
 }
 """Where the agents find the files of `--etcd-secret`; ``charts-values/etcd-secret.yaml`` mounts them there."""
 _CLIENT_PORT, _METRICS_PORT = 2379, 2381
-_LISTENER_FLAGS = "`--listen-metrics-urls`"
 _DIALLED = "`--etcd-servers` of kube-apiserver"
 _OWN_CERTIFICATE = (
     "etcd is asked with the client certificate of your Secret, which can read and write everything in the cluster: "
@@ -48,16 +47,12 @@ OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
 class Stores(Struct, frozen=True):
     """etcd as the API servers dial it: resource path ("" for all others) → URLs, and the files they show there.
 
-    ``own``: resource path → node → the URL of etcd on that node itself, empty where its API server dials none.
-    ``files_differ``: why there is no ``client`` where API servers show different files; ``unmounted``: the files of
-    theirs of which no volume tells the path on the node. ``everywhere``: each control-plane node that was seen runs
-    an API server, so the files are on each of them.
+    ``unmounted``: the files of theirs of which no volume tells the path on the node. ``everywhere``: each control-plane
+    node that was seen runs an API server, so the files are on each of them.
     """
 
     urls: Mapping[str, tuple[str, ...]]
-    own: Mapping[str, Mapping[str, str]]
     client: Client | None
-    files_differ: LeftOut | None
     unmounted: tuple[str, ...]
     everywhere: bool
 
@@ -76,7 +71,7 @@ def checks(plane: ControlPlane, endpoint: Endpoint) -> Found:
     kept = [(name, one) for name, one in found if not isinstance(one, LeftOut)]
     if not kept:
         return refused[0] if refused else LeftOut("etcd", "no etcd cluster is known")
-    plane.notes += [f"etcd: {one}" for one in refused]
+    plane.notes += [f"etcd: {one.reason}" for one in refused]
     if len(clusters) == 1:
         return kept[0][1]
     return [
@@ -103,8 +98,6 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
     pods = plane.pods(cluster.pod) if cluster.pod else {}
     urls = stores.urls.get(cluster.resource, ()) if stores else ()
     if not pods and stores and urls and _external(plane, urls):
-        if stores.files_differ and not plane.own_certificate:
-            return stores.files_differ
         return _external_checks(plane, urls, stores.client, _DIALLED, stores.unmounted)
     if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
         return left_out
@@ -113,9 +106,9 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
             "etcd", f"no control-plane node shows a static pod of {cluster.pod} or an API server that dials it"
         )
     if plane.own_certificate:
-        return _with_own_certificate(plane, cluster, pods, stores)
+        return _with_own_certificate(plane, cluster, pods, urls)
     listener = None if plane.without_listener else _listener(plane, cluster, pods)
-    return listener or _with_certificate(plane, cluster, stores)
+    return listener or _with_certificate(plane, cluster, stores, urls)
 
 
 # --- the plaintext listener ------------------------------------------------------------------------------------------
@@ -126,11 +119,12 @@ def _listener(plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, Stat
         return _documented_listener(plane, cluster)
     found = {node: _listener_of(plane, cluster, pod) for node, pod in pods.items()}
     urls = {node: url for node, (url, _) in found.items()}
-    if left_out := scattered(plane, "etcd", f"the metrics listener of {cluster.pod}", urls, _LISTENER_FLAGS):
-        # not the client port instead: it would bring etcd's key to every agent for what may last one upgrade
-        return left_out
-    url, source = next(iter(found.values()))
-    return [_plain(url, source, claimed=plane.claimed and source == plane.documented)] if url else None
+    url = plane.agreed(f"the metrics listener of {cluster.pod}", urls)
+    if not url:
+        return None
+    source = next(source for at, source in found.values() if at == url)
+    claimed = plane.claimed and source == plane.documented
+    return scattered("etcd", url, set(urls.values())) or [_plain(url, source, claimed=claimed)]
 
 
 def _documented_listener(plane: ControlPlane, cluster: EtcdCluster) -> Found | None:
@@ -167,7 +161,7 @@ def _nearest(text: str, node_address: str) -> str | None:
         host = reachable(parts[1], node_address) if parts and parts[0] == "http" else None
         if parts and host:
             urls.append(f"http://{host}:{parts[2]}")
-    return min(urls, key=lambda url: (not is_own(url), "%%" in url, url), default=None)
+    return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default=None)
 
 
 def _plain(url: str, source: str, *, claimed: bool = False) -> CheckInstance:
@@ -183,34 +177,23 @@ def _stores(plane: ControlPlane) -> Stores | None:
     pods = {n: pod for n, pod in sorted(plane.pods("kube-apiserver").items()) if pod.flags.get("etcd-servers")}
     if not pods:
         return None
-    dialled = {node: _dialled(pod, plane.address(pod)) for node, pod in pods.items()}
-    urls, own = {}, {}
-    for resource in sorted({resource for by in dialled.values() for resource in by}):
-        by_node = {node: by.get(resource, "") for node, by in dialled.items()}
-        own[resource] = {node: next(filter(is_own, its.split(",")), "") for node, its in by_node.items()}
-        flag = f"`--etcd-servers-overrides` of kube-apiserver for {resource}" if resource else _DIALLED
-        # which other members an API server dials besides its own is no difference for a check
-        agreed = next(iter(by_node.values())) if any(own[resource].values()) else plane.agreed(flag, by_node)
-        urls[resource] = tuple(agreed.split(","))
-    files, differ, unmounted = [], None, []
+    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
+    main = {
+        n: ",".join(sorted({_from_node(url, plane.address(pod)) for url in pod.flags["etcd-servers"].split(",")}))
+        for n, pod in pods.items()
+    }
+    overrides = {n: pod.flags.get("etcd-servers-overrides", "") for n, pod in pods.items()}
+    urls = {"": tuple(plane.agreed(_DIALLED, main).split(","))}
+    for entry in filter(None, plane.agreed("`--etcd-servers-overrides` of kube-apiserver", overrides).split(",")):
+        resource, _, servers = entry.partition("#")
+        urls[resource] = tuple(servers.split(";"))
+    files, unmounted = [], []
     for flag in ("etcd-cafile", "etcd-certfile", "etcd-keyfile"):
         paths = {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()}
-        differ = differ or plane.apart("etcd", f"`--{flag}` of kube-apiserver", paths, f"`--{flag}`")
-        files.append(next(iter(paths.values())))
+        files.append(plane.agreed(f"`--{flag}` of kube-apiserver", paths))
         unmounted += [pods[n].flags[flag] for n, path in paths.items() if not path and pods[n].flags.get(flag)][:1]
-    client = Client("", *files) if all(files) and not differ else None
-    everywhere = not plane.seen - set(plane.pods("kube-apiserver"))
-    return Stores(urls, own, client, differ, tuple(unmounted), everywhere)
-
-
-def _dialled(pod: StaticPod, node_address: str) -> dict[str, str]:
-    """Resource path ("" for all others) → the sorted URLs that an API server dials, as an agent beside it would."""
-    lists = {"": pod.flags["etcd-servers"].split(",")}
-    for entry in filter(None, pod.flags.get("etcd-servers-overrides", "").split(",")):
-        resource, _, servers = entry.partition("#")
-        lists[resource] = servers.split(";")
-    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
-    return {to: ",".join(sorted({_from_node(url, node_address) for url in urls})) for to, urls in lists.items()}
+    client = Client("", *files) if all(files) else None
+    return Stores(urls, client, tuple(unmounted), everywhere=not plane.seen - set(plane.pods("kube-apiserver")))
 
 
 def _from_node(url: str, node_address: str) -> str:
@@ -225,22 +208,10 @@ def _on_host(pod: StaticPod, path: str) -> str:
     return (pod.host_path(path) or "") if path and pod.mounts else path
 
 
-def _own(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -> str | LeftOut:
-    """The URL of etcd on an API server's own node, the same on all; empty where they dial none there."""
-    by_node = stores.own.get(cluster.resource, {}) if stores else {}
-    flag = "`--etcd-servers-overrides`" if cluster.resource else "`--etcd-servers`"
-    differ = plane.apart("etcd", "the etcd of its own node that kube-apiserver dials", by_node, flag)
-    return differ or next(iter(by_node.values()), "")
-
-
-def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -> Found:
-    own = _own(plane, cluster, stores)
-    if isinstance(own, LeftOut):
-        return own
-    if own.startswith("http:"):
+def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None, urls: Sequence[str]) -> Found:
+    own = next((url for url in urls if _is_own(url)), None)
+    if own and own.startswith("http:"):
         return [CheckInstance("etcd", {"prometheus_url": f"{own}/metrics"}, _DIALLED)]
-    if own and stores and stores.files_differ:
-        return stores.files_differ
     if own and stores and stores.client and stores.everywhere:
         source = "`--etcd-servers` and `--etcd-certfile` of kube-apiserver"
         found = CheckInstance("etcd", {"prometheus_url": f"{own}/metrics", **_keys(stores.client)}, source)
@@ -270,22 +241,17 @@ def _keys(client: Client) -> Tree:
 
 
 def _with_own_certificate(
-    plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, StaticPod], stores: Stores | None
+    plane: ControlPlane, cluster: EtcdCluster, pods: Mapping[str, StaticPod], urls: Sequence[str]
 ) -> Found:
     """The client port with the Secret's files: as the API server dials it, as etcd listens, or as documented."""
     listening = {
         node: _client_port(pod.flags.get("listen-client-urls", ""), plane.address(pod)) for node, pod in pods.items()
     }
-    flag = "`--listen-client-urls`"
-    own = _own(plane, cluster, stores)
-    if isinstance(own, LeftOut):
-        return own
-    if own.startswith("https:"):
+    own = next((url for url in urls if _is_own(url) and url.startswith("https:")), None)
+    if own:
         url, source = own, _DIALLED
-    elif left_out := scattered(plane, "etcd", f"the client port of {cluster.pod}", listening, flag):
-        return left_out
-    elif url := next(iter(listening.values()), ""):
-        source = f"{flag} of {cluster.pod}"
+    elif listening and (url := plane.agreed(f"the client port of {cluster.pod}", listening)):
+        source = f"`--listen-client-urls` of {cluster.pod}"
     elif cluster.client:
         url, source = cluster.client.url, plane.documented
     else:
@@ -305,7 +271,7 @@ def _client_port(text: str, node_address: str) -> str:
         host = reachable(parts[1], node_address) if parts and parts[0] == "https" else None
         if parts and host:
             urls.append(f"https://{host}:{parts[2]}")
-    return min(urls, key=lambda url: (not is_own(url), "%%" in url, url), default="")
+    return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default="")
 
 
 def _recalled(plane: ControlPlane, recalled: Found) -> Found:
@@ -321,7 +287,7 @@ def _recalled(plane: ControlPlane, recalled: Found) -> Found:
 def _external(plane: ControlPlane, urls: Sequence[str]) -> bool:
     """Whether none of the URLs is on a control-plane node."""
     own = {node.address for node in plane.nodes}
-    return not any(is_own(url) or (split(url, 0) or ("", "", 0))[1] in own for url in urls)
+    return not any(_is_own(url) or (split(url, 0) or ("", "", 0))[1] in own for url in urls)
 
 
 def _configured_external(plane: ControlPlane) -> Found | None:
@@ -356,6 +322,10 @@ def _external_checks(
             f"{len(found)} members, so each member is reported once a node (the tag `etcd_endpoint` tells them apart)"
         )
     return found
+
+
+def _is_own(url: str) -> bool:
+    return is_local(url.partition("://")[2].rpartition(":")[0])
 
 
 def _tagged(instance: Tree, tag: str) -> Tree:

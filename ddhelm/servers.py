@@ -17,7 +17,6 @@ from ddhelm.tree import Tree
 SERVICE_ACCOUNT_CA = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 #: In every serving certificate of an API server; 127.0.0.1 is not.
 APISERVER_NAME = "kubernetes.default.svc"
-_FLAGS = "`--secure-port` and `--bind-address`"
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - the default of a flag; nothing is bound here
 
 
@@ -54,10 +53,15 @@ def checks(plane: ControlPlane, component: str, endpoint: Endpoint) -> Found:
         if isinstance(url, LeftOut):
             return url
         urls[node] = url
-    if left_out := scattered(plane, component, f"the address of {server.pod}", urls, _FLAGS):
+    url = plane.agreed(f"the address of {server.pod}", urls)
+    if left_out := scattered(component, url, set(urls.values())):
         return left_out
-    source = f"command line of {server.pod} on {len(pods)} control-plane node{'s' * (len(pods) > 1)}"
-    return [_check(component, next(iter(urls.values())), endpoint, source)]
+    agree, all_ = sum(its == url for its in urls.values()), len(urls)
+    where = (
+        f"{all_} control-plane node{'s' * (all_ > 1)}" if agree == all_ else f"{agree} of {all_} control-plane nodes"
+    )
+    source = f"command line of {server.pod} on {where}"
+    return [_check(component, url, endpoint, source)]
 
 
 def _unseen(plane: ControlPlane, component: str, endpoint: Endpoint) -> Found:
@@ -68,18 +72,13 @@ def _unseen(plane: ControlPlane, component: str, endpoint: Endpoint) -> Found:
     return [_documented(plane, component, endpoint)]
 
 
-def scattered(plane: ControlPlane, component: str, what: str, by_node: Mapping[str, str], flags: str) -> LeftOut | None:
-    """Refuses an address that differs from node to node, empty where a node has none; see ``ControlPlane.apart``."""
-    urls = sorted(set(by_node.values()))
-    if len(urls) > 1 and not any(url == "" or is_own(url) for url in urls):
-        text = f"it listens on another address on each node (such as `{urls[0]}`), which is not the node's own"
-        return LeftOut(component, text)
-    return plane.apart(component, what, by_node, flags)
-
-
-def is_own(url: str) -> bool:
-    """Whether a URL leads to the agent's own node, wherever that is."""
-    return is_local(url.partition("://")[2].rpartition(":")[0])
+def scattered(component: str, url: str, urls: set[str]) -> LeftOut | None:
+    """Refuses an address that is neither loopback nor the node's own and differs from node to node."""
+    if len(urls) == 1 or is_local(url.partition("://")[2].rpartition(":")[0]):
+        return None
+    return LeftOut(
+        component, f"it listens on another address on each node (such as `{url}`), which is not the node's own"
+    )
 
 
 def _url(plane: ControlPlane, component: str, pod: StaticPod) -> str | LeftOut:

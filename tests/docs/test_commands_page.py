@@ -79,10 +79,7 @@ def test_every_ddhelm_command_in_the_docs_exists_with_its_flags(page: Page) -> N
 OTHERS = {
     "--authentication-kubeconfig": "kube-scheduler, kube-controller-manager",
     "--authorization-kubeconfig": "kube-scheduler, kube-controller-manager",
-    "--bind-address": "kube-apiserver, kube-scheduler, kube-controller-manager",
     "--enable-worker": "k0s controller",
-    "--listen-metrics-urls": "etcd",
-    "--secure-port": "kube-apiserver, kube-scheduler, kube-controller-manager",
 }
 """Flags of other programs that the docs speak of."""
 
