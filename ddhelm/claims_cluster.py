@@ -57,8 +57,12 @@ def _foreign(live: LiveObject, ref: ObjectRef, release: str, namespace: str) -> 
         remove = typed("helm uninstall {name} -n {namespace}", name=at[0], namespace=at[1] or namespace)
         yield Finding(f"{ref} belongs to Helm release `{at[0]}`{where}", remove)
     else:
-        managed = live.labels.get("app.kubernetes.io/managed-by")
-        known = f"`{managed}` (its label says)" if managed and managed != "Helm" else "nobody"
+        managed, instance = (live.labels.get(f"app.kubernetes.io/{label}") for label in ("managed-by", "instance"))
+        known = "nobody"
+        if managed and managed != "Helm":
+            known = f"`{managed}` (its label says)"
+        elif instance and not managed:  # by this label alone Argo CD tracked what is its own before 3.0
+            known = f"nobody, or to Argo CD application `{instance}` (label `app.kubernetes.io/instance`)"
         adopt = f"{_kind(ref)} {ref.name} {_RELEASE}={release} {_NAMESPACE}={namespace}"
         yield Finding(
             f"{ref} stands in the cluster and belongs to {known}",

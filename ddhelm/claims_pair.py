@@ -1,6 +1,6 @@
 """Claims on the two releases as a pair: nothing twice, one Cluster Agent, and the agents find it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from urllib.parse import urlsplit
 
@@ -184,6 +184,11 @@ def cluster_agent_finds_a_node(context: ProofContext) -> Iterator[Finding]:
             pod = pod_spec(obj)
             if schedulable(pod, context.nodes):
                 continue
+            wants = pod.get("nodeSelector") or {}
+            if none := [f"{key}={value}" for key, value in wants.items() if not _labelled(context.nodes, key, value)]:
+                label = typed("kubectl label node NODE {label}", label=none[0])
+                yield Finding(f"no node has the label `{none[0]}` that {obj.ref.name} is bound to", label)
+                continue
             settled = [_settled(node) for node in context.nodes]
             if schedulable(pod, settled):
                 yield Remark(f"{obj.ref.name} waits until a node is free of cordons and taints that go by themselves")
@@ -192,6 +197,10 @@ def cluster_agent_finds_a_node(context: ProofContext) -> Iterator[Finding]:
             why = f"; taints: {names(taints)}" if taints else ""
             tolerate = " ".join(typed("--tolerate {taint}", taint=taint) for taint in taints[:1])
             yield Finding(f"no node can take {obj.ref.name}{why}", f"ddhelm onboard {tolerate}" if tolerate else "")
+
+
+def _labelled(nodes: Iterable[Node], key: str, value: str) -> bool:
+    return any(node.labels.get(key) == value for node in nodes)
 
 
 def _settled(node: Node) -> Node:

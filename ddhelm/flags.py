@@ -244,7 +244,7 @@ SkipCheck = Annotated[
     typer.Option(
         "--skip",
         metavar="CHECK",
-        help="Skip one of `ddhelm check --list`.",
+        help="Skip one of `ddhelm check --list` (repeatable).",
         autocompletion=completing.claims,
         rich_help_panel=RUN,
     ),

@@ -234,6 +234,16 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         lambda: context(nodes=(control_plane("c1"),)),
         "node-role.kubernetes.io/control-plane:NoSchedule",
     ),
+    "no node with the label of the Cluster Agent": (
+        "cluster-agent-finds-a-node",
+        lambda: context(nodes=(replace(node("w"), labels={}),)),
+        "no node has the label `kubernetes.io/os=linux`",
+    ),
+    "what Argo CD marked as it once did": (
+        "objects-are-ours",
+        lambda: context(state=standing(SERVICE, labels={"app.kubernetes.io/instance": "shop"})),
+        "Argo CD application `shop`",
+    ),
     "nodes not read": ("nodes-known", lambda: context(nodes=()), "the cluster has no nodes"),
     "two agents on a node": ("one-agent-per-node", crowded, "k3s"),
     "a node without an agent": (
