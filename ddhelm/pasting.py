@@ -8,8 +8,7 @@ go last. One that is there stays.
 
 import re
 from collections.abc import Mapping
-
-from msgspec import Struct
+from typing import NamedTuple
 
 VERBS = (
     "apply",
@@ -74,7 +73,7 @@ def quoted(words: Mapping[str, str]) -> dict[str, str]:
     return {name: _quoted(word) if word else "" for name, word in words.items()}
 
 
-class Place(Struct, frozen=True):
+class Place(NamedTuple):
     """The flags, as (flag, value), that bring each tool to the cluster and namespace of this run."""
 
     ddhelm: tuple[tuple[str, str], ...] = ()

@@ -82,7 +82,7 @@ def test_keys_and_token_are_rotated_and_a_broken_run_is_finished(
     seen += [shown, refused, done, again, turned, history]
 
     sandbox.simulate("worker-1", never_ready="CreateContainerConfigError", message="no room")
-    stuck = ddhelm("rotate", "token", "--yes", "--timeout", "8s", code=4)
+    stuck = ddhelm("rotate", "token", "--yes", "--timeout", "20s", code=4)
     assert f"restarted and ready: {CLUSTER_AGENT}" in words(stuck)
     assert "may still run with the old one" in words(stuck)
     kept = value(sandbox, "token")
