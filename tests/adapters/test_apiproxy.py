@@ -17,7 +17,7 @@ from ddhelm.access import Access, resolve
 from ddhelm.answers import Answer
 from ddhelm.errors import Interrupted
 from ddhelm.kubectl import Kubectl
-from ddhelm.tree import Tree
+from ddhelm.tree import Tree, get
 from tests.adapters.real import FOO, NAMESPACE, ROLE, Edge, config_map, deployment, edge
 from tests.sandbox.waiting import wait_for
 
@@ -144,6 +144,8 @@ def test_a_forecast_asks_no_other_kubectl_writes_nothing_and_is_kubectls(
     new, standing = config_map("new", k="1"), [config_map("a", k="1"), deployment("d"), ROLE]
     edge.kubectl.apply(standing, manager="helm")
     wanted = [new, config_map("a", k="2"), *standing[1:]]
+    where = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/d"  # its controller writes until the pod is there
+    wait_for(lambda: get(edge.kubectl.tree(where), ("status", "availableReplicas")) == 1, 30, "the pod of d")
     before = edge.sandbox.writes()
     kubectl = proxied()
     found, result = kubectl.standing_and_forecast(wanted, manager="helm")
