@@ -87,16 +87,14 @@ class Proxy:
 
     def start(self) -> None:
         """Start it ahead of its first round: it comes up while this process does something else."""
-        with self._starting:
-            self._started()
+        self._at()
 
     def ahead(self, questions: Callable[[], Sequence[Question]], *, timeout: float) -> "Ahead | None":
         """Ask now what a later round is expected to ask; that round is given what comes back. None: nobody to ask.
 
         ``questions`` is called beside the caller. Where it raises nothing is asked: the round is told what fails.
         """
-        with self._starting:
-            server, place = self._started(), self._place
+        server, place = self._at()
         return Ahead(place, questions, timeout, server) if server is not None else None
 
     def ask(
@@ -107,8 +105,7 @@ class Proxy:
         ``timeout`` (seconds) bounds the silence of each answer. What was asked ``ahead`` is not asked again. Raises
         ``Interrupted``, and is closed then.
         """
-        with self._starting:  # with its own place: another thread may have to start it again
-            server, place = self._started(), self._place
+        server, place = self._at()
         if server is None:
             return (None,) * len(questions)
 
@@ -125,6 +122,11 @@ class Proxy:
         if self._end is not None:
             self._end()
             self._end = self._server = None
+
+    def _at(self) -> tuple[Server | None, str]:
+        """The server with its own place, since another thread may have to start it again."""
+        with self._starting:
+            return self._started(), self._place
 
     def _started(self) -> Server | None:
         """The server, started now if it does not run; None where no socket fits."""

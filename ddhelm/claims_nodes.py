@@ -119,13 +119,14 @@ def _taken_by_others(context: ProofContext) -> Iterator[Finding]:
         if other.agent and not context.allow_second_agent:
             continue  # that it is there at all is said by `no-other-agent`
         for placed in ours:
-            both = compute(context.nodes, (placed, other.placement)).verdicts if _clash(placed, other.placement) else ()
+            clash = _clash(placed, other.placement)
+            both = compute(context.nodes, (placed, other.placement)).verdicts if clash else ()
             found = [verdict.node for verdict in both if verdict.port_clash]
             if found:
-                ports = ", ".join(dict.fromkeys(map(str, _clash(placed, other.placement))))
+                ports = ", ".join(dict.fromkeys(map(str, clash)))
                 yield Finding(
                     f"{other} takes {ports} on {_nodes(found)} where `{placed.release}` wants it: {names(found)}",
-                    _another_port(placed, _clash(placed, other.placement)),
+                    _another_port(placed, clash),
                 )
 
 

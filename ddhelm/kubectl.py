@@ -92,10 +92,12 @@ class Kubectl:
         if self._proxied:
             from ddhelm.apiproxy import Question
 
-            self._proxy_of_run().start()
+            proxy = self._proxy_of_run()
+            proxy.start()
             if paths:
-                questions = [Question(path) for path in paths]
-                self._reads_ahead = self._proxy_of_run().ahead(lambda: questions, timeout=self._request_timeout)
+                self._reads_ahead = proxy.ahead(
+                    lambda: [Question(path) for path in paths], timeout=self._request_timeout
+                )
 
     @contextmanager
     def expecting(self, objects: Callable[[], Sequence[Tree]], *, manager: str, conflicts: bool) -> Iterator[None]:
@@ -108,7 +110,6 @@ class Kubectl:
             trees = objects()
             return (self._questions(trees, manager, force=not conflicts) if trees else None) or ()
 
-        self.start()
         if self._proxied:
             self._forecast_ahead = self._proxy_of_run().ahead(questions, timeout=self._request_timeout)
         try:

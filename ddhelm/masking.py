@@ -121,7 +121,7 @@ def secret_looking(key: str) -> bool:
     """Whether a value under this key is to be masked: ``DD_API_KEY``, ``dbPassword``, ``token``; not ``token_path``."""
     if _AUTH_VARIABLE.fullmatch(key) or _basic_auth(key):
         return True
-    words = _CAMEL.sub("_", key).lower()
+    words = _words(key)
     return bool(_SECRET_WORDS.search(words)) and not _HARMLESS_ENDING.search(words)
 
 
@@ -332,8 +332,13 @@ def _indent(line: str) -> float:
     return len(line) - len(line.lstrip()) if line.strip() else float("inf")
 
 
+def _words(key: str) -> str:
+    """The words of a key in small letters: `dbPassword` is `db_password`."""
+    return _CAMEL.sub("_", key).lower()
+
+
 def _basic_auth(key: str) -> bool:
-    return bool(_BASIC_AUTH.search(_CAMEL.sub("_", key).lower()))
+    return bool(_BASIC_AUTH.search(_words(key)))
 
 
 def _harmless(key: str, value: str) -> bool:
@@ -349,8 +354,8 @@ def _harmless(key: str, value: str) -> bool:
         items = [_unquoted(item.strip())[1] for item in value[1:-1].split(",")]
         of_user = len(items) == 2 and bool(items[1]) and _basic_auth(key)  # [user, password]
         return all(_harmless(key, item) for item in (items[1:] if of_user else items))
-    if _AUTH_VARIABLE.fullmatch(key) or _basic_auth(key):
-        return value.lower() in _AUTH_KINDS or bool(_basic_auth(key) and _MAP.match(value))
+    if (basic := _basic_auth(key)) or _AUTH_VARIABLE.fullmatch(key):
+        return value.lower() in _AUTH_KINDS or bool(basic and _MAP.match(value))
     if key == "PWD" and value[0] == "/":  # the shell's working directory
         return True
-    return bool(_PATH_KEY.search(_CAMEL.sub("_", key).lower()) and _PATH.fullmatch(value))
+    return bool(_PATH_KEY.search(_words(key)) and _PATH.fullmatch(value))

@@ -35,28 +35,28 @@ class DatadogWorkload(Struct, frozen=True):
     images: tuple[str, ...]
 
 
-class _Container(Struct):
+class _Container(Struct, frozen=True):
     image: str | None = None
 
 
-class _Pod(Struct):
+class _Pod(Struct, frozen=True):
     containers: list[_Container] | None = None
 
 
-class _Template(Struct):
-    spec: _Pod = msgspec.field(default_factory=_Pod)
+class _Template(Struct, frozen=True):
+    spec: _Pod = _Pod()
 
 
-class _Spec(Struct):
-    template: _Template = msgspec.field(default_factory=_Template)
+class _Spec(Struct, frozen=True):
+    template: _Template = _Template()
 
 
-class _Item(Struct):
-    metadata: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
-    spec: _Spec = msgspec.field(default_factory=_Spec)
+class _Item(Struct, frozen=True):
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    spec: _Spec = _Spec()
 
 
-class _Items(Struct):
+class _Items(Struct, frozen=True):
     items: list[_Item] | None = None
 
 

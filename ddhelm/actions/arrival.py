@@ -47,7 +47,7 @@ _SLOW = Reply(
 )
 
 
-class _Budget(Struct, dict=True):
+class _Budget(Struct):
     left: float
 
 

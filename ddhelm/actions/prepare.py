@@ -8,7 +8,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -41,9 +40,6 @@ from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
 from ddhelm.settings import Settings
 from ddhelm.source import source
-
-if TYPE_CHECKING:
-    pass
 
 
 def prepare(session: Session, request: Request, *, now: Callable[[], float] = time.time) -> Prepared:

@@ -1,7 +1,6 @@
 """What speaks against a plan: claims, refusals of the API server, missing rights, downgrades, CRDs that would go."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ddhelm import claim, coverage, facts, plan, profile, recordsize, tree
 from ddhelm.actions import agents, certs, live, rights
@@ -20,10 +19,6 @@ from ddhelm.plan import Deployed, Desired, StepKind
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
 from ddhelm.settings import SITES, Settings
-
-if TYPE_CHECKING:
-    pass
-
 
 _NAMED = 5
 """Objects that a line names; more of them stand below it."""

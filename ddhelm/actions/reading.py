@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,10 +20,6 @@ from ddhelm.reads import READS
 from ddhelm.record import Record
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, Release, Role, Rotatable, pair, rotating
 from ddhelm.settings import RECORD_KEY, SecretKey, Settings, UserLayers
-
-if TYPE_CHECKING:
-    pass
-
 
 BUSY = 660
 """Seconds for which the writer of a pending head without a Lease may still live: twice helm's 5 minutes, and one."""

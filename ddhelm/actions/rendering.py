@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -23,9 +23,6 @@ from ddhelm.profile import Profile
 from ddhelm.release import Release, Role, pair
 from ddhelm.settings import FORMAT, Settings
 from ddhelm.source import Source, source
-
-if TYPE_CHECKING:
-    pass
 
 
 def values_only(

@@ -84,7 +84,7 @@ class Status(Struct, frozen=True):
         return UNREADABLE if self.unread else 0
 
 
-class _Read(Struct, dict=True):
+class _Read(Struct):
     """What one round of reads gave; None or empty where it could not be read (then ``unread`` says so)."""
 
     records: Mapping[str, tuple[Record, ...]] = {}

@@ -79,7 +79,7 @@ class Verification(Struct, frozen=True):
         )
 
 
-class _Asking(Struct, dict=True):
+class _Asking(Struct):
     """The latest verdict of each pod, and how far one round of questions is."""
 
     observer: Observer

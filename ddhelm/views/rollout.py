@@ -66,7 +66,7 @@ def outcome(watched: Watched, console: "Console") -> None:
         problem(console, f"`{name}` wants no node: nothing runs through it", "ddhelm status")
 
 
-class _Plain(Struct, dict=True):
+class _Plain(Struct):
     """Prints what changed since the last look."""
 
     console: "Console"
@@ -84,7 +84,7 @@ class _Plain(Struct, dict=True):
             self.before = event
 
 
-class _Drawn(Struct, dict=True):
+class _Drawn(Struct):
     """Draws the table anew after each look."""
 
     live: "Live"
