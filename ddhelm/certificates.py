@@ -23,9 +23,6 @@ DAYS = 365
 LONGEST = 3650
 SET_BACK = timedelta(minutes=5)
 """How long before now a new certificate begins: the clocks of the nodes are not this machine's."""
-WARN_DAYS = 30
-RENEW = "ddhelm certs rotate --ca-cert FILE --ca-key FILE, or --dir DIR with what the CA signed"
-"""The hint for a certificate that ends: where the new one comes from must be said."""
 KEY_TYPES = ("ec", "rsa", "ed25519")
 _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
 """The curves that etcd can verify: those of Go's crypto/x509 (Go 1.26)."""
@@ -34,20 +31,6 @@ _RSA_BITS = 2048
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
-
-
-def days_of(number: int) -> str:
-    """`less than a day`, `1 day`, `2 days`."""
-    return "less than a day" if number == 0 else f"{number} day" if number == 1 else f"{number} days"
-
-
-def lasting(left: timedelta) -> str:
-    """`14 minutes`, `3 hours`, `2 days`: whole ones, in the largest unit of which there is one."""
-    for unit in ("day", "hour"):
-        if number := max(left, timedelta()) // timedelta(**{f"{unit}s": 1}):
-            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
-    minutes = max(left, timedelta()) // timedelta(minutes=1)
-    return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ddhelm.certificates import RENEW
+from ddhelm.expiry import RENEW
 from ddhelm.pasting import typed
 
 _LIMIT = 160

@@ -5,11 +5,11 @@ Of a Secret that is read; what is in files of the nodes the API does not show, s
 
 from collections.abc import Iterator
 
-from ddhelm.certificates import RENEW, WARN_DAYS, days_of
 from ddhelm.checkfiles import file_name
 from ddhelm.claim import Claim, Finding, ProofContext, Severity, Undecided, names, pod_spec
 from ddhelm.claims_pods import mounted_at, named_paths
 from ddhelm.etcd import CERTS
+from ddhelm.expiry import RENEW, WARN_DAYS, days_of
 
 _SHOWN = ("tls_cert", "ssl_cert")
 """Keys of a check instance that name the client certificate (datadog_checks_base, OpenMetrics and older options)."""

@@ -466,9 +466,7 @@ def main() -> None:
     from ddhelm.views import streams
 
     streams.prepare()
-    code = run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.exit(code)
+    streams.end(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

@@ -4,7 +4,6 @@ Nothing is written to a cluster while a fatal claim is broken. A claim can be sk
 decided says what was not read, and neither stops anything nor counts as proven.
 """
 
-import difflib
 from collections.abc import Collection, Iterable
 
 from msgspec import Struct
@@ -102,6 +101,8 @@ def _known(skip: Collection[str]) -> None:
     names = [claim.name for claim in CLAIMS]
     unknown = [name for name in skip if name not in names]
     if unknown:
+        import difflib
+
         near = difflib.get_close_matches(unknown[0], names, n=1)
         raise ConfigError(
             f"there is no check `{unknown[0]}`" + (f"; did you mean `{near[0]}`?" if near else ""),

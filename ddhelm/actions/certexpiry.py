@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from ddhelm.actions.promises import Problem
 from ddhelm.answers import CLIENT_CERTIFICATE
-from ddhelm.certificates import RENEW, WARN_DAYS, days_of
 from ddhelm.errors import DdhelmError
+from ddhelm.expiry import RENEW, WARN_DAYS, days_of
 
 if TYPE_CHECKING:
     from ddhelm.kubectl import Kubectl

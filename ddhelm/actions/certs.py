@@ -17,6 +17,7 @@ from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.answers import CERTIFICATE_ENDS, CERTIFICATE_SHA256, SecretKeys
 from ddhelm.certificates import Authority, Certificate, Pair
 from ddhelm.errors import ConfigError, PreflightFailed
+from ddhelm.expiry import RENEW, lasting
 from ddhelm.run import Secrets
 from ddhelm.tree import Tree
 
@@ -275,7 +276,7 @@ def _new_secret(session: Session, name: str, given: Pair, notes: tuple[str, ...]
     if not free or session.kubectl.create(body) is None:
         raise PreflightFailed(
             f"Secret `{name}` exists in `{session.access.namespace}` and is not overwritten",
-            hint=f"choose another name; where agents show it already, this renews it: {certificates.RENEW}",
+            hint=f"choose another name; where agents show it already, this renews it: {RENEW}",
             anchor="certificate-secret-exists",
         )
     shown = certificates.read_certificates(given.certificate, "the certificate")[0]
@@ -296,7 +297,7 @@ def remarks(signer: Authority, wanted: Wanted, moment: datetime.datetime) -> tup
     ca = signer.certificate
     found = [CA_POWER, certificates.weak(ca)]
     if moment + datetime.timedelta(days=wanted.days) > ca.ends:
-        found.append(f"the CA itself ends in {certificates.lasting(ca.ends - moment)}, and so does the certificate")
+        found.append(f"the CA itself ends in {lasting(ca.ends - moment)}, and so does the certificate")
     return tuple(filter(None, found))
 
 

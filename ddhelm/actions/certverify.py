@@ -16,6 +16,7 @@ from ddhelm.actions.certs import now, refuse_name
 from ddhelm.actions.session import Session
 from ddhelm.certificates import Certificate, Pair
 from ddhelm.errors import ConfigError, VerifyFailed
+from ddhelm.expiry import RENEW, WARN_DAYS, lasting
 from ddhelm.facts import version_of
 from ddhelm.handshake import Failed, Reply
 
@@ -89,9 +90,9 @@ def verify(endpoint: str, pair: Pair | None, *, timeout: float = 10) -> Verified
             notes.append("the client certificate was not signed by the CA that is given, which etcd's own was")
         if shown.ca:
             notes.append("the client certificate is itself a CA: its key can make certificates for anybody")
-        if shown.days_left(moment) < certificates.WARN_DAYS:
-            left = certificates.lasting(shown.ends - moment)
-            notes.append(f"the client certificate ends in {left}: {certificates.RENEW}")
+        if shown.days_left(moment) < WARN_DAYS:
+            left = lasting(shown.ends - moment)
+            notes.append(f"the client certificate ends in {left}: {RENEW}")
     began = time.monotonic()
     reply = _ask(endpoint, "/metrics", pair, shown, moment, timeout)
     if reply.status != 200:

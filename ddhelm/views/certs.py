@@ -7,7 +7,8 @@ from ddhelm.actions.certplan import TITLES, Ways
 from ddhelm.actions.certrotate import Rotated, Rotating
 from ddhelm.actions.certs import Made, Requested
 from ddhelm.actions.certverify import Verified
-from ddhelm.certificates import Certificate, lasting
+from ddhelm.certificates import Certificate
+from ddhelm.expiry import lasting
 from ddhelm.views import envelope, pasted
 from ddhelm.views.console import BAD, GOOD, WARN, words
 

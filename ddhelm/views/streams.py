@@ -4,35 +4,40 @@ Python and Rich both end the program where a pipe breaks (`ddhelm onboard --yes 
 and so do the explanations on the other stream and the exit code: a half-done upgrade would be the worse answer.
 """
 
+import atexit
 import codecs
 import os
 import sys
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 _PLAIN = {"✓": "+", "✗": "x", "•": "*", "…": "...", "·": ".", "→": "->", "–": "-", "“": '"', "”": '"', "≥": ">="}
 
 
 class Patient:
-    """A text stream that goes silent, instead of raising, once its reader has left."""
+    """A text stream that goes silent, instead of raising, once its reader has left or its disk is full.
+
+    ``lost`` is why something could not be written; a reader that left wanted no more.
+    """
 
     def __init__(self, stream: TextIO) -> None:
+        self.lost = ""
         self._stream = stream
 
     def write(self, text: str) -> int:
         """As the stream's own; what nobody reads is gone."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            self._hush()
+        except OSError as error:
+            self._hush(error)
             return len(text)
 
     def flush(self) -> None:
         """As the stream's own."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._hush()
+        except OSError as error:
+            self._hush(error)
 
     def writelines(self, lines: Any) -> None:
         """As the stream's own."""
@@ -41,8 +46,10 @@ class Patient:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _hush(self) -> None:
+    def _hush(self, error: OSError) -> None:
         """What is still in the buffer, and all that follows, goes nowhere."""
+        if not isinstance(error, BrokenPipeError):
+            self.lost = error.strerror or str(error)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
@@ -57,6 +64,20 @@ def prepare() -> None:
             stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
         stream.reconfigure(errors="ddhelm")
         setattr(sys, name, cast("TextIO", Patient(stream)))
+
+
+def end(code: int) -> NoReturn:
+    """End the process with this exit code once all is written; 1 instead of 0 where the output could not be.
+
+    Python would take apart each module and object first, a sixth of the time of a plan; the kernel does it in one go.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    if lost := getattr(sys.stdout, "lost", ""):
+        sys.stderr.write(f"error: the output could not be written: {lost}\nhint: df -h\n")
+        code = code or 1
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from ddhelm import certificates, handshake
+from ddhelm import certificates, expiry, handshake
 from ddhelm.actions import certs, certverify
 from ddhelm.certificates import KEY_TYPES, Pair
 from ddhelm.errors import UsageError, VerifyFailed
@@ -107,7 +107,7 @@ def test_the_listener_needs_no_pair_and_tells_its_version_by_a_metric(etcd: Etcd
 
 def test_a_pair_that_ends_soon_is_said(etcd: Etcd) -> None:
     (note,) = certverify.verify(etcd.endpoint, etcd.signed(days=9)).notes
-    assert note in {f"the client certificate ends in {days} days: {certificates.RENEW}" for days in (8, 9)}
+    assert note in {f"the client certificate ends in {days} days: {expiry.RENEW}" for days in (8, 9)}
 
 
 def failure(endpoint: str, pair: Pair | None) -> VerifyFailed:

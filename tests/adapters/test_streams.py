@@ -33,6 +33,18 @@ def test_closed_streams_change_no_exit_code(closed: str) -> None:
     assert shell(f"{PROGRAM} status -n Bad {closed}").returncode == 3
 
 
+@pytest.mark.parametrize("arguments", ["check --list", "check --list -o json", "onboard --help", "--version"])
+def test_a_full_disk_is_told_in_one_line_and_never_passes_for_success(arguments: str) -> None:
+    done = shell(f"{PROGRAM} {arguments} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == b"error: the output could not be written: No space left on device\nhint: df -h\n"
+
+
+def test_the_exit_code_of_an_error_survives_a_full_disk() -> None:
+    done = shell(f"{PROGRAM} status -n Bad >/dev/full 2>&1")
+    assert done.returncode == 3
+
+
 def test_a_locale_without_unicode_gets_ascii() -> None:
     script = f"{PROGRAM} completion fish >/dev/null && {sys.executable} -c '{ENCODES}'"
     done = shell(script, PYTHONIOENCODING="ascii")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ddhelm import certificates, handshake
+from ddhelm import certificates, expiry, handshake
 from ddhelm.actions import certexpiry, certrotate, certs, certverify
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.certrotate import Rotating
@@ -217,8 +217,8 @@ def test_the_hint_that_renews_a_certificate_can_be_pasted() -> None:
     hints = {claim.hint for claim in CLAIMS if claim.name.startswith("etcd-certificate")}
     problem = Expiry("name", "2026-03-01", 5).problem
     assert problem
-    assert hints == {problem.hint} == {certificates.RENEW}
-    line = certificates.RENEW.split(",")[0]
+    assert hints == {problem.hint} == {expiry.RENEW}
+    line = expiry.RENEW.split(",")[0]
     assert line.split()[3:] == ["--ca-cert", "FILE", "--ca-key", "FILE"]
     assert Given(ca_cert="FILE", ca_key="FILE").authority.key == "FILE"
 
@@ -471,7 +471,7 @@ def test_one_day_is_not_days(days: int, said: str) -> None:
     ],
 )
 def test_what_is_left_is_told_in_the_largest_unit(minutes: int, said: str) -> None:
-    assert certificates.lasting(datetime.timedelta(minutes=minutes)) == said
+    assert expiry.lasting(datetime.timedelta(minutes=minutes)) == said
 
 
 def test_a_ca_that_ends_soon_and_one_with_a_short_key_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
