@@ -58,8 +58,7 @@ class Answer:
         return tree
 
 
-@dataclass(frozen=True, slots=True)
-class SecretKeys:
+class SecretKeys(Struct, frozen=True):
     """What may be known of a Secret: the names of its keys, which of them are empty, and one public certificate.
 
     ``certificate`` is the first one under ``CLIENT_CERTIFICATE`` as PEM, empty for none. ``certificate_ends`` is RFC
@@ -71,8 +70,8 @@ class SecretKeys:
     empty: frozenset[str]
     uid: str
     resource_version: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    certificate: bytes = field(default=b"", repr=False)
+    labels: Mapping[str, str] = {}
+    certificate: bytes = b""
     certificate_ends: str = ""
 
     @classmethod

@@ -8,7 +8,6 @@ stdout. Where the numbers do not agree, the object is asked about alone.
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,11 +32,10 @@ class Refusal(Struct, frozen=True):
     error: DdhelmError
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
+class ApplyResult(Struct, frozen=True):
     """What a server-side apply came to; ``objects`` are as the server answered."""
 
-    objects: tuple[Tree, ...] = field(default=(), repr=False)
+    objects: tuple[Tree, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 

@@ -221,6 +221,26 @@ class Claim(Struct, frozen=True):
     function: Prove
 
 
+class Result(Struct, frozen=True):
+    """A claim's verdict. ``ok``: nothing speaks against it; ``details`` may still hold remarks.
+
+    ``unknown``: why it could not be decided, else empty. ``hints``: what to type about the findings, each once.
+    """
+
+    claim: Claim
+    ok: bool
+    details: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    skipped: bool = False
+    unknown: str = ""
+
+    def ways(self, told: set[str]) -> list[str]:
+        """What to type, the claim's own hint where no finding has one; without those ``told``, which it joins."""
+        ways = [hint for hint in self.hints or (self.claim.hint,) if hint and hint not in told]
+        told.update(ways)
+        return ways
+
+
 def pod_template(obj: Object) -> Tree:
     """The pod template of a workload, masked."""
     return get(obj.body, ("spec", "template")) or {}

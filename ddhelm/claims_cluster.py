@@ -18,16 +18,12 @@ from ddhelm.claim import (
     names,
     pod_template,
 )
+from ddhelm.keeper import delivery
 from ddhelm.manifest import Manifest, Object, ObjectRef
 from ddhelm.pasting import typed
 from ddhelm.tree import Tree, get, same
 
 _RELEASE, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
-_ARGO_LABEL, _ARGO_TRACKING = "argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id"
-_FLUX = {
-    "helm.toolkit.fluxcd.io/name": ("HelmRelease", "helm.toolkit.fluxcd.io/namespace"),
-    "kustomize.toolkit.fluxcd.io/name": ("Kustomization", "kustomize.toolkit.fluxcd.io/namespace"),
-}
 _SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
@@ -76,15 +72,8 @@ def _other_manager(live: LiveObject) -> tuple[str, str]:
     if live.owners:
         owner = live.owners[0]
         return f"{owner}, which made it", typed("kubectl get {owner} -A", owner=owner.replace(" ", "/", 1))
-    if _ARGO_LABEL in live.labels or _ARGO_TRACKING in live.annotations:
-        app = live.labels.get(_ARGO_LABEL) or live.annotations[_ARGO_TRACKING].split(":")[0]
-        return f"Argo CD application `{app}`", typed("argocd app delete {app} --cascade=false", app=app)
-    for label, (kind, namespace) in _FLUX.items():
-        if label in live.labels:
-            name, where = live.labels[label], live.labels.get(namespace, "flux-system")
-            suspend = typed("flux suspend {kind} {name} -n {where}", kind=kind.lower(), name=name, where=where)
-            return f"Flux {kind} `{name}`", suspend
-    return "", ""
+    delivered = delivery(live.labels, live.annotations)
+    return (delivered.who, delivered.stop) if delivered else ("", "")
 
 
 def nothing_terminating(context: ProofContext) -> Iterator[Finding]:

@@ -101,9 +101,9 @@ def plan(
         return
     flaggroups.offline_flags(offline, facts, against, out)
     if facts is not None:
-        from ddhelm.commands import diff as command
+        from ddhelm.commands import offline as without_cluster
 
-        raise typer.Exit(command.offline(options, facts, against, output, detailed=detailed_exitcode, limit=12))
+        raise typer.Exit(without_cluster.show(options, facts, against, output, detailed=detailed_exitcode))
     session = _reading_facts(options)
     from ddhelm.commands import diff as command
 

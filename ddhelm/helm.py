@@ -8,7 +8,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -42,13 +41,12 @@ class Offline(Struct, frozen=True):
     api_versions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Render:
+class Render(Struct, frozen=True):
     """A release to render; ``is_upgrade`` also leaves out the check whose objects they are, one request each."""
 
     release: str
     chart: Path
-    values: Tree = field(repr=False)
+    values: Tree
     is_upgrade: bool = False
 
 
@@ -139,14 +137,20 @@ class Helm:
         """The manifest that an upgrade with these values would store."""
         return self.templates([render], offline=offline)[0]
 
-    def templates(self, renders: Sequence[Render], *, offline: Offline | None = None) -> tuple[str, ...]:
-        """Several manifests, rendered at the same time.
+    def templates(
+        self,
+        renders: Sequence[Render],
+        *,
+        offline: Offline | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> tuple[str, ...]:
+        """Several manifests, rendered at the same time; ``meanwhile`` is done while helm does so.
 
         With the cluster's own answers (lookups, versions, APIs), measured equal to what an upgrade stores; or from what
         ``offline`` says, without asking anybody.
         """
         commands = [self._template(render, offline) for render in renders]
-        done = self._runner.run_all(commands)
+        done = self._runner.run_all(commands, meanwhile)
         for render, each in zip(renders, done, strict=True):
             if not each.ok:
                 raise self._error(each, "template", render.release)

@@ -1,7 +1,11 @@
-"""Who keeps a Secret up to date, by its metadata: then a change belongs there, and is overwritten anywhere else."""
+"""Who keeps an object up to date, by its metadata: then a change belongs there, and is overwritten anywhere else."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from msgspec import Struct
+
+from ddhelm.pasting import typed
 
 _OWNERS = {
     "ExternalSecret": "External Secrets",
@@ -25,6 +29,32 @@ _MARKS = {
     "helm.toolkit.fluxcd.io/name": "Flux",
     "meta.helm.sh/release-name": "Helm",
 }
+
+_ARGO_LABEL, _ARGO_TRACKING = "argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id"
+_FLUX = {
+    "helm.toolkit.fluxcd.io/name": ("HelmRelease", "helm.toolkit.fluxcd.io/namespace"),
+    "kustomize.toolkit.fluxcd.io/name": ("Kustomization", "kustomize.toolkit.fluxcd.io/namespace"),
+}
+
+
+class Delivery(Struct, frozen=True):
+    """Who applies an object out of a repository again and again, in words; ``stop`` is what to type against that."""
+
+    who: str
+    stop: str
+
+
+def delivery(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Delivery | None:
+    """Argo CD or Flux, by the marks that they put on what is theirs (Argo CD 3.2, Flux 2); None for neither."""
+    if _ARGO_LABEL in labels or _ARGO_TRACKING in annotations:
+        app = labels.get(_ARGO_LABEL) or str(annotations[_ARGO_TRACKING]).split(":")[0]
+        return Delivery(f"Argo CD application `{app}`", typed("argocd app delete {app} --cascade=false", app=app))
+    for label, (kind, namespace) in _FLUX.items():
+        if label in labels:
+            name, where = labels[label], labels.get(namespace, "flux-system")
+            stop = typed("flux suspend {kind} {name} -n {where}", kind=kind.lower(), name=name, where=where)
+            return Delivery(f"Flux {kind} `{name}`", stop)
+    return None
 
 
 def keeper(metadata: Mapping[str, Any]) -> str:

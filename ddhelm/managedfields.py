@@ -7,7 +7,6 @@ this house spells them, so that they can be held against a ``tree.diff``.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
@@ -40,16 +39,15 @@ class Writer(Struct, frozen=True):
         return f"{self.manager}{through}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One entry of ``managedFields``: a writer and the paths that it owns, parents before children.
 
     ``leaves`` are those of the paths below which nothing is listed: it owns them as one value.
     """
 
     writer: Writer
-    paths: frozenset[Path] = field(repr=False)
-    leaves: frozenset[Path] = field(repr=False)
+    paths: frozenset[Path]
+    leaves: frozenset[Path]
 
     def owns(self, path: Path) -> bool:
         """Whether it owns the field at ``path``, something in it, or the list or map (as one value) that it is in."""

@@ -13,10 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import tree
+from ddhelm.claim import Result
 from ddhelm.coverage import Coverage
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, compare
 from ddhelm.noise import noise_at
-from ddhelm.proof import Result
 from ddhelm.release import Release
 from ddhelm.values import Values
 

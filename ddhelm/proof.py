@@ -6,7 +6,6 @@ decided says what was not read, and neither stops anything nor counts as proven.
 
 from collections.abc import Collection, Iterable
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import claims_certs, claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
@@ -21,6 +20,7 @@ from ddhelm.claim import (
     ProofContext,
     ReleaseView,
     Remark,
+    Result,
     Severity,
     Undecided,
 )
@@ -40,26 +40,6 @@ CLAIMS = (
     *claims_cluster.CLAIMS,
 )
 _STRICT = "no-node-without-agent"
-
-
-class Result(Struct, frozen=True):
-    """A claim's verdict. ``ok``: nothing speaks against it; ``details`` may still hold remarks.
-
-    ``unknown``: why it could not be decided, else empty. ``hints``: what to type about the findings, each once.
-    """
-
-    claim: Claim
-    ok: bool
-    details: tuple[str, ...] = ()
-    hints: tuple[str, ...] = ()
-    skipped: bool = False
-    unknown: str = ""
-
-    def ways(self, told: set[str]) -> list[str]:
-        """What to type, the claim's own hint where no finding has one; without those ``told``, which it joins."""
-        ways = [hint for hint in self.hints or (self.claim.hint,) if hint and hint not in told]
-        told.update(ways)
-        return ways
 
 
 def run(context: ProofContext, skip: Collection[str] = ()) -> tuple[Result, ...]:

@@ -139,8 +139,10 @@ class RunnerLike(Protocol):
         """Start one process and wait for it."""
         ...
 
-    def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
-        """Start several and wait for all."""
+    def run_all(
+        self, commands: Sequence[Command], meanwhile: Callable[[], None] | None = None
+    ) -> tuple[Completed, ...]:
+        """Start several and wait for all; ``meanwhile`` is done while they run."""
         ...
 
     def run_each(self, commands: Iterable[Command], ended: "Ended", *, limit: int) -> None:
@@ -172,13 +174,18 @@ class Runner:
         """Start one process and wait for it."""
         return self.run_all((command,))[0]
 
-    def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
-        """Start the processes at the same time; the answers come in the order of ``commands``."""
+    def run_all(
+        self, commands: Sequence[Command], meanwhile: Callable[[], None] | None = None
+    ) -> tuple[Completed, ...]:
+        """Start the processes at the same time; the answers come in the order of ``commands``.
+
+        ``meanwhile`` is done in this thread while they run; they are stopped where it raises, and that is passed on.
+        """
         if not commands:
             return ()
         children: list[_Child] = []
         done: list[Completed] = []
-        all_started = False
+        going_well = False
         with _Signals(children) as signals:
             try:
                 for command in commands:
@@ -188,11 +195,13 @@ class Runner:
                         break
                     with signals.held():
                         children.append(_Child(command, self.secrets, self._notice))
-                all_started = True
+                if meanwhile is not None and not signals.count:
+                    meanwhile()
+                going_well = True
             finally:
-                # one that cannot be started must not leave the others behind; not asked of sys.exc_info(), which also
-                # knows the error that a caller is just cleaning up after
-                if not all_started:
+                # what cannot be started or done must not leave the others behind; not asked of sys.exc_info(), which
+                # also knows the error that a caller is just cleaning up after
+                if not going_well:
                     for child in children[len(done) :]:
                         child.stop()
                 done.extend(child.wait() for child in children[len(done) :])

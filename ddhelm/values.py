@@ -6,7 +6,6 @@ follows from this cluster or these settings is made here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
 
@@ -181,12 +180,12 @@ def _filled(name: str, library: Library, names: Mapping[str, Any], settings: Set
     return Layer(name, fill(raw, names), library.reasons(name), decided)
 
 
-@dataclass(frozen=True, slots=True)
 class _Below(Mapping[Path, str]):
     """Reasons of a file as seen from one key of it."""
 
-    reasons: Mapping[Path, str]
-    at: Path
+    def __init__(self, reasons: Mapping[Path, str], at: Path) -> None:
+        self.reasons = reasons
+        self.at = at
 
     def __getitem__(self, path: Path) -> str:
         return self.reasons[(*self.at, *path)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from ddhelm.keeper import delivery
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost 20 ms
@@ -167,15 +168,8 @@ def owner(metadata: Mapping[str, Any]) -> str:
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     for reference in metadata.get("ownerReferences") or ():
         return f"{reference.get('kind')} `{reference.get('name')}`"
-    if "argocd.argoproj.io/tracking-id" in annotations or "argocd.argoproj.io/instance" in labels:
-        instance = labels.get("argocd.argoproj.io/instance") or str(annotations.get("argocd.argoproj.io/tracking-id"))
-        return f"Argo CD application `{instance.split(':')[0]}`"
-    for label, kind in (
-        ("helm.toolkit.fluxcd.io/name", "HelmRelease"),
-        ("kustomize.toolkit.fluxcd.io/name", "Kustomization"),
-    ):
-        if label in labels:
-            return f"Flux {kind} `{labels[label]}`"
+    if delivered := delivery(labels, annotations):
+        return delivered.who
     if release := annotations.get("meta.helm.sh/release-name"):
         return f"Helm release `{release}` in namespace `{annotations.get('meta.helm.sh/release-namespace')}`"
     return "nobody known"

@@ -6,7 +6,6 @@ A private key goes from memory into one file of the user's choice or into one Se
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from msgspec import Struct
 
@@ -55,14 +54,13 @@ class Wanted(Struct, frozen=True):
     key_type: str = certificates.KEY_TYPES[0]
 
 
-@dataclass(frozen=True, slots=True)
-class CaFiles:
+class CaFiles(Struct, frozen=True):
     """The files of a CA. ``ask`` gets the password of an encrypted key from a person; None: there is nobody."""
 
     certificate: str
     key: str
     password_file: str | None = None
-    ask: Callable[[str], str] | None = field(default=None, repr=False)
+    ask: Callable[[str], str] | None = None
 
 
 def now() -> datetime.datetime:

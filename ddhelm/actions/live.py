@@ -8,8 +8,9 @@ forecast and live object are equal for all 25 objects of an untouched release (H
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.admission import Pattern, expected
@@ -27,16 +28,15 @@ MANAGER = "helm"
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """The live state for a plan (``live``), for the proofs (``objects``), and what the server refuses to apply."""
 
     live: Live
     objects: Mapping[Identity, LiveObject]
     refusals: tuple[Refusal, ...] = ()
     workloads: tuple[Workload, ...] = ()
-    standing: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
-    forecast: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
+    standing: Mapping[Identity, Object] = {}
+    forecast: Mapping[Identity, Object] = {}
     """Every object of the manifests as a forced apply would leave it; those that the server would not forecast lack."""
 
 

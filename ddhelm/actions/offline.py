@@ -5,7 +5,7 @@ What only the live cluster knows (owners, conflicts, Secrets, other agents) is n
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,17 @@ def session(namespace: str | None) -> Session:
     return Session(access, Secrets())
 
 
-def plan_offline(without: Session, request: Request, facts_file: str, against: str | None) -> Prepared:
+def plan_offline(
+    without: Session,
+    request: Request,
+    facts_file: str,
+    against: str | None,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Prepared:
     """The plan for the cluster of ``facts_file``; without ``against`` (saved manifests) everything is new.
+
+    ``meanwhile`` is done while helm renders.
 
     Raises ConfigError for files that cannot be read or are something else.
     """
@@ -46,10 +55,14 @@ def plan_offline(without: Session, request: Request, facts_file: str, against: s
     releases = pair(without.access.namespace, control_plane=found.control_plane_release)
     built = rendering.build(without, read, found, wanted, releases)
     chart = rendering.chart_of(without, request, wanted, {})
-    wrongvalues.refuse_unfit(chart, request, Settings())
     offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
     renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
-    texts = without.helm.templates(renders, offline=offline)
+
+    def while_rendering() -> None:
+        wrongvalues.refuse_unfit(chart, request, Settings())
+        meanwhile()
+
+    texts = without.helm.templates(renders, offline=offline, meanwhile=while_rendering)
     desired = tuple(
         Desired(r, built[r.name], manifest, chart.version, chart.app_version)
         for r, manifest in zip(releases, rendering.parsed(without, releases, texts), strict=True)

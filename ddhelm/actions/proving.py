@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ddhelm import claim, coverage, facts, plan, profile, recordsize, tree
-from ddhelm.actions import agents, certs, live, rights
+from ddhelm.actions import agents, live, rights
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import Request
@@ -119,6 +119,8 @@ def secrets_of(
             if found is not None:
                 present[name] = found.keys - found.empty
                 if CLIENT_CERTIFICATE in present[name]:
+                    from ddhelm.actions import certs
+
                     days[name] = certs.days_left(found)
     needed = [TOKEN]
     if wanted.api_key_secret.name == SECRET:

@@ -1,6 +1,5 @@
 """From settings to manifests: the profile, the values of each release, the chart, and what it makes of them."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,7 +192,7 @@ def desired_of(
         if error.anchor != "owned-elsewhere":
             raise
         # helm names one object and its release at most; the claim about it names all of them and who has them
-        texts = session.helm.templates([dataclasses.replace(each, is_upgrade=True) for each in renders])
+        texts = session.helm.templates([replace(each, is_upgrade=True) for each in renders])
     return tuple(
         Desired(
             release,

@@ -34,7 +34,7 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
 
     request = requests.request(options)
     prepared = prepare.prepare(session, request)
-    _print(session, prepared, options, output, limit)
+    present(session, prepared, options, output, limit)
     prepared.stop_if_broken()
     if out is not None:
         from ddhelm.actions import planning
@@ -50,20 +50,8 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
     return plan_.exit_code(prepared.plan, detailed=detailed)
 
 
-def offline(
-    options: Options, facts: str, against: str | None, output: str, *, detailed: bool, limit: int | None
-) -> int:
-    """The same without a cluster, from the facts in a file, against saved manifests; never written to a plan file."""
-    from ddhelm.actions import offline
-
-    session = offline.session(options["namespace"])
-    prepared = offline.plan_offline(session, requests.request(options), facts, against)
-    _print(session, prepared, options, output, limit)
-    prepared.stop_if_broken()
-    return plan_.exit_code(prepared.plan, detailed=detailed)
-
-
-def _print(session: Session, prepared: Prepared, options: Options, output: str, limit: int | None) -> None:
+def present(session: Session, prepared: Prepared, options: Options, output: str, limit: int | None) -> None:
+    """Print a plan in one of the formats."""
     document = view.json(session.access, prepared)
     if output == "table":
         view.table(session.access, prepared, console.out(), how(options, limit=limit))

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ddhelm.actions.prepared import Prepared
-from ddhelm.proof import Claim, Result
+from ddhelm.claim import Claim, Result
 from ddhelm.tree import Tree
 from ddhelm.views import console, envelope, pasted
 from ddhelm.views import coverage as coverage_view

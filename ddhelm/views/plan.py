@@ -11,10 +11,10 @@ from rich.table import Table
 from ddhelm import planfile, tree
 from ddhelm.access import Access
 from ddhelm.actions.prepared import Prepared
+from ddhelm.claim import Result
 from ddhelm.controlplane import LeftOut
 from ddhelm.plan import Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
-from ddhelm.proof import Result
 from ddhelm.release import Role
 from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
 from ddhelm.views import coverage as coverage_view

@@ -1,7 +1,7 @@
 """A runner that starts nothing and knows only what it was told: an unregistered command line fails the test."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,8 +51,12 @@ class FakeRunner:
         done = reply.done
         return Completed(command.argv, done.code, done.stdout, self.secrets.hide(done.err))
 
-    def run_all(self, commands: Sequence[Command]) -> tuple[Completed, ...]:
+    def run_all(
+        self, commands: Sequence[Command], meanwhile: Callable[[], None] | None = None
+    ) -> tuple[Completed, ...]:
         """Answer several commands."""
+        if meanwhile is not None:
+            meanwhile()
         return tuple(self.run(command) for command in commands)
 
     def run_each(self, commands: Iterable[Command], ended: Ended, *, limit: int) -> None:

@@ -142,6 +142,25 @@ def test_several_run_at_the_same_time_and_answer_in_order() -> None:
     assert time.monotonic() - began < 3
 
 
+def test_something_else_is_done_while_they_run(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    waiting = Command(shell(f"until [ -e {made} ]; do sleep 0.05; done; echo seen"), timeout=20)
+    assert [done.out for done in Runner().run_all([waiting, waiting], made.touch)] == ["seen\n", "seen\n"]
+
+
+def test_an_error_in_what_is_done_meanwhile_stops_them_and_is_passed_on(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+
+    def fail() -> None:
+        while not (mark.exists() and mark.read_text()):
+            time.sleep(0.05)
+        raise ValueError("meanwhile")
+
+    with pytest.raises(ValueError, match="meanwhile"):
+        Runner().run_all([Command(shell(f"echo $$ >{mark}; exec sleep 60"))], fail)
+    assert gone(int(mark.read_text()))
+
+
 def test_no_more_than_the_limit_run_at_once(tmp_path: Path) -> None:
     code = f"cd {tmp_path}; touch $$; ls | wc -l; sleep 0.2; rm $$"
     done = Runner(limit=2).run_all([Command(shell(code)) for _ in range(6)])
