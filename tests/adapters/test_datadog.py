@@ -16,7 +16,8 @@ from ddhelm import datadog
 from ddhelm.datadog import Datadog, Reply, Trouble
 from tests.datadog_api.proxy import proxy
 from tests.datadog_api.server import DatadogApi
-from tests.sandbox.certificates import Authority, make_authority
+from tests.sandbox.certificates import make_authority
+from tests.sandbox.pki import Authority
 
 API_KEY, APP_KEY = "0f" * 16, "a7" * 20
 

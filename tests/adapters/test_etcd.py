@@ -20,7 +20,8 @@ from ddhelm.certificates import KEY_TYPES, Pair
 from ddhelm.errors import UsageError, VerifyFailed
 from ddhelm.run import Secrets
 from tests.sandbox import build
-from tests.sandbox.certificates import Authority, Pki, issue, make
+from tests.sandbox.certificates import issue, make
+from tests.sandbox.pki import Authority, Pki
 
 
 @dataclass(frozen=True)

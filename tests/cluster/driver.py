@@ -10,15 +10,16 @@ from typing import Any
 
 import yaml
 
+from ddhelm import facts
+from ddhelm.reads import READS
 from tests.charts import chart
 from tests.datadog_api.fixtures import shared
 from tests.docs import jsonpage
+from tests.sandbox.api import ApiError
 from tests.sandbox.sandbox import Sandbox
 
 API_KEY = "0123456789abcdef0123456789abcdef"
 """Made up, and valid for the API on loopback that the driver names; nothing is ever sent to Datadog."""
-
-CONTROL_PLANE, WORKER = "control-plane-ddagent", "worker-node-ddagent"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ class Ddhelm:
     def chart() -> tuple[str, str]:
         """The flags that name the chart under test."""
         return "--chart", str(chart())
+
+
+def read_facts(sandbox: Sandbox) -> facts.ClusterFacts:
+    """The facts as the API tells them now, not as its cache does."""
+    answers: dict[str, str | bytes | facts.Failure] = {}
+    for name, path in READS.items():
+        try:
+            answers[name] = sandbox.loader.text(path.removesuffix("?resourceVersion=0"))
+        except ApiError as error:
+            answers[name] = facts.Failure(str(error))
+    return facts.parse(facts.Answers(answers))
 
 
 def agents_by_node(sandbox: Sandbox, namespace: str = "datadog") -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 
 from tests.agent import started
-from tests.cluster.driver import CONTROL_PLANE
+from tests.cluster.names import CONTROL_PLANE
 from tests.sandbox.sandbox import Sandbox
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"

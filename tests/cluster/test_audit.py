@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, recorded, revisions
+from tests.cluster.driver import Ddhelm, recorded, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.test_failures import mend
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox

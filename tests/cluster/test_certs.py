@@ -9,7 +9,8 @@ import pytest
 import requests
 from cryptography import x509
 
-from tests.cluster.driver import CONTROL_PLANE, Ddhelm
+from tests.cluster.driver import Ddhelm
+from tests.cluster.names import CONTROL_PLANE
 from tests.cluster.node_agent import NAMES, NodeAgent
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox

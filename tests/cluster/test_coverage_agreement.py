@@ -9,18 +9,14 @@ from typing import Any
 
 import pytest
 
-from ddhelm import facts, profile, selector, values
+from ddhelm import selector
 from ddhelm.coverage import Placement, compute, placement
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts, Node
-from ddhelm.library import load
 from ddhelm.manifest import from_objects
 from ddhelm.masking import Masker
-from ddhelm.reads import READS
-from ddhelm.release import pair
-from ddhelm.settings import Settings
 from ddhelm.tree import Tree
-from tests.sandbox import topology
+from tests.cluster.driver import read_facts
 from tests.sandbox.api import ApiError, at_once
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox
@@ -29,24 +25,8 @@ from tests.sandbox.waiting import wait_for
 NAMESPACE = "agreement"
 DAEMONSETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-TOPOLOGIES = [name for name in topology.names() if name != "large"]
 Placed = dict[str, frozenset[str]]
 """DaemonSet to the nodes that it has a pod on."""
-
-
-@pytest.mark.parametrize("name", TOPOLOGIES)
-def test_our_two_daemonsets_land_where_it_was_computed(cluster: Clusters, name: str) -> None:
-    sandbox = cluster(name)
-    known = read(sandbox)
-    found = profile.of(known, load().distributions(), node_kinds=load().node_kinds())
-    bodies = list(ours(found, known))
-    placements = make(sandbox, bodies)
-    landed = settled(sandbox, len(bodies))
-    covered = compute(known.nodes, placements)
-    assert landed == wanted(covered.verdicts, placements)
-    assert covered.doubled == ()
-    assert all(verdict.blame and verdict.fix for verdict in covered.uncovered)
-    assert len(covered.exactly_one) + len(covered.uncovered) == len(known.nodes)
 
 
 @pytest.mark.parametrize(
@@ -58,18 +38,18 @@ def test_any_daemonset_lands_where_it_was_computed(
 ) -> None:
     dice = random.Random(seed)
     sandbox = cluster(random_topology(dice, nodes, tmp_path / "random.yaml"))
-    wait_for(lambda: tainted_by_kubernetes(read(sandbox)), 60, "the taints of cordoned and unready nodes")
-    names = [node.name for node in read(sandbox).nodes]
+    wait_for(lambda: tainted_by_kubernetes(read_facts(sandbox)), 60, "the taints of cordoned and unready nodes")
+    names = [node.name for node in read_facts(sandbox).nodes]
     placements = make(sandbox, [daemonset(f"rule-{at}", **random_rules(dice, names)) for at in range(rules)])
     landed = settled(sandbox, rules)
-    known = read(sandbox)
+    known = read_facts(sandbox)
     computed = wanted(compute(known.nodes, placements).verdicts, placements)
     assert difference(landed, computed, known) == []
     assert 0 < sum(map(len, landed.values())) < nodes * rules
 
     at_once(lambda change: sandbox.loader.merge(*change), list(random_changes(dice, known)))
     assert follow(sandbox, placements, landed) > 0
-    agree_on_selectors(sandbox, read(sandbox), dice)
+    agree_on_selectors(sandbox, read_facts(sandbox), dice)
 
 
 def follow(sandbox: Sandbox, placements: tuple[Placement, ...], before: Placed) -> int:
@@ -78,7 +58,7 @@ def follow(sandbox: Sandbox, placements: tuple[Placement, ...], before: Placed) 
     keeps: Placed = {}
 
     def moved() -> bool:
-        verdicts = compute(read(sandbox).nodes, placements).verdicts
+        verdicts = compute(read_facts(sandbox).nodes, placements).verdicts
         wants.update(wanted(verdicts, placements))
         for one in placements:
             keeps[one.name] = frozenset(v.node for v in verdicts if one.release in v.until_restart) & before[one.name]
@@ -96,7 +76,7 @@ def follow(sandbox: Sandbox, placements: tuple[Placement, ...], before: Placed) 
     try:
         wait_for(moved, 120, "the pods to follow the nodes", every=0.5)
     except TimeoutError:
-        known = read(sandbox)
+        known = read_facts(sandbox)
         assert difference(pods(sandbox), {name: wants[name] | keeps[name] for name in wants}, known) == []
         assert counted(sandbox) == {name: (len(wants[name]), len(keeps[name])) for name in wants}
         raise
@@ -126,7 +106,7 @@ def test_two_pods_share_a_node_unless_their_ports_were_computed_to_clash(
         daemonset("one", one, hostNetwork=host_network, tolerations=tolerate_all),
         daemonset("other", other, tolerations=tolerate_all),
     ]
-    clash = bool(compute(read(sandbox).nodes, make(sandbox, bodies)).verdicts[0].port_clash)
+    clash = bool(compute(read_facts(sandbox).nodes, make(sandbox, bodies)).verdicts[0].port_clash)
 
     def decided() -> bool:
         conditions = [c for pod in sandbox.loader.get(PODS)["items"] for c in pod["status"].get("conditions", [])]
@@ -158,16 +138,6 @@ def agree_on_selectors(sandbox: Sandbox, known: ClusterFacts, dice: random.Rando
 
 
 # -- the cluster ------------------------------------------------------------------------------------------------------
-
-
-def read(sandbox: Sandbox) -> ClusterFacts:
-    answers: dict[str, str | facts.Failure] = {}
-    for name, path in READS.items():
-        try:
-            answers[name] = sandbox.loader.text(path.removesuffix("?resourceVersion=0"))
-        except ApiError as error:
-            answers[name] = facts.Failure(str(error))
-    return facts.parse(facts.Answers(answers))
 
 
 def make(sandbox: Sandbox, bodies: list[Tree]) -> tuple[Placement, ...]:
@@ -249,27 +219,6 @@ def tainted_by_kubernetes(known: ClusterFacts) -> bool:
         return found
 
     return all(owed(node) <= {(t.key, t.effect) for t in node.taints} for node in known.nodes)
-
-
-# -- ours -------------------------------------------------------------------------------------------------------------
-
-
-def ours(found: profile.Profile, known: ClusterFacts) -> Iterator[Tree]:
-    """A bare DaemonSet per release, with the scheduling fields of the values that ddhelm makes for this cluster."""
-    releases = pair(NAMESPACE, control_plane=found.control_plane_release)
-    for release in releases:
-        layers = values.layers_for(
-            release.role, releases=releases, settings=Settings(), profile=found, library=load(), nodes=known.nodes
-        )
-        agents = values.build(layers).tree.get("agents", {})
-        yield daemonset(
-            release.fullname,
-            {"containerPort": 8125, "protocol": "UDP"},
-            affinity=agents.get("affinity") or {},
-            tolerations=agents.get("tolerations") or [],
-            hostNetwork=bool(agents.get("useHostNetwork")),
-            nodeSelector={"kubernetes.io/os": "linux"},
-        )
 
 
 def daemonset(name: str, *ports: Tree, **pod: Any) -> Tree:

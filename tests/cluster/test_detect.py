@@ -1,46 +1,17 @@
-"""Detection on a real API: what it answers is what the topology's file says, and what it refuses is said."""
+"""Detection on a real API: what it prints, and what it refuses is said; test_distributions.py has every topology."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ddhelm import facts
-from ddhelm.reads import READS
-from tests.cluster.driver import Ddhelm
-from tests.sandbox import topology
+from tests.cluster.driver import Ddhelm, read_facts
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox
-from tests.unit.factsets import found
-from tests.unit.test_distribution_checks import read as offline
 
 NODES = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}
 NAMESPACES = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}
 SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
-
-
-def online(sandbox: Sandbox) -> facts.ClusterFacts:
-    """The facts as kubectl reads them, path by path."""
-    answers: dict[str, str | bytes | facts.Failure] = {}
-    for name, path in READS.items():
-        try:
-            answers[name] = sandbox.kubectl("get", "--raw", path)
-        except subprocess.CalledProcessError as error:
-            answers[name] = facts.Failure(str(error.stderr))
-    return facts.parse(facts.Answers(answers))
-
-
-@pytest.mark.parametrize("name", [name for name in topology.names() if name != "large"])
-def test_the_api_tells_what_the_file_says(cluster: Clusters, name: str) -> None:
-    sandbox = cluster(name)
-
-    made, expected = found(online(sandbox)), found(offline(name, sandbox.ports.placeholders))
-
-    assert made.to_record() == expected.to_record()
-    assert [e.signal for e in made.evidence] == [e.signal for e in expected.evidence]
-    assert made.unread == ()
 
 
 def test_detect_prints_conclusion_evidence_and_checks(cluster: Clusters) -> None:
@@ -54,7 +25,7 @@ def test_detect_prints_conclusion_evidence_and_checks(cluster: Clusters) -> None
     assert "on 7 of 7 nodes" in table
     assert "/srv/kubernetes/kube-apiserver/etcd-client.key" in table
     assert tree["profile"]["distribution"] == "kops"
-    assert facts.from_json(tree["facts"]).nodes == online(ddhelm.sandbox).nodes
+    assert facts.from_json(tree["facts"]).nodes == read_facts(ddhelm.sandbox).nodes
 
 
 def as_reader(sandbox: Sandbox, *rules: dict[str, Any]) -> Ddhelm:

@@ -1,6 +1,7 @@
-"""Every distribution is onboarded on its topology: one agent a node, the checks it should have, and those collect.
+"""Every distribution is recognised and onboarded on its topology.
 
-What `make test` leaves out is the other Helm; `make test-all` runs both.
+The API tells what the topology's file says; one agent a node, where it was computed; the checks that it should have,
+and those collect. What `make test` leaves out is the other Helm; `make test-all` runs both.
 """
 
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 
 from ddhelm.checkfiles import mounted
+from ddhelm.coverage import Placement, compute, placement
+from ddhelm.manifest import from_objects
+from ddhelm.masking import Masker
 from tests.charts import is_stand_in
-from tests.cluster.driver import Ddhelm, agents_by_node
+from tests.cluster.driver import Ddhelm, agents_by_node, read_facts
 from tests.cluster.node_agent import NAMES, NodeAgent
 from tests.sandbox import topology
 from tests.sandbox.fixtures import HELM_VERSIONS, Clusters
@@ -42,15 +46,23 @@ def test_a_distribution_is_onboarded(cluster: Clusters, tmp_path: Path, name: st
     sandbox = cluster(name)
     prerequisites(sandbox, name)
     ddhelm = Ddhelm(sandbox, helm)
+    known = read_facts(sandbox)
+    made, expected = found(known), found(read(name, sandbox.ports.placeholders))
+    assert made.to_record() == expected.to_record()
+    assert [each.signal for each in made.evidence] == [each.signal for each in expected.evidence]
+    assert made.unread == ()
     if name == "gke-autopilot" and is_stand_in():
         # Autopilot's shape is the real chart's alone; that the switch for it arrives is what can be seen here.
         assert "GKE Autopilot" in ddhelm.onboard(code=3).err
         return
-    expected = found(read(name, sandbox.ports.placeholders))
-
     ddhelm.onboard()
 
     agents = agents_by_node(sandbox)
+    covered = compute(known.nodes, placements(sandbox))
+    assert {verdict.node: sorted(verdict.releases) for verdict in covered.verdicts} == {
+        node: sorted(owners) for node, owners in agents.items()
+    }
+    assert all(verdict.blame and verdict.fix for verdict in covered.uncovered)
     assert all(len(owners) <= 1 for owners in agents.values()), agents
     assert sum(not owners for owners in agents.values()) == UNCOVERED.get(name, 0), agents
     status = ddhelm("status", "-o", "json", code=4 if name in UNCOVERED else 0).json["data"]
@@ -60,6 +72,14 @@ def test_a_distribution_is_onboarded(cluster: Clusters, tmp_path: Path, name: st
     )
     if expected.instances:
         checks_are_as_expected(NodeAgent.somewhere(sandbox, tmp_path), expected)
+
+
+def placements(sandbox: Sandbox) -> tuple[Placement, ...]:
+    """Where the installed DaemonSets say that their pods may go, each under its own name."""
+    bodies = sandbox.api_get("/apis/apps/v1/namespaces/datadog/daemonsets")["items"]
+    whole = [{"apiVersion": "apps/v1", "kind": "DaemonSet", **body} for body in bodies]
+    objects = from_objects(whole, "datadog", Masker(b"k" * 32)).of_kind("DaemonSet")
+    return tuple(placement(each, each.ref.name, "worker") for each in objects)
 
 
 def checks_are_as_expected(agent: NodeAgent, expected: Any) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.webhook import MIRROR, webhook
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox

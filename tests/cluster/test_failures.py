@@ -18,7 +18,8 @@ import pytest
 
 from tests.cluster import records
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, Result, generations, recorded, revisions
+from tests.cluster.driver import API_KEY, Ddhelm, Result, generations, recorded, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.api import Json
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from tests.charts import is_stand_in, package
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 

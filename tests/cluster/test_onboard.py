@@ -3,7 +3,8 @@
 import re
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for

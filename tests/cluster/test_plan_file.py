@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.charts import chart, is_stand_in, package
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 
 KEY = {"DD_API_KEY": API_KEY}

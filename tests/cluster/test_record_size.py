@@ -9,7 +9,8 @@ from ddhelm import chart, recordsize
 from ddhelm.manifest import parse
 from ddhelm.masking import Masker
 from tests.charts import chart as chart_under_test
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm
+from tests.cluster.driver import Ddhelm
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.records import record
 from tests.sandbox.fixtures import Clusters, each_helm
 

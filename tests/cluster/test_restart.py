@@ -9,7 +9,8 @@ from ddhelm.actions.carry_out import How
 from ddhelm.actions.session import Session
 from ddhelm.actions.watch import Clock
 from ddhelm.errors import PreflightFailed
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, generations, revisions
+from tests.cluster.driver import Ddhelm, generations, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.test_rollout import hurried
 from tests.sandbox.build import tool
 from tests.sandbox.fixtures import Clusters, each_helm

@@ -4,7 +4,8 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.driver import API_KEY, CONTROL_PLANE, WORKER, Ddhelm, Result, generations, revisions
+from tests.cluster.driver import API_KEY, Ddhelm, Result, generations, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.test_restart import pods
 from tests.datadog_api.server import DatadogApi
 from tests.sandbox.fixtures import Clusters, each_helm

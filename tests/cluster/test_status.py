@@ -8,7 +8,8 @@ import pytest
 
 from tests.charts import chart
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, Result
+from tests.cluster.driver import Ddhelm, Result
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for

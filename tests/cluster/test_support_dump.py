@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm
+from tests.cluster.driver import Ddhelm
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.witness import forms
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox

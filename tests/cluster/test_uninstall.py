@@ -12,7 +12,8 @@ from ddhelm.actions import leftovers
 from ddhelm.kubectl import Answer
 from tests.charts import chart
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm, revisions
+from tests.cluster.driver import Ddhelm, revisions
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.api import ApiError
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox

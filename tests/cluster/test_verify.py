@@ -12,10 +12,12 @@ from typing import Any
 import yaml
 
 from tests.agent.install import install, put
-from tests.cluster.driver import CONTROL_PLANE, WORKER, Ddhelm
+from tests.cluster.driver import Ddhelm
+from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox import certificates
 from tests.sandbox.components import SCHEDULER
 from tests.sandbox.fixtures import Clusters
+from tests.sandbox.pki import Authority
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
 
@@ -147,7 +149,7 @@ def test_certificates_of_etcd_that_are_expired_foreign_or_gone(cluster: Clusters
         assert finding["subject"] == "etcd"
         return str(finding["kind"])
 
-    def pair(authority: certificates.Authority, *, expired: bool = False) -> None:
+    def pair(authority: Authority, *, expired: bool = False) -> None:
         certificate, key = certificates.issue(authority, "etcd-client", expired=expired)
         (folder / "etcd-client.crt").write_bytes(certificate)
         (folder / "etcd-client.key").write_bytes(key)

@@ -22,7 +22,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ddhelm.settings import SITES
-from tests.sandbox.certificates import Authority, issue, make_authority
+from tests.sandbox.certificates import issue, make_authority
+from tests.sandbox.pki import Authority
 
 API_KEY_FORM, APP_KEY_FORM = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{40}")
 Answer = tuple[int, Mapping[str, Any]]

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sandbox import certificates
 from tests.sandbox.api import Api, Json
-from tests.sandbox.certificates import Pki
 from tests.sandbox.layout import Layout
+from tests.sandbox.pki import Pki
 from tests.sandbox.waiting import wait_for
 
 CONTEXT = "ddhelm-sandbox"
@@ -36,6 +35,8 @@ class Access:
 
     def write(self, file: str, user: str, groups: Sequence[str] = ()) -> Path:
         """A kubeconfig `file`.conf with a new certificate of this user in it."""
+        from tests.sandbox import certificates  # slow to import, and most processes only attach
+
         certificate, key = certificates.issue(self.pki.cluster, user, groups)
         for path, content in zip(self.pki.pair(f"users/{file}"), (certificate, key), strict=True):
             path.parent.mkdir(exist_ok=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.sandbox.pki import Authority, Pki
 
 SERVICE_IP = "10.96.0.1"
 """The first address of the service range: what `kubernetes.default.svc` resolves to in a pod."""
@@ -27,42 +28,6 @@ API_NAMES = (
     "kubernetes.default.svc.cluster.local",
 )
 _LIFETIME = datetime.timedelta(days=365)
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A CA that can sign; `certificate` and `key` are its PEM files."""
-
-    certificate: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Pki:
-    """The files under one pki folder."""
-
-    root: Path
-
-    @property
-    def cluster(self) -> Authority:
-        return Authority(self.root / "ca.crt", self.root / "ca.key")
-
-    @property
-    def etcd(self) -> Authority:
-        return Authority(self.root / "etcd" / "ca.crt", self.root / "etcd" / "ca.key")
-
-    @property
-    def front_proxy(self) -> Authority:
-        return Authority(self.root / "front-proxy-ca.crt", self.root / "front-proxy-ca.key")
-
-    @property
-    def etcd_client(self) -> tuple[Path, Path]:
-        """Certificate and key that etcd's client port accepts (kubeadm's healthcheck-client)."""
-        return self.pair("etcd/healthcheck-client")
-
-    def pair(self, name: str) -> tuple[Path, Path]:
-        """The certificate and key files of that name."""
-        return self.root / f"{name}.crt", self.root / f"{name}.key"
 
 
 def make(root: Path) -> Pki:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.sandbox import front
-from tests.sandbox.certificates import Pki
 from tests.sandbox.layout import Layout
+from tests.sandbox.pki import Pki
 
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.sandbox import kwok
 from tests.sandbox.api import Api, ApiError, Json, at_once
-from tests.sandbox.certificates import Pki
+from tests.sandbox.pki import Pki
 from tests.sandbox.topology import Topology
 from tests.sandbox.waiting import wait_for
 

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.sandbox import access, audit, build, certificates, control, kwok, population, reset, supervisor
+from tests.sandbox import access, audit, build, control, kwok, population, reset, supervisor
 from tests.sandbox import topology as topologies
 from tests.sandbox.api import Api, ApiError, Json
 from tests.sandbox.audit import LOADER
-from tests.sandbox.certificates import Pki
 from tests.sandbox.components import (
     API_SERVER,
     BUILT,
@@ -32,6 +31,7 @@ from tests.sandbox.components import (
     Ports,
 )
 from tests.sandbox.layout import Layout, default_folder, remove_if_empty
+from tests.sandbox.pki import Pki
 from tests.sandbox.waiting import wait_for
 
 START_TIMEOUT = 90.0
@@ -150,6 +150,8 @@ class Sandbox:
     def _bring_up(self, tools: Mapping[str, Path]) -> None:
         self._clear()
         self.layout.make()
+        from tests.sandbox import certificates  # slow to import, and most processes only attach
+
         certificates.make(self.layout.pki)
         self._write_configuration(tools)
         self._process = control.launch(self.layout)

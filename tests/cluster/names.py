@@ -1,0 +1,3 @@
+"""What the releases are called."""
+
+CONTROL_PLANE, WORKER = "control-plane-ddagent", "worker-node-ddagent"
