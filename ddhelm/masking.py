@@ -80,6 +80,8 @@ _SPOKEN = re.compile(
     r"""(?=[\w.~+=/-]{0,99}[0-9])([\w~+=][\w.~+=/-]{5,}+)"""
 )
 _SHORTEST_SHAPE = 15
+_OFTEN = 64
+"""Texts up to this length come again and again in objects (labels, names, paths): each is read once."""
 _LONGEST_CHAIN = 100  # a=b=c=…: one call within the other for each, and Python allows a thousand
 _PAIR = re.compile(
     r"""(?P<head>(?P<quote>\\?["']?)(?<![\w./])(?P<key>[A-Za-z_][\w./-]{0,99}+)(?P=quote)[ \t]*[:=][ \t]*)"""
@@ -149,10 +151,11 @@ class Masker:
     ``key`` is random (32 bytes); ``literals`` are secrets known by their value, wherever they turn up in a text.
     """
 
-    __slots__ = ("_key", "_literals")
+    __slots__ = ("_key", "_known", "_literals")
 
     def __init__(self, key: bytes, literals: Iterable[str] = ()) -> None:
         self._key = key
+        self._known: dict[str, str] = {}
         known = {literal for literal in literals if literal}
         known |= {b64encode(literal.encode()).decode() for literal in known}
         longest_first = sorted(known, key=len, reverse=True)
@@ -183,6 +186,13 @@ class Masker:
         """Any text with what looks like a secret in it masked: check files, arguments, helm's stderr, events."""
         if isinstance(text, Masked):
             return text
+        if len(text) > _OFTEN:
+            return self._read(text)
+        if (known := self._known.get(text)) is None:
+            known = self._known[text] = self._read(text)
+        return known
+
+    def _read(self, text: str) -> str:
         if self._literals is not None:
             text = self._literals.sub(lambda found: self.value(found[0]), text)
         if len(text) >= _SHORTEST_SHAPE:

@@ -104,7 +104,7 @@ def wrong(manifest: Manifest) -> Iterator[str]:
 
 def _misfits(obj: Object) -> Iterator[tuple[Path, Any, Shape]]:
     if obj.ref.kind not in _UNREAD:
-        yield from _walk(obj.body, _KINDS.get(obj.ref.kind, _OTHER), ())
+        yield from _walk(obj.unmasked(), _KINDS.get(obj.ref.kind, _OTHER), ())
 
 
 def _walk(value: Any, shape: Shape, path: Path) -> Iterator[tuple[Path, Any, Shape]]:
