@@ -253,20 +253,24 @@ def _nodes(document: str | bytes | None) -> tuple[Node, ...]:
     pool: dict[str, str] = {}
     shown: dict[tuple[str, str], str] = {}
 
+    keep = pool.setdefault  # called some hundred thousand times
+
     def one(text: str) -> str:
-        return pool.setdefault(text, text)
+        return keep(text, text)
 
     def annotation(key: str, value: str) -> str:
-        if (key, value) not in shown:
-            shown[key, value] = one(_annotation(key, value))
-        return shown[key, value]
+        if (known := shown.get((key, value))) is None:
+            known = shown[key, value] = one(_annotation(key, value))
+        return known
 
     def node(read: _NodeAnswer) -> Node:
         info = read.status.node_info
         return Node(
             name=read.metadata.name,
-            labels={one(key): one(value) for key, value in (read.metadata.labels or {}).items()},
-            annotations={one(key): annotation(key, value) for key, value in (read.metadata.annotations or {}).items()},
+            labels={keep(k, k): keep(v, v) for k, v in (read.metadata.labels or {}).items()},
+            annotations={
+                keep(key, key): annotation(key, value) for key, value in (read.metadata.annotations or {}).items()
+            },
             taints=tuple(Taint(one(t.key), one(t.value), one(t.effect)) for t in read.spec.taints or ()),
             unschedulable=bool(read.spec.unschedulable),
             provider_id=read.spec.provider_id,
