@@ -39,6 +39,9 @@ class ApplyResult(Struct, frozen=True):
     conflicts: tuple[Conflict, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"ApplyResult({len(self.objects)} objects, {self.conflicts!r}, {self.refusals!r})"
+
     @property
     def ok(self) -> bool:
         """Whether all objects were (or would be) applied."""

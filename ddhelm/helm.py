@@ -49,6 +49,9 @@ class Render(Struct, frozen=True):
     values: Tree
     is_upgrade: bool = False
 
+    def __repr__(self) -> str:
+        return f"Render({self.release!r}, {str(self.chart)!r})"
+
 
 class Helm:
     """helm at ``path``, bound to one cluster and namespace; ``cache`` keeps fetched charts and the version found.
