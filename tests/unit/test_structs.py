@@ -8,6 +8,7 @@ from dataclasses import Field
 from msgspec import Struct
 
 import ddhelm
+from ddhelm.applying import ApplyResult
 
 
 def structs(base: type[Struct] = Struct) -> Iterator[type[Struct]]:
@@ -23,3 +24,7 @@ def test_no_struct_takes_the_field_of_a_dataclass() -> None:
     ours = [each for each in structs() if each.__module__.startswith("ddhelm.")]
     assert len(ours) > 150
     assert not [each for each in ours if any(isinstance(value, Field) for value in each.__struct_defaults__)]
+
+
+def test_what_the_server_answered_is_not_printed() -> None:
+    assert "hunter2" not in repr(ApplyResult(({"kind": "Secret", "stringData": {"password": "hunter2"}},)))
