@@ -301,7 +301,7 @@ class Server:
     def close(self) -> None:
         """End it and wait until it has; again is nothing."""
         if not self._tether.closed:
-            self._child.stop()
+            self._child.end()
             self._child.wait()
             self._tether.close()
 
@@ -445,6 +445,15 @@ class _Child:
             self._timer.cancel()
         _kill_group(self._group, self._ladder.pop(0))
         self._later(self.command.grace, self.stop)
+
+    def end(self) -> None:
+        """End a server, of which nothing can be left half done, by SIGTERM.
+
+        Under `nohup` or `&` it inherits that SIGINT is ignored, and each run would end two seconds later.
+        """
+        if self._ladder[:1] == [signal.SIGINT]:
+            self._ladder.pop(0)
+        self.stop()
 
     def ask(self) -> None:
         """Stop because the user said so; impatience alone never kills."""

@@ -161,6 +161,14 @@ def test_an_error_in_what_is_done_meanwhile_stops_them_and_is_passed_on(tmp_path
     assert gone(int(mark.read_text()))
 
 
+def test_a_server_that_inherited_to_ignore_sigint_ends_at_once() -> None:
+    server = Runner().serve(Command(shell("trap '' INT; exec sleep 60"), grace=30))
+    began = time.monotonic()
+    server.close()
+    assert not server.running
+    assert time.monotonic() - began < 15
+
+
 def test_no_more_than_the_limit_run_at_once(tmp_path: Path) -> None:
     code = f"cd {tmp_path}; touch $$; ls | wc -l; sleep 0.2; rm $$"
     done = Runner(limit=2).run_all([Command(shell(code)) for _ in range(6)])
