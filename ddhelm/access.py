@@ -8,6 +8,7 @@ what cannot be answered is an error before anything starts.
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -297,8 +298,6 @@ def _text(value: object) -> str:
 
 def _server(merged: _Merged, chosen: _Found, files: _Found) -> str:
     if chosen.value not in merged.contexts:
-        from difflib import get_close_matches
-
         close = get_close_matches(chosen.value, merged.contexts, n=1)
         raise ClusterError(
             f"context `{chosen.value}` ({chosen.origin}) is not in `{files.value}`",

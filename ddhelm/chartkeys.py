@@ -6,6 +6,7 @@ name or alias. In doubt a key is known: refusing a right one would be worse than
 Datadog's charts 3.60 to 3.240: no key of the chart's own example files is refused (``tests/helm/test_values_keys.py``).
 """
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -77,8 +78,6 @@ def _strangers(tree: Mapping[str, Any], keys: KeyTree, path: Path) -> Iterator[P
 
 def _suggestion(path: Path, keys: KeyTree) -> str:
     """The key beside it that is spelt nearly so; else one of that very name elsewhere; else what comes nearest."""
-    import difflib
-
     name = str(path[-1])
     by_word = {sibling.lower(): (*path[:-1], sibling) for sibling in keys.at(path[:-1]).keys}
     elsewhere = sorted(

@@ -17,23 +17,21 @@ _OWNERS = {
     "OnePasswordItem": "the 1Password operator",
     "InfisicalSecret": "the Infisical operator",
 }
+_ARGO_LABEL, _ARGO_TRACKING = "argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id"
+_FLUX = {
+    "helm.toolkit.fluxcd.io/name": ("HelmRelease", "helm.toolkit.fluxcd.io/namespace"),
+    "kustomize.toolkit.fluxcd.io/name": ("Kustomization", "kustomize.toolkit.fluxcd.io/namespace"),
+}
 # label or annotation to whom it tells of; values do not matter
 _MARKS = {
     "secrets-store.csi.k8s.io/managed": "the Secrets Store CSI driver",
     "reconcile.external-secrets.io/managed": "External Secrets",
     "reconcile.external-secrets.io/data-hash": "External Secrets",
     "sealedsecrets.bitnami.com/managed": "Sealed Secrets",
-    "argocd.argoproj.io/tracking-id": "Argo CD",
-    "argocd.argoproj.io/instance": "Argo CD",
-    "kustomize.toolkit.fluxcd.io/name": "Flux",
-    "helm.toolkit.fluxcd.io/name": "Flux",
+    _ARGO_TRACKING: "Argo CD",
+    _ARGO_LABEL: "Argo CD",
+    **dict.fromkeys(_FLUX, "Flux"),
     "meta.helm.sh/release-name": "Helm",
-}
-
-_ARGO_LABEL, _ARGO_TRACKING = "argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id"
-_FLUX = {
-    "helm.toolkit.fluxcd.io/name": ("HelmRelease", "helm.toolkit.fluxcd.io/namespace"),
-    "kustomize.toolkit.fluxcd.io/name": ("Kustomization", "kustomize.toolkit.fluxcd.io/namespace"),
 }
 
 

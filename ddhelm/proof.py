@@ -4,6 +4,7 @@ Nothing is written to a cluster while a fatal claim is broken. A claim can be sk
 decided says what was not read, and neither stops anything nor counts as proven.
 """
 
+import difflib
 from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
@@ -81,8 +82,6 @@ def _known(skip: Collection[str]) -> None:
     names = [claim.name for claim in CLAIMS]
     unknown = [name for name in skip if name not in names]
     if unknown:
-        import difflib
-
         near = difflib.get_close_matches(unknown[0], names, n=1)
         raise ConfigError(
             f"there is no check `{unknown[0]}`" + (f"; did you mean `{near[0]}`?" if near else ""),

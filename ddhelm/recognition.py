@@ -5,6 +5,7 @@ file says so (``extends``, ``over``); otherwise, and where nothing is seen, ddhe
 ``--distribution``. It never guesses.
 """
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -79,8 +80,6 @@ def named(name: str, known: Mapping[str, Distribution]) -> Distribution:
         return found
     names = sorted({*known, *(other for one in known.values() for other in one.also)})
     # a wrong guess that is pasted installs for another distribution
-    import difflib
-
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.75)
     raise ConfigError(
         f"no distribution is called `{name}`",

@@ -3,6 +3,7 @@
 Keys are the flags without their dashes. Every problem of the file is reported at once, with its line.
 """
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,8 +73,6 @@ def parse(name: str, text: str) -> Read:
         line = f"{name}:{key.start_mark.line + 1}"
         word = str(key.value)
         if word not in TEXTS + SWITCHES + LISTS:
-            import difflib
-
             close = difflib.get_close_matches(word, TEXTS + SWITCHES + LISTS, n=1)
             problems.append(
                 f"{line}: there is no setting `{word}`" + (f"; did you mean `{close[0]}`?" if close else "")

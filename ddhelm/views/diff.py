@@ -4,6 +4,7 @@ A line is (style, text); styles are `add`, `remove`, `change`, `dim`, `head` and
 difference: added lines begin with `+`, removed ones with `-`.
 """
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,8 +123,6 @@ def unified(change: ObjectChange, context: int) -> Iterator[Line]:
     new = "/dev/null" if change.after is None else f"b/{name}"
     before = [] if change.before is None else yaml_lines(change.before)
     after = [] if change.after is None else yaml_lines(change.after)
-    import difflib
-
     for line in difflib.unified_diff(before, after, old, new, n=context, lineterm=""):
         style = "head" if line[:3] in {"---", "+++"} else {"+": "add", "-": "remove", "@": "dim"}.get(line[:1], "plain")
         yield style, line
@@ -199,8 +198,6 @@ def _field(change: tree.Change, context: int) -> Iterator[Line]:
 
 def _lines(change: tree.Change, context: int) -> Iterator[Line]:
     old, new = (_text_lines(value) for value in (change.old, change.new))
-    import difflib
-
     for line in list(difflib.unified_diff(old, new, lineterm="", n=context))[2:]:
         style = {"+": "add", "-": "remove", "@": "dim"}.get(line[:1], "plain")
         yield style, f"  {line}"

@@ -74,7 +74,10 @@ def end(code: int) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     if lost := getattr(sys.stdout, "lost", ""):
-        sys.stderr.write(f"error: the output could not be written: {lost}\nhint: df -h\n")
+        from ddhelm.errors import DdhelmError
+        from ddhelm.views import errors
+
+        errors.show(DdhelmError(f"the output could not be written: {lost}", hint="df -h"))
         code = code or 1
     sys.stderr.flush()
     os._exit(code)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from typing import Any
 import yaml
 
 from ddhelm import facts
+from ddhelm.coverage import Placement, placement
+from ddhelm.manifest import from_objects
+from ddhelm.masking import Masker
 from ddhelm.reads import READS
+from ddhelm.tree import Tree
 from tests.charts import chart
 from tests.datadog_api.fixtures import shared
 from tests.docs import jsonpage
@@ -99,6 +103,12 @@ def read_facts(sandbox: Sandbox) -> facts.ClusterFacts:
         except ApiError as error:
             answers[name] = facts.Failure(str(error))
     return facts.parse(facts.Answers(answers))
+
+
+def placements_of(bodies: Sequence[Tree], namespace: str) -> tuple[Placement, ...]:
+    """Where DaemonSets say that their pods may go, each under its own name as release."""
+    objects = from_objects(bodies, namespace, Masker(b"k" * 32)).of_kind("DaemonSet")
+    return tuple(placement(each, each.ref.name, "worker") for each in objects)
 
 
 def agents_by_node(sandbox: Sandbox, namespace: str = "datadog") -> dict[str, list[str]]:

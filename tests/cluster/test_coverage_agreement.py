@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 
 from ddhelm import selector
-from ddhelm.coverage import Placement, compute, placement
+from ddhelm.coverage import Placement, compute
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts, Node
-from ddhelm.manifest import from_objects
-from ddhelm.masking import Masker
 from ddhelm.tree import Tree
-from tests.cluster.driver import read_facts
+from tests.cluster.driver import placements_of, read_facts
 from tests.sandbox.api import ApiError, at_once
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox
@@ -149,8 +147,7 @@ def make(sandbox: Sandbox, bodies: list[Tree]) -> tuple[Placement, ...]:
     wait_for(lambda: sandbox.loader.find(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), 30, "its account")
     for body in bodies:
         sandbox.loader.post(DAEMONSETS, body)
-    objects = from_objects(bodies, NAMESPACE, Masker(b"k" * 32)).of_kind("DaemonSet")
-    return tuple(placement(obj, obj.ref.name, "worker") for obj in objects)
+    return placements_of(bodies, NAMESPACE)
 
 
 def settled(sandbox: Sandbox, count: int) -> Placed:

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from ddhelm.checkfiles import mounted
-from ddhelm.coverage import Placement, compute, placement
-from ddhelm.manifest import from_objects
-from ddhelm.masking import Masker
+from ddhelm.coverage import Placement, compute
 from tests.charts import is_stand_in
-from tests.cluster.driver import Ddhelm, agents_by_node, read_facts
+from tests.cluster.driver import Ddhelm, agents_by_node, placements_of, read_facts
 from tests.cluster.node_agent import NAMES, NodeAgent
 from tests.sandbox import topology
 from tests.sandbox.fixtures import HELM_VERSIONS, Clusters
@@ -75,11 +73,9 @@ def test_a_distribution_is_onboarded(cluster: Clusters, tmp_path: Path, name: st
 
 
 def placements(sandbox: Sandbox) -> tuple[Placement, ...]:
-    """Where the installed DaemonSets say that their pods may go, each under its own name."""
+    """Where the installed DaemonSets say that their pods may go."""
     bodies = sandbox.api_get("/apis/apps/v1/namespaces/datadog/daemonsets")["items"]
-    whole = [{"apiVersion": "apps/v1", "kind": "DaemonSet", **body} for body in bodies]
-    objects = from_objects(whole, "datadog", Masker(b"k" * 32)).of_kind("DaemonSet")
-    return tuple(placement(each, each.ref.name, "worker") for each in objects)
+    return placements_of([{"apiVersion": "apps/v1", "kind": "DaemonSet", **body} for body in bodies], "datadog")
 
 
 def checks_are_as_expected(agent: NodeAgent, expected: Any) -> None:
