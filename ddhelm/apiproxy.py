@@ -191,12 +191,20 @@ def _round(
     for at in range(len(questions)):
         waiting.put(at)
     done: queue.SimpleQueue[tuple[int, Got | None]] = queue.SimpleQueue()
-    for _ in range(min(_AT_ONCE, len(questions))):
-        threading.Thread(target=_work, args=(place, questions, timeout, waiting, done), daemon=True).start()
+    lines = [_Line(place, timeout) for _ in range(min(_AT_ONCE, len(questions)))]
+    threads = [threading.Thread(target=_work, args=(line, questions, waiting, done), daemon=True) for line in lines]
+    for each in threads:
+        each.start()
     left = len(questions)
     while left and going():
-        with contextlib.suppress(queue.Empty):
-            at, found[at] = done.get(timeout=0.1)
+        # asked before: what a thread has put is there when it has ended; one that broke down is not waited for
+        alive = any(each.is_alive() for each in threads)
+        try:
+            at, found[at] = done.get(timeout=0.1 if alive else 0)
+        except queue.Empty:
+            if not alive:
+                break
+        else:
             left -= 1
     return tuple(found)
 
@@ -215,13 +223,12 @@ def _listens(place: str, going: Callable[[], bool]) -> bool:
 
 
 def _work(
-    place: str,
+    line: "_Line",
     questions: Sequence[Question],
-    timeout: float,
     waiting: "queue.SimpleQueue[int]",
     done: "queue.SimpleQueue[tuple[int, Got | None]]",
 ) -> None:
-    with contextlib.closing(_Line(place, timeout)) as line, contextlib.suppress(queue.Empty):
+    with contextlib.closing(line), contextlib.suppress(queue.Empty):
         while True:
             at = waiting.get_nowait()
             done.put((at, line.ask(questions[at])))
@@ -237,7 +244,8 @@ class _Line:
 
     def ask(self, question: Question) -> Got | None:
         """The answer; None where there is none, or one that kubectl must put into words."""
-        import http.client
+        # not `import http.client`: for another thread `http` may not have that attribute yet
+        from http.client import HTTPException
 
         began = time.monotonic()
         try:
@@ -246,7 +254,7 @@ class _Line:
         except TimeoutError:
             self.close()
             return TIMED_OUT, b""
-        except (OSError, http.client.HTTPException, ValueError):
+        except (OSError, HTTPException, ValueError):
             self.close()
             return None
         if response.will_close:
@@ -266,10 +274,10 @@ class _Line:
         return connection
 
     def _opened(self) -> "HTTPConnection":
-        import http.client  # 20 ms that only a round of questions pays
+        from http.client import HTTPConnection  # 20 ms that only a round of questions pays
 
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("localhost", timeout=self._timeout)  # a name that it lets in
+            self._connection = HTTPConnection("localhost", timeout=self._timeout)  # a name that it lets in
             self._connection.sock = socket.socket(socket.AF_UNIX)
             self._connection.sock.settimeout(self._timeout)
             self._connection.sock.connect(self._place)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ddhelm import apiproxy
 from ddhelm.access import Access, resolve
 from ddhelm.answers import Answer
 from ddhelm.errors import Interrupted
@@ -124,6 +125,30 @@ def test_what_is_expected_answers_the_first_forecast_of_the_block_and_only_what_
     assert [each["data"] for each in told.objects] == [{"k": "1"}, {"k": "2"}]
     assert [each and each["data"] for each in again] == [{"k": "3"}, {"k": "1"}]
     assert started.read_text().split() == ["proxy"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_answer_that_a_thread_broke_down_over_is_asked_of_kubectl(
+    edge: Edge, started: Path, proxied: Proxied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = apiproxy._Line.ask
+
+    def broken(self: apiproxy._Line, question: apiproxy.Question) -> apiproxy.Got | None:
+        if question.path in PATHS[:2]:
+            raise AttributeError("module 'http' has no attribute 'client'")
+        return ask(self, question)
+
+    monkeypatch.setattr(apiproxy._Line, "ask", broken)
+    assert plain(proxied().raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
+    assert started.read_text().split() == ["proxy", "get", "get"]
+
+
+def test_threads_that_ask_while_a_module_is_loaded_get_all_of_it() -> None:
+    """The package gets its attribute only after its module is loaded, and another thread may come in between."""
+    gap = "import http.client; del http.client; from ddhelm.apiproxy import _Line, Question; "
+    asked = "print(_Line('/nowhere', 1).ask(Question('/version')))"
+    done = subprocess.run([sys.executable, "-c", gap + asked], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("None\n", "")
 
 
 def test_a_proxy_that_died_is_started_again(edge: Edge, started: Path, proxied: Proxied) -> None:
