@@ -386,12 +386,15 @@ class Sandbox:
     def simulate(self, node: str, **behaviour: str | None) -> None:
         """What pods bound to this node from now on do: `ready_after`, `never_ready`, `message`, `event`, `stop_after`,
         `complete_after`; what the node does: `not_ready`. None takes a behaviour back. README.md says more.
+        A node where pods are `never_ready` is cordoned: those that a DaemonSet is given come, no Deployment's does by
+        chance.
         """
         annotations = {f"{kwok.PREFIX}/{name.replace('_', '-')}": value for name, value in behaviour.items()}
         if unknown := set(annotations) - {*kwok.POD_ANNOTATIONS, kwok.NOT_READY}:
             raise TypeError(f"unknown behaviour: {', '.join(sorted(unknown))}")
         metadata = {"labels": {kwok.SIMULATE: ""}, "annotations": annotations}
-        self.loader.merge(f"/api/v1/nodes/{node}", {"metadata": metadata})
+        cordon = {"spec": {"unschedulable": bool(behaviour["never_ready"])}} if "never_ready" in behaviour else {}
+        self.loader.merge(f"/api/v1/nodes/{node}", {"metadata": metadata, **cordon})
 
     def user_kubeconfig(self, name: str, rules: Sequence[Json], namespace: str = "") -> Path:
         """A kubeconfig of a new user who may do what `rules` (RBAC PolicyRules) say, in one namespace or everywhere."""
