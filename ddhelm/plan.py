@@ -77,6 +77,8 @@ class Deployed(Struct, frozen=True):
     app_version: str = ""
     updated: str = ""
     apply_method: str = ""
+    rolled_back: bool = False
+    """Whether that revision is an earlier one that was brought back."""
 
 
 class Desired(Struct, frozen=True):

@@ -71,6 +71,11 @@ class Record:
     uid: str = ""
     resource_version: str = ""
 
+    @property
+    def rolled_back(self) -> bool:
+        """Whether it is an earlier revision that was brought back; before Helm 4.3 only the description tells."""
+        return self.rollback_revision is not None or self.description.startswith("Rollback to ")
+
 
 def secret_name(release: str, revision: int) -> str:
     """The name of the Secret that holds a revision."""

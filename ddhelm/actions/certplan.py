@@ -61,7 +61,8 @@ def look(session: Session) -> Ways:
     """Reads the cluster and says which ways there are; writes nothing."""
     cluster = read(session)
     deployed = all_deployed(session, cluster)
-    stored, remembered, _, _ = earlier(deployed)
+    left = earlier(deployed)
+    stored = left.settings
 
     def by(*, own: bool = False, listener: bool = True) -> Profile:
         return profile.of(
@@ -69,7 +70,7 @@ def look(session: Session) -> Ways:
             session.library.distributions(),
             node_kinds=session.library.node_kinds(),
             override=stored.distribution,
-            remembered=remembered,
+            remembered=left.facts,
             own_certificate=own,
             without_listener=not listener,
         )

@@ -47,11 +47,11 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     cluster = read(session)
     deployed = all_deployed(session, cluster)
     not_busy(session, deployed, cluster.lease, now())
-    stored, remembered, taken_over, carried = earlier(deployed)
-    base = request.exactly or (Settings() if request.reset_settings else stored)
+    left = earlier(deployed)
+    base = request.exactly or (Settings() if request.reset_settings else left.settings)
     refuse_misread(session, request, base, deployed)
     wanted = request.exactly or settings_of(base, request)
-    found = recognise(session, cluster.facts, wanted, remembered)
+    found = recognise(session, cluster.facts, wanted, left.facts)
     releases = _releases(session, found, wanted, request, deployed)
     chart = chart_of(session, request, wanted, deployed)
     if request.chart is not None:
@@ -76,11 +76,15 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
                 releases,
                 desired,
                 deployed,
-                carried_keys=carried,
+                carried_keys=left.keys,
             ),
             keep,
-            (*value_notes(request), *idle_values(request.user, request.only)),
-            taken_over,
+            (
+                *(left.notices if base is left.settings else ()),
+                *value_notes(request),
+                *idle_values(request.user, request.only),
+            ),
+            left.taken_over,
         )
 
 
@@ -99,13 +103,13 @@ def of_records(
         for release in pair(session.access.namespace, control_plane=True)
         if release.name in targets and (state := _deployed(session, release, [targets[release.name]])) is not None
     }
-    stored, remembered, taken_over, _ = earlier(goals)
+    left = earlier(goals)
     first = next(iter(targets.values()))
     made = Prepared(
         Plan((), coverage.compute((), ()), ()),
         cluster,
-        recognise(session, cluster.facts, stored, remembered),
-        stored,
+        recognise(session, cluster.facts, left.settings, left.facts),
+        left.settings,
         Chart(Path(), first.chart_name, first.chart_version, first.app_version, ""),
         tuple(goal.release for goal in goals.values()),
         tuple(
@@ -120,7 +124,7 @@ def of_records(
         ),
         deployed,
     )
-    return _planned(session, replace(request, allow_downgrade=True), made, {}, (), taken_over)
+    return _planned(session, replace(request, allow_downgrade=True), made, {}, (), left.taken_over)
 
 
 def _releases(

@@ -97,8 +97,9 @@ def installed(session: Session) -> Installed | None:
     deployed = all_deployed(session, read(session))
     if not deployed:
         return None
-    stored, _, _, _ = earlier(deployed)
-    return Installed(stored.chart, max((s.chart_version for s in deployed.values()), key=facts.version_of))
+    return Installed(
+        earlier(deployed).settings.chart, max((s.chart_version for s in deployed.values()), key=facts.version_of)
+    )
 
 
 def facts_of(session: Session) -> ClusterFacts:
@@ -153,6 +154,7 @@ def _deployed(session: Session, release: Release, records: Sequence[Record]) -> 
         shown.app_version,
         shown.last_deployed,
         shown.apply_method,
+        shown.rolled_back,
     )
 
 
@@ -181,23 +183,47 @@ def not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tre
             )
 
 
-def earlier(
-    deployed: Mapping[str, Deployed],
-) -> tuple[Settings, Mapping[str, Any] | None, tuple[str, ...], Mapping[str, str]]:
-    """Settings and facts that earlier runs left, notices about hand-made releases, and keys found in their values."""
+class Earlier(Struct, frozen=True):
+    """What earlier runs left: settings, the facts kept with them, notices about hand-made releases, keys in values."""
+
+    settings: Settings
+    facts: Mapping[str, Any] | None = None
+    taken_over: tuple[str, ...] = ()
+    keys: Mapping[str, str] = {}
+    notices: tuple[str, ...] = ()
+
+
+def earlier(deployed: Mapping[str, Deployed]) -> Earlier:
+    """What earlier runs left with the releases.
+
+    Where the two remember different settings (`--only`, or a run that ended between them), those of the newest upgrade
+    count: a rollback brings old ones back and says nothing about what was wanted.
+    """
+    kept = {name: state.config[RECORD_KEY] for name, state in deployed.items() if _recorded(state)}
+    if not kept:
+        return _taken_over(deployed)
+    newest = max(kept, key=lambda name: (not deployed[name].rolled_back, _seconds(deployed[name].updated)))
+    agreed = {name: {**record_, "facts": None} for name, record_ in kept.items()}
+    where = f"`{newest}` revision {deployed[newest].base}"
+    notice = f"the releases remember different settings: those of {where} are taken, which was upgraded last"
+    return Earlier(
+        settings_.from_record(kept[newest], f"stored with {where}"),
+        kept[newest].get("facts"),
+        notices=() if all(each == agreed[newest] for each in agreed.values()) else (notice,),
+    )
+
+
+def _recorded(state: Deployed) -> bool:
+    return isinstance(state.config.get(RECORD_KEY), dict)
+
+
+def _taken_over(deployed: Mapping[str, Deployed]) -> Earlier:
+    """What hand-made values say."""
     notices: list[str] = []
     keys: dict[str, str] = {}
     elsewhere: dict[str, str] = {}
     trees: dict[Role, tree.Tree] = {}
     for state in deployed.values():
-        kept = state.config.get(RECORD_KEY)
-        if isinstance(kept, dict):
-            return (
-                settings_.from_record(kept, f"stored with `{state.release.name}` revision {state.base}"),
-                kept.get("facts"),
-                (),
-                {},
-            )
         adopted = adopt.adopt(state.config, state.release.role)
         trees[state.release.role] = adopted.user
         keys |= adopted.keys
@@ -208,7 +234,7 @@ def earlier(
         found = replace(found, api_key_secret=SecretKey(elsewhere[API_KEY], API_KEY))
     if APP_KEY in elsewhere or APP_KEY in keys:
         found = replace(found, app_key_secret=SecretKey(elsewhere.get(APP_KEY, SECRET), APP_KEY))
-    return found, None, tuple(notices), keys
+    return Earlier(found, None, tuple(notices), keys)
 
 
 def _seconds(stamp: str) -> float:

@@ -33,10 +33,10 @@ def values_only(
     """
     cluster = read(session)
     deployed = all_deployed(session, cluster)
-    stored, remembered, _, _ = earlier(deployed)
-    base = Settings() if request.reset_settings else stored
+    left = earlier(deployed)
+    base = Settings() if request.reset_settings else left.settings
     wanted = settings_of(base, request)
-    found = recognise(session, cluster.facts, wanted, remembered)
+    found = recognise(session, cluster.facts, wanted, left.facts)
     releases = pair(session.access.namespace, control_plane=found.control_plane_release)
     user = None
     if explained:

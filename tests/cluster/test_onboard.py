@@ -146,6 +146,26 @@ def test_settings_are_remembered_and_changed_by_flags(cluster: Clusters) -> None
     assert "prod-1" not in dropped
 
 
+def test_what_was_given_for_one_release_alone_is_what_the_next_run_is_about(cluster: Clusters) -> None:
+    """As somebody does who tries a value on the control plane first."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard()
+    ddhelm.onboard("--only", "control-plane", "--set", "datadog.tags={new:tag}", key=None)
+    planned = ddhelm("plan")
+    assert "the releases remember different settings" in planned.out
+    assert f"those of `{CONTROL_PLANE}` revision 2 are taken" in planned.out
+    assert "new:tag" in ddhelm("values", "worker").out
+    ddhelm.onboard(key=None)
+    assert revisions(sandbox) == {
+        WORKER: [(1, "superseded"), (2, "deployed")],
+        CONTROL_PLANE: [(1, "superseded"), (2, "deployed")],
+    }
+    assert "remember different settings" not in ddhelm("plan").out
+    ddhelm("rollback", "1", "--only", "control-plane", "--yes")
+    assert "new:tag" in ddhelm("values", "control-plane").out, "a way back is nobody's wish for the next run"
+
+
 def test_a_dry_run_changes_nothing_at_all(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
