@@ -14,14 +14,14 @@ from ddhelm.access import Access
 from ddhelm.actions import proving, rendering, wrongvalues
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
-from ddhelm.actions.request import Request, settings_of, value_notes
+from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Offline, Render
 from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.plan import Deployed, Desired, Head, Live, Plan
-from ddhelm.release import DEFAULT_NAMESPACE, Release, Role, pair
+from ddhelm.release import DEFAULT_NAMESPACE, NAMES, Release, Role, only, pair
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
 
@@ -75,7 +75,13 @@ def plan_offline(
         for one in desired
         if one.release.name in saved
     }
-    steps = [step for one in desired for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))]
+    chosen = only(releases, request.only, worker_exists=NAMES[Role.WORKER] in deployed)
+    steps = [
+        step
+        for one in desired
+        if one.release in chosen
+        for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))
+    ]
     covered = proving.covered_by(without, read.nodes, wanted, {one.release.name: one.manifest for one in desired})
     cluster = Cluster(read, None, {}, None, None, None)
     made = Prepared(Plan((), covered, ()), cluster, found, wanted, chart, releases, desired, deployed)
@@ -89,6 +95,7 @@ def plan_offline(
             f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "
             "only the flags and files given here count",
             *value_notes(request),
+            *idle_values(request.user, request.only),
             *proving.without_effect(found, wanted, read.nodes),
         ),
         problems=plan.broken_claims(results),

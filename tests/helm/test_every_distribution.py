@@ -16,8 +16,9 @@ from ddhelm import facts, proof
 from ddhelm.actions import offline, wrongvalues
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request, UserSources
-from ddhelm.errors import ConfigError
+from ddhelm.errors import ConfigError, UsageError
 from ddhelm.facts import version_of
+from ddhelm.release import Role
 from ddhelm.settings import Settings, UserLayers
 from ddhelm.uservalues import Source
 from tests.charts import chart, is_stand_in
@@ -91,6 +92,14 @@ def test_what_is_meant_for_a_release_that_is_not_there_is_said(helm: str, tmp_pa
     ]
     assert said == "--drop-check: kept, but without effect while there is no control-plane release"
     assert not any("without effect" in notice for notice in planned("kubeadm", tmp_path, request).plan.notices)
+
+
+def test_a_plan_without_a_cluster_of_one_release_is_proven_with_the_other(helm: str, tmp_path: Path) -> None:
+    made = planned("kubeadm", tmp_path, Request(chart=str(chart()), only=Role.WORKER))
+    assert [step.release.role for step in made.plan.steps] == [Role.WORKER]
+    assert made.plan.coverage.counts()["uncovered"] == 0
+    with pytest.raises(UsageError, match="it is not installed"):
+        planned("kubeadm", tmp_path, Request(chart=str(chart()), only=Role.CONTROL_PLANE))
 
 
 def test_a_plan_without_a_cluster_refuses_keys_that_the_chart_does_not_know(helm: str, tmp_path: Path) -> None:
