@@ -16,6 +16,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
+from ddhelm.chart import Chart
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Offline, Render
@@ -24,6 +25,7 @@ from ddhelm.plan import Deployed, Desired, Head, Live, Plan
 from ddhelm.release import DEFAULT_NAMESPACE, NAMES, Release, Role, only, pair
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
+from ddhelm.values import Values
 
 _LIMIT = 256 * 1024 * 1024
 
@@ -53,28 +55,17 @@ def plan_offline(
     wanted = settings_of(Settings(), request)
     found = rendering.recognise(without, read, wanted, None)
     releases = pair(without.access.namespace, control_plane=found.control_plane_release)
-    built = rendering.build(without, read, found, wanted, releases)
     chart = rendering.chart_of(without, request, wanted, {})
-    offline = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
-    renders = [Render(r.name, chart.path, built[r.name].tree, is_upgrade=against is not None) for r in releases]
+    built = rendering.build(without, read, found, wanted, releases)
 
     def while_rendering() -> None:
         wrongvalues.refuse_unfit(chart, request, Settings())
         meanwhile()
 
-    texts = without.helm.templates(renders, offline=offline, meanwhile=while_rendering)
-    desired = tuple(
-        Desired(r, built[r.name], manifest, chart.version, chart.app_version)
-        for r, manifest in zip(releases, rendering.parsed(without, releases, texts), strict=True)
+    desired = _rendered(
+        without, read, chart, built, releases, is_upgrade=against is not None, meanwhile=while_rendering
     )
-    saved = _saved(without, against, desired) if against is not None else {}
-    deployed = {
-        one.release.name: Deployed(
-            one.release, Head(0, "deployed"), 0, saved[one.release.name], one.values.tree, chart_version=chart.version
-        )
-        for one in desired
-        if one.release.name in saved
-    }
+    deployed = _deployed(without, against, desired) if against is not None else {}
     chosen = only(releases, request.only, worker_exists=NAMES[Role.WORKER] in deployed)
     steps = [
         step
@@ -101,6 +92,43 @@ def plan_offline(
         problems=plan.broken_claims(results),
     )
     return dataclasses.replace(made, plan=result)
+
+
+def _rendered(
+    without: Session,
+    read: ClusterFacts,
+    chart: Chart,
+    built: Mapping[str, Values],
+    releases: Sequence[Release],
+    *,
+    is_upgrade: bool,
+    meanwhile: Callable[[], None],
+) -> tuple[Desired, ...]:
+    """What the chart makes of the values where the API offers what the facts say."""
+    offered = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
+    renders = [Render(each.name, chart.path, built[each.name].tree, is_upgrade=is_upgrade) for each in releases]
+    texts = without.helm.templates(renders, offline=offered, meanwhile=meanwhile)
+    return tuple(
+        Desired(each, built[each.name], manifest, chart.version, chart.app_version)
+        for each, manifest in zip(releases, rendering.parsed(without, releases, texts), strict=True)
+    )
+
+
+def _deployed(without: Session, against: str, desired: Sequence[Desired]) -> Mapping[str, Deployed]:
+    """The saved manifests as if they were what stands, by release; one that has none of them is not there."""
+    saved = _saved(without, against, desired)
+    return {
+        one.release.name: Deployed(
+            one.release,
+            Head(0, "deployed"),
+            0,
+            saved[one.release.name],
+            one.values.tree,
+            chart_version=one.chart_version,
+        )
+        for one in desired
+        if one.release.name in saved
+    }
 
 
 def _context(without: Session, made: Prepared) -> claim.ProofContext:

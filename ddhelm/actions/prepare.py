@@ -6,7 +6,7 @@ another about what the cluster is or what is wanted. Nothing here writes.
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -172,12 +172,9 @@ def _planned(
         taken_over=taken_over,
         notices=(
             *notices,
-            *([_stray_control_plane()] if _strays(made, request) else []),
-            *unknown_site(wanted),
-            *without_effect(made.profile, wanted, cluster.facts.nodes),
+            *_of_cluster(made, request),
             *kept_elsewhere(session, wanted, secrets),
             *plan.rescaled(steps, made.desired, standing.standing),
-            *([_NOT_FORECAST] if cluster.namespace is None else []),
         ),
         problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
     )
@@ -185,6 +182,17 @@ def _planned(
     return dataclasses.replace(
         made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed
     )
+
+
+def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
+    """Notices about what was found before anything was rendered."""
+    name = NAMES[Role.CONTROL_PLANE]
+    if made.profile.managed and name in made.deployed and request.only is None:
+        yield f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"
+    yield from unknown_site(made.settings)
+    yield from without_effect(made.profile, made.settings, made.cluster.facts.nodes)
+    if made.cluster.namespace is None:
+        yield _NOT_FORECAST
 
 
 def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
@@ -239,12 +247,3 @@ _NOT_FORECAST = (
 def _privileged(namespace: tree.Tree | None) -> bool:
     labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
     return labels.get("pod-security.kubernetes.io/enforce") == "privileged"
-
-
-def _strays(made: Prepared, request: Request) -> bool:
-    return made.profile.managed and NAMES[Role.CONTROL_PLANE] in made.deployed and request.only is None
-
-
-def _stray_control_plane() -> str:
-    name = NAMES[Role.CONTROL_PLANE]
-    return f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"
