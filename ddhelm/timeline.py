@@ -97,11 +97,12 @@ def runs(records: Iterable[Record], releases: Sequence[Release]) -> tuple[Run, .
     return tuple(Run(tuple(each)) for each in found)
 
 
-def before(story: Sequence[Run], current: Mapping[str, int]) -> Mapping[str, int]:
+def before(story: Sequence[Run | Told], current: Mapping[str, int]) -> Mapping[str, int]:
     """Release to the revision at which it stood before the last change; only releases that would change.
 
     ``current`` is the deployed revision of each release. What stood together after a run counts, not what stood
-    between its two revisions; a revision that says the same as the current one (a repair, a rollback) is no change.
+    between its revisions, such as one that stalled and was rolled back; a revision that says the same as the current
+    one (a repair, a rollback) is no change.
     """
     kept = {(each.name, each.revision): each for run in story for each in run.records}
     now = {name: kept[name, revision] for name, revision in current.items() if (name, revision) in kept}

@@ -3,7 +3,7 @@
 What Helm has kept is enough: where nothing was recorded, or the record may not be read, the revisions tell theirs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from ddhelm.actions import revisions
 from ddhelm.actions.session import Session
 from ddhelm.audit import Entry
 from ddhelm.errors import DdhelmError
+from ddhelm.record import Record
 from ddhelm.release import HISTORY, Release, pair
 from ddhelm.timeline import Told
 
@@ -37,10 +38,29 @@ def read(session: Session) -> History:
     if not (shared or here):
         revisions.existing(session, found)
     releases = tuple(each for each in pair(session.access.namespace, control_plane=True) if each.name in found)
-    records = [each for kept in found.values() for each in kept]
-    current = {name: base.revision for name, kept in found.items() if (base := revisions.standing(kept))}
-    back = dict(timeline.before(timeline.runs(records, releases), current))
-    return History(releases, timeline.told(records, releases, shared, here), back, unread)
+    runs = timeline.told(_records(found), releases, shared, here)
+    return History(releases, runs, _back(found, runs), unread)
+
+
+def back(session: Session, found: Mapping[str, Sequence[Record]]) -> Mapping[str, int]:
+    """Release to the revision that a rollback without a number goes to, of the releases ``found``; may be empty.
+
+    That is where it stood before the last run that changed one of them. One whose newest revision failed or never ended
+    goes to the one that still counts: the live objects are not that one's.
+    """
+    shared, _ = recorded(session)
+    releases = pair(session.access.namespace, control_plane=True)
+    return _back(found, timeline.told(_records(found), releases, shared, _here(session)))
+
+
+def _back(found: Mapping[str, Sequence[Record]], runs: Sequence[Told]) -> dict[str, int]:
+    standing = {name: base.revision for name, kept in found.items() if (base := revisions.standing(kept))}
+    halfway = {name: number for name, number in standing.items() if found[name][-1].status in revisions.NEVER_STOOD}
+    return {**halfway, **timeline.before(runs, standing)}
+
+
+def _records(found: Mapping[str, Sequence[Record]]) -> list[Record]:
+    return [each for kept in found.values() for each in kept]
 
 
 def recorded(session: Session) -> tuple[tuple[Entry, ...], str]:

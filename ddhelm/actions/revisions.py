@@ -13,6 +13,9 @@ from ddhelm.record import Record
 from ddhelm.release import Release, pair
 from ddhelm.settings import RECORD_KEY, Settings
 
+NEVER_STOOD = frozenset({"failed", "pending-install", "pending-upgrade", "pending-rollback"})
+"""What Helm calls a revision that nobody can go back to."""
+
 
 def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Record, ...]]:
     """Release name to its revisions, oldest first; releases that do not stand are left out.

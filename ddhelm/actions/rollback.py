@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import plan as plan_
-from ddhelm import timeline, tree
-from ddhelm.actions import prepare, revisions
+from ddhelm import tree
+from ddhelm.actions import history, prepare, revisions
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
@@ -20,9 +20,7 @@ from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
 from ddhelm.plan import Action, ObjectChange, Plan, Restart, Step, StepKind
 from ddhelm.record import Record
-from ddhelm.release import NAMES, Release, Role, pair
-
-_BAD = ("failed", "pending-install", "pending-upgrade", "pending-rollback")
+from ddhelm.release import NAMES, Role
 
 
 class Way(Struct, frozen=True):
@@ -51,9 +49,7 @@ def way(session: Session, revision: int | None, only: Role | None) -> Way:
         for name, records in chosen.items():
             _stood(name, records, revision)
         return Way(dict.fromkeys(chosen, revision), found)
-    current = {name: base.revision for name, records in chosen.items() if (base := revisions.standing(records))}
-    story = timeline.runs([each for records in chosen.values() for each in records], _releases(session))
-    targets = timeline.before(story, current)
+    targets = history.back(session, chosen)
     if not targets:
         raise ReleaseError(
             "there is no earlier revision to go back to: all that Helm has kept say the same as what stands now",
@@ -66,15 +62,18 @@ def way(session: Session, revision: int | None, only: Role | None) -> Way:
 def make(session: Session, request: Request, goal: Way) -> Prepared:
     """The plan of a rollback; whatever stops one of an upgrade stops this one too."""
     made = _prepared(session, request, goal)
+    recovered = {step.release.name: step for step in made.plan.steps if step.kind is StepKind.ROLLBACK}
     steps = []
-    for step in made.plan.steps:
-        target = goal.targets.get(step.release.name)
-        if step.kind is StepKind.ROLLBACK:
-            continue  # a rollback starts from the failed head as it is
-        if target is None or step.kind is StepKind.NOTHING:
+    for step in _last(made.plan):
+        name = step.release.name
+        target = goal.targets.get(name)
+        if target is None:
             steps.append(Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision))
-        else:
+        elif step.kind is not StepKind.NOTHING:  # it starts from a failed head as it is
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
+        else:
+            nothing = Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision)
+            steps.append(recovered.get(name, nothing))
     return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps)))
 
 
@@ -117,17 +116,13 @@ def _stood(name: str, records: Sequence[Record], revision: int) -> Record:
             hint="ddhelm history, then ddhelm rollback REVISION --only worker|control-plane",
             anchor="no-revision",
         )
-    if chosen.status in _BAD:
+    if chosen.status in revisions.NEVER_STOOD:
         raise ReleaseError(
             f"revision {revision} of `{name}` is `{chosen.status}`: it never stood, so there is nothing to go back to",
             hint="ddhelm history",
             anchor="revision-failed",
         )
     return chosen
-
-
-def _releases(session: Session) -> Sequence[Release]:
-    return pair(session.access.namespace, control_plane=True)
 
 
 def _last(plan: Plan) -> Iterable[Step]:

@@ -83,6 +83,8 @@ def test_a_stalled_upgrade_is_explained_rolled_back_by_number_and_the_other_rele
     assert f"release `{WORKER}` was rolled back to revision 1" in failed.err
     assert revisions(sandbox)[WORKER] == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
     assert heads(sandbox)[CONTROL_PLANE] == (2, "deployed")
+    told = ddhelm("history", "-o", "json").json["data"]
+    assert told["rollback"] == {CONTROL_PLANE: 1}, "never to the revision that stalled, which Helm calls superseded"
     pasted(ddhelm, failed, CONTROL_PLANE)
     assert heads(sandbox)[CONTROL_PLANE] == (3, "deployed")
     mend(sandbox, "worker-3")

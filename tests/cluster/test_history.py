@@ -1,5 +1,6 @@
 """history, rollback and unlock on a real API: both releases as one story and one unit."""
 
+import re
 import time
 
 import pytest
@@ -75,10 +76,15 @@ def test_a_run_that_changed_one_release_is_undone_in_that_one(cluster: Clusters)
     ddhelm.onboard("--only", "worker", "--worker-set", "datadog.logLevel=DEBUG", key=None)
     before = revisions(sandbox)
     assert {name: found[-1][0] for name, found in before.items()} == {WORKER: 3, CONTROL_PLANE: 2}
+    assert re.search(rf"{CONTROL_PLANE} +upgrade +settings remembered only", ddhelm("plan").out)
+    assert "only what the release remembers" in ddhelm("diff", "values", "--detailed-exitcode", code=2).out
+    ddhelm.onboard("--only", "control-plane", "--control-plane-set", "datadog.logLevel=ERROR", key=None)
+    assert ddhelm("history", "-o", "json").json["data"]["rollback"] == {CONTROL_PLANE: 2}, "two runs of one minute"
     ddhelm("rollback", "--yes")
-    after = revisions(sandbox)
-    assert after[WORKER][-1] == (4, "deployed")
-    assert after[CONTROL_PLANE] == before[CONTROL_PLANE]
+    assert revisions(sandbox)[WORKER] == before[WORKER]
+    assert revisions(sandbox)[CONTROL_PLANE][-1] == (4, "deployed")
+    ddhelm("rollback", "2", "--only", "worker", "--yes")
+    assert revisions(sandbox)[WORKER][-1] == (4, "deployed")
 
 
 def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Clusters) -> None:
@@ -106,7 +112,8 @@ def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Cluster
     assert "never stood" in refused.err
     for node in ("worker-1", "worker-2"):
         sandbox.simulate(node, never_ready=None)
-    ddhelm("rollback", "1", "--yes")
+    assert ddhelm("history", "-o", "json").json["data"]["rollback"] == {WORKER: 1}
+    ddhelm("rollback", "--yes")
     assert revisions(sandbox)[WORKER][-1] == (3, "deployed")
     assert ddhelm("drift").code == 0
 
