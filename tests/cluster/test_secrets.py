@@ -55,6 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "witness"
 
 
+@pytest.mark.matrix  # test_secrets_everywhere gives them in the environment too
 def test_keys_from_the_environment_are_seen_in_no_command(cluster: Clusters, folder: Path) -> None:
     sandbox = cluster("kubeadm")
     witness = Witness(Ddhelm(sandbox, "4.3"), folder)

@@ -53,6 +53,7 @@ class Witness:
     folder: Path
     seen: dict[str, bytes] = field(default_factory=dict)
     _runs: int = 0
+    _read: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("bin", "hook", "tmp", "calls"):
@@ -114,8 +115,11 @@ class Witness:
         folders = (found for place in self._places for found in os.walk(place))
         for file in (Path(folder, name) for folder, _, names in folders for name in names):
             with suppress(OSError):
-                if file.is_file() and file.stat().st_size < 1_000_000:
+                found = file.stat()
+                mark = (found.st_ino, found.st_mtime_ns, found.st_size)
+                if stat.S_ISREG(found.st_mode) and found.st_size < 1_000_000 and self._read.get(file) != mark:
                     content, before = file.read_bytes(), self.seen.get(f"file {file}", b"")
+                    self._read[file] = mark
                     if content not in before:
                         self.seen[f"file {file}"] = before + content
 
