@@ -8,6 +8,7 @@ import typer
 
 from ddhelm import flags
 from ddhelm.errors import UsageError
+from ddhelm.pasting import typed as pastable
 
 
 class Cluster:
@@ -327,6 +328,16 @@ def offline_flags(offline: bool, facts: str | None, against: str | None, out: st
             "a plan made offline cannot be applied: it has seen no live object",
             hint="leave `--out` or `--offline` out",
             anchor="offline-flags",
+        )
+
+
+def digest_of_nothing(digest: str | None) -> None:
+    """UsageError for a digest without the file that it is of: what nobody reviewed would be applied."""
+    if digest is not None:
+        raise UsageError(
+            "`--digest` is of a plan file, and none is named",
+            hint=pastable("ddhelm apply FILE --digest {digest}", digest=digest),
+            anchor="plan-digest",
         )
 
 

@@ -158,8 +158,15 @@ def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
         for name in sorted({*old, *new}):
             yield from _release(name, old.get(name) or {}, new.get(name) or {})
     else:
-        words = {"steps": "what would be done", "tools": "the version of ddhelm or helm"}
+        if part == "steps" and isinstance(old, list) and isinstance(new, list):
+            yield f"what would be done: was {_listed(old)}; is {_listed(new)}"
+            return
+        words = {"tools": "the version of ddhelm or helm"}
         yield f"{words.get(part, f'the {part}')}: was {_short(old)}, is {_short(new)}"
+
+
+def _listed(steps: list[Any]) -> str:
+    return ", ".join(map(str, steps)) or "nothing"
 
 
 def _release(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -66,7 +66,7 @@ def plan_offline(
         without, read, chart, built, releases, is_upgrade=against is not None, meanwhile=while_rendering
     )
     deployed = _deployed(without, against, desired) if against is not None else {}
-    chosen = only(releases, request.only, worker_exists=NAMES[Role.WORKER] in deployed)
+    chosen = only(releases, request.only, worker_exists=against is None or NAMES[Role.WORKER] in deployed)
     steps = [
         step
         for one in desired
@@ -153,8 +153,14 @@ def _context(without: Session, made: Prepared) -> claim.ProofContext:
 
 
 def _facts(name: str) -> ClusterFacts:
+    text = _text(name)
     try:
-        tree: Any = json.loads(_text(name))
+        tree: Any = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"`{name}` is no JSON: {error}", hint="ddhelm detect -o json > FILE", anchor="bad-facts-file"
+        ) from None
+    try:
         document = tree.get("data", tree)
         return facts.from_json(document.get("facts", document))
     except (ValueError, KeyError, TypeError, AttributeError):

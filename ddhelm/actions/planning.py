@@ -129,7 +129,7 @@ def read(name: str, wanted: str | None = None) -> PlanFile:
 
 def _request(request: Request, prepared: Prepared) -> dict[str, Any]:
     return {
-        "chart": request.chart or prepared.settings.chart,
+        "chart": prepared.settings.chart,
         "only": str(request.only) if request.only else None,
         "labelNamespace": request.label_namespace,
         "deleteCrds": request.delete_crds,

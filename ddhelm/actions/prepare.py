@@ -24,6 +24,7 @@ from ddhelm.actions.proving import (
     refused,
     secrets_of,
     server_side,
+    two_sites,
     unknown_site,
     without_effect,
 )
@@ -190,6 +191,7 @@ def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
     if made.profile.managed and name in made.deployed and request.only is None:
         yield f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"
     yield from unknown_site(made.settings)
+    yield from two_sites(made.settings)
     yield from without_effect(made.profile, made.settings, made.cluster.facts.nodes)
     if made.cluster.namespace is None:
         yield _NOT_FORECAST

@@ -279,6 +279,18 @@ def unknown_site(wanted: Settings) -> list[str]:
     return [f"`{wanted.site}` is none of Datadog's sites that are known here ({', '.join(SITES)}); it is used as it is"]
 
 
+def two_sites(wanted: Settings) -> list[str]:
+    """A line about a site among the user's own values that is another than the setting: agents go where it says."""
+    layers = (wanted.user.both, wanted.user.worker, wanted.user.control_plane)
+    given = {str(site) for layer in layers if (site := tree.get(layer, ("datadog", "site")))} - {wanted.site}
+    if wanted.site is None or not given:
+        return []
+    return [
+        f"your value `datadog.site` ({', '.join(sorted(given))}) is another site than --site {wanted.site}, and the "
+        "agents heed the value: take it out with --set datadog.site=null"
+    ]
+
+
 def _of_no_release(found: Profile, wanted: Settings) -> list[str]:
     if not found.managed:
         return []

@@ -205,7 +205,7 @@ def earlier(deployed: Mapping[str, Deployed]) -> Earlier:
     newest = max(kept, key=lambda name: (not deployed[name].rolled_back, _seconds(deployed[name].updated)))
     agreed = {name: {**record_, "facts": None} for name, record_ in kept.items()}
     where = f"`{newest}` revision {deployed[newest].base}"
-    notice = f"the releases remember different settings: those of {where} are taken, which was upgraded last"
+    notice = f"the releases remember different settings; those of {where}, the newest upgrade, are taken"
     return Earlier(
         settings_.from_record(kept[newest], f"stored with {where}"),
         kept[newest].get("facts"),

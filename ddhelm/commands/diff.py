@@ -92,6 +92,9 @@ def values(session: Session, options: Options, *, detailed: bool) -> int:
     changed = any(step.values_changes for step in steps)
     if not changed:
         screen.print("No value differs from those that the releases were made with.")
+    for step in steps:
+        if step.values_changes and not diff.values_changes(step):
+            screen.print(f"{step.release.name}: {diff.RECORD_ONLY}", markup=False, soft_wrap=True)
     return 2 if detailed and changed else 0
 
 

@@ -28,4 +28,5 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
     with recording.recorded(session, "unlock") as run:
         run.began(f"lock of {held.holder.who} taken away")
         action.give_back(session.kubectl, held)
-    screen.print(pasted.sentence("The lock is free. `ddhelm status` shows how far that run came."), markup=False)
+    told = "The lock is free. `ddhelm history` shows how far that run came, `ddhelm plan` what is left to do."
+    screen.print(pasted.sentence(told), markup=False)

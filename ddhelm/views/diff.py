@@ -29,6 +29,7 @@ MARKS = {
 }
 _STYLES = {"+": "add", "-": "remove", "~": "change", "=": "dim"}
 _WIDTH = 100
+RECORD_ONLY = "only what the release remembers of ddhelm's settings differs, which its objects do not show"
 CRD = "CustomResourceDefinition"
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,6 +29,9 @@ _LINES = 12
 """Fields shown of one object, and details of one check; the rest is counted (`ddhelm diff` has all fields)."""
 _SHORT = diff.How(limit=_LINES, context=1)
 
+_SCREEN = 50
+"""Lines of changes that a plan shows at most where it need not show all."""
+
 
 def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _SHORT) -> None:
     """The whole plan for people."""
@@ -38,8 +42,7 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     screen.print()
     agents = Counter(release for verdict in plan.coverage.verdicts for release in verdict.releases)
     steps(plan.steps, screen, agents)
-    lines(diff.of_values(plan.steps, prepared.values, how), screen)
-    lines(diff.of_steps(plan.steps, how), screen)
+    lines(_changes(prepared, how), screen)
     lines(outcomes.lines(prepared.outcomes), screen)
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
@@ -54,6 +57,22 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
             screen.print(f"• {pasted.sentence(note)}", markup=False)
     for ref in plan.lost_crds:
         _lost(str(ref), screen)
+
+
+def _changes(prepared: Prepared, how: diff.How) -> list[diff.Line]:
+    """What changes of values and objects, told as fully as fits on a screen where not all was asked for."""
+    forms = [how]
+    if how.limit is not None and how.form == "structural":
+        forms += [replace(how, limit=4), replace(how, limit=1), replace(how, form="summary")]
+    found: list[diff.Line] = []
+    for form in forms:
+        every = prepared.plan.steps
+        found = [*diff.of_values(every, prepared.values, form), *diff.of_steps(every, form)]
+        if len(found) <= _SCREEN:
+            break
+    if form is not how:
+        found.append(("dim", "  (shortened: `ddhelm diff` with the same flags shows every field)"))
+    return found
 
 
 def steps(every: Sequence[Step], screen: Console, agents: Mapping[str, int] | None = None) -> None:
@@ -75,7 +94,9 @@ def counts(step: Step) -> str:
         words.append(f"{noise} with noise only")
     if step.unchanged and words:
         words.append(f"{step.unchanged} unchanged")
-    return ", ".join(words) or ("values only" if step.kind is StepKind.UPGRADE else "none")
+    if step.kind is not StepKind.UPGRADE or words:
+        return ", ".join(words) or "none"
+    return "values only" if diff.values_changes(step) else "settings remembered only"
 
 
 def json(access: Access, prepared: Prepared) -> tree.Tree:

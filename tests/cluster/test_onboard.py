@@ -154,7 +154,7 @@ def test_what_was_given_for_one_release_alone_is_what_the_next_run_is_about(clus
     ddhelm.onboard("--only", "control-plane", "--set", "datadog.tags={new:tag}", key=None)
     planned = ddhelm("plan")
     assert "the releases remember different settings" in planned.out
-    assert f"those of `{CONTROL_PLANE}` revision 2 are taken" in planned.out
+    assert f"those of `{CONTROL_PLANE}` revision 2, the newest upgrade, are taken" in planned.out
     assert "new:tag" in ddhelm("values", "worker").out
     ddhelm.onboard(key=None)
     assert revisions(sandbox) == {

@@ -95,6 +95,7 @@ def test_a_mistake_is_one_line_with_the_command_whose_help_explains_it(
         (["verify", "--wait", "1x"], "`--wait 1x` is no duration"),
         (["uninstall", "--timeout", "0s"], "`--timeout 0s` is no duration"),
         (["upgrade", "--latest", "--version", "3.1"], "`--latest` and `--version` cannot be meant together"),
+        (["apply", "--digest", "0" * 64, "--yes"], "`--digest` is of a plan file, and none is named"),
         (["drift", "--revert", "--adopt"], "`--revert` and `--adopt` cannot be meant together"),
         (
             ["onboard", "--etcd-secret", "x", "--no-etcd-secret"],

@@ -125,3 +125,11 @@ def test_a_site_that_is_not_known_is_used_and_told() -> None:
     (told,) = proving.unknown_site(Settings(site="datadoghq.xx"))
     assert told.startswith("`datadoghq.xx` is none of Datadog's sites")
     assert told.endswith("; it is used as it is")
+
+
+def test_a_site_among_the_values_that_is_another_than_the_setting_is_told() -> None:
+    values = UserLayers({"datadog": {"site": "datadoghq.eu"}}, {}, {})
+    (told,) = proving.two_sites(Settings(site="us5.datadoghq.com", user=values))
+    assert "`datadog.site` (datadoghq.eu)" in told
+    assert proving.two_sites(Settings(site="datadoghq.eu", user=values)) == []
+    assert proving.two_sites(Settings(user=values)) == []
