@@ -1,5 +1,25 @@
-"""``python -m ddhelm``."""
+"""The program: ``ddhelm``, or ``python -m ddhelm``. It heeds ^C from its first moment on, before the rest is loaded."""
 
-from ddhelm.cli import main
+import os
+import signal
+from types import FrameType
 
-main()
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Entry point; see ``cli.main``."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _at_once)
+    from ddhelm import cli
+
+    cli.main()
+
+
+def _at_once(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, b"error: interrupted before anything was changed\n")
+    os._exit(_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

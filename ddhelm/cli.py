@@ -4,9 +4,12 @@ Every command is a few lines of sense: make a request of the flags, let an actio
 Imports happen inside the commands: ``ddhelm --version`` must cost what a bare Typer program costs.
 """
 
+import contextlib
 import gc
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ddhelm import __version__, cli_certs, completing, flaggroups, flags
-from ddhelm.errors import DdhelmError, Interrupted
+from ddhelm.errors import DdhelmError, Interrupted, Reported
 from ddhelm.flaggroups import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Rotating, Running, Shown, takes
 from ddhelm.helppage import App
 from ddhelm.release import Role, Rotatable
@@ -191,6 +194,7 @@ def apply(
 ) -> None:
     """Carry out exactly the plan that was reviewed, or nothing; without FILE the same as onboard."""
     if file is None:
+        flaggroups.digest_of_nothing(digest)
         session = _reading_facts(options)
         from ddhelm.commands import onboard as without_file
 
@@ -470,7 +474,23 @@ def main() -> None:
     # hours makes 50,000 often enough
     gc.set_threshold(50_000)
     streams.prepare()
-    streams.end(run(sys.argv[1:]))
+    sys.unraisablehook = _unraised
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = INTERRUPTED
+    with contextlib.suppress(KeyboardInterrupt):  # once more, while the first one was being told
+        code = run(sys.argv[1:])
+    streams.end(code)
+
+
+def _unraised(lost: "sys.UnraisableHookArgs") -> None:
+    """A ^C that comes during a callback, where Python drops what is raised, comes again behind it."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        again = threading.Timer(0.01, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def run(arguments: list[str]) -> int:
@@ -478,6 +498,8 @@ def run(arguments: list[str]) -> int:
     from ddhelm.views import pasted
 
     pasted.at(pasted.NOWHERE)
+    if (begun := sys.modules.get("ddhelm.run")) is not None:
+        begun.BEGUN.clear()
     arguments = flaggroups.behind(arguments)
     code = _run(arguments)
     if (opened := _opened()) is not None:
@@ -502,6 +524,9 @@ def _run(arguments: list[str]) -> int:
     try:
         flaggroups.no_contradiction(arguments)
         code = app.serving(arguments)(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
+    except Interrupted as error:
+        with _deaf():
+            return _tell(error if error.details or _begun() else _interruption())
     except DdhelmError as error:
         return _tell(error, arguments)
     except TyperException as error:
@@ -511,15 +536,40 @@ def _run(arguments: list[str]) -> int:
         view.usage(error.format_message(), command, arguments)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
-        return _tell(Interrupted("interrupted before anything was changed"))
+        with _deaf():
+            return _tell(_interruption())
     except Exception as error:  # the one place where a bug becomes a report instead of a traceback
         from ddhelm.views import errors as view
 
         view.bug(error, arguments, _hide)
         return BUG
     if code == INTERRUPTED:  # Typer has turned ^C at a question into an exit code
-        _tell(Interrupted("interrupted", hint="`ddhelm status` says where the cluster stands", anchor="interrupted"))
+        with _deaf():
+            _tell(_interruption())
     return code if isinstance(code, int) else 0
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """A stretch in which ^C does nothing: it has been heard, and is being told."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begun() -> bool:
+    """Whether this run came to where something may be written."""
+    run = sys.modules.get("ddhelm.run")
+    return run is not None and run.BEGUN.is_set()
+
+
+def _interruption() -> Interrupted:
+    """What is told of a ^C that met no write."""
+    if _begun():
+        return Interrupted("interrupted after the changes were made", hint="ddhelm status", anchor="interrupted")
+    return Interrupted("interrupted before anything was changed", anchor="interrupted")
 
 
 def _hide(text: str) -> str:
@@ -528,7 +578,7 @@ def _hide(text: str) -> str:
     return run.hide(text) if run is not None else text
 
 
-def _tell(error: DdhelmError, arguments: Sequence[str] = ()) -> int:
+def _tell(error: Reported, arguments: Sequence[str] = ()) -> int:
     from ddhelm import masking
     from ddhelm.views import errors as view
 

@@ -2,16 +2,18 @@
 
 ::
 
-    DdhelmError
-    ├─ UsageError       64   flags that cannot be meant together, or a question without a terminal
-    ├─ ConfigError       3   a file or a setting is wrong: every problem at once
-    ├─ PreflightFailed   3   a claim that must hold before any write does not
-    ├─ ClusterError      1   unreachable, forbidden, unknown distribution
-    ├─ ReleaseError      1   helm failed, or a pending head that may still have a living writer
-    ├─ RolloutFailed     4   a roll-out stalled or ran out of time
-    ├─ PlanStale         5   something moved since it was reviewed, or another run holds the lock
-    ├─ VerifyFailed      6   pods are ready, checks do not report
-    └─ ToolError         1   helm or kubectl: not found, too old, failed
+    Reported
+    ├─ Interrupted     130   ^C, SIGTERM, SIGHUP: no failure, so that what is done about failures is not done about it
+    └─ DdhelmError
+       ├─ UsageError       64   flags that cannot be meant together, or a question without a terminal
+       ├─ ConfigError       3   a file or a setting is wrong: every problem at once
+       ├─ PreflightFailed   3   a claim that must hold before any write does not
+       ├─ ClusterError      1   unreachable, forbidden, unknown distribution
+       ├─ ReleaseError      1   helm failed, or a pending head that may still have a living writer
+       ├─ RolloutFailed     4   a roll-out stalled or ran out of time
+       ├─ PlanStale         5   something moved since it was reviewed, or another run holds the lock
+       ├─ VerifyFailed      6   pods are ready, checks do not report
+       └─ ToolError         1   helm or kubectl: not found, too old, failed
 
 Errors carry data; the views turn them into words. An ``anchor`` is a heading of ``docs/reference/errors.md``
 (a test holds every anchor used in the source against that page).
@@ -21,8 +23,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 
-class DdhelmError(Exception):
-    """Base of all expected failures.
+class Reported(Exception):
+    """Base of all endings that are told in words.
 
     ``message`` is one line with the thing in backticks, ``hint`` something to type or to look at, ``anchor`` the
     heading in the errors page, ``details`` further lines (all problems of a file, the nodes concerned).
@@ -36,6 +38,10 @@ class DdhelmError(Exception):
         self.hint = hint
         self.anchor = anchor
         self.details = tuple(details)
+
+
+class DdhelmError(Reported):
+    """Base of all expected failures."""
 
 
 class UsageError(DdhelmError):
@@ -86,7 +92,7 @@ class ToolError(DdhelmError):
     """helm or kubectl is missing, too old, or failed in a way no row of the tables knows."""
 
 
-class Interrupted(DdhelmError):
+class Interrupted(Reported):
     """^C or SIGTERM; ``details`` says in which state the cluster was left."""
 
     exit_code = 130

@@ -44,6 +44,9 @@ _TETHER = 'exec 3<&0; (read -r _; kill $$) <&3 3<&- >/dev/null 2>&1 & exec "$@" 
 # kubectl and helm live for a second at most: collecting their garbage is a third of their work
 _SHORT_LIVED = {"GOGC": "400", "GOMEMLIMIT": "256MiB"}
 
+BEGUN = threading.Event()
+"""Set from the first stretch of this run on in which something may be written."""
+
 Result = TypeVar("Result")
 
 _start_lock = threading.Lock()
@@ -206,7 +209,7 @@ class Runner:
                         child.stop()
                 done.extend(child.wait() for child in children[len(done) :])
         if signals.count:
-            raise _interrupted(commands, done, self.secrets)
+            raise _interrupted(commands, done)
         for child in children:
             if child.callback_error is not None:
                 raise child.callback_error
@@ -327,6 +330,7 @@ def interruptible() -> Iterator[None]:
     def received(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    BEGUN.set()
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
@@ -336,6 +340,19 @@ def interruptible() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted("interrupted", anchor="interrupted") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A stretch that ^C, SIGTERM and SIGHUP do not end: a moment, for what must not be left half done by impatience."""
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -368,10 +385,11 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "ddhelm"
 
 
-def _interrupted(commands: Sequence[Command], done: Sequence[Completed], secrets: Secrets) -> Interrupted:
+def _interrupted(commands: Sequence[Command], done: Sequence[Completed]) -> Interrupted:
     ends = (*(_ended(each.code) for each in done), *["was not started"] * (len(commands) - len(done)))
+    # without its flags: what is told of an interruption is kept in the cluster too, where no command line belongs
     details = [
-        f"`{secrets.hide(shlex.join(each.argv))}` {end}"
+        f"`{' '.join((Path(each.argv[0]).name, *(word for word in each.argv[1:2] if word.isalpha())))}` {end}"
         for each, end in zip(commands, ends, strict=True)
         if not each.reads
     ]
@@ -410,7 +428,8 @@ class _Child:
     @property
     def running(self) -> bool:
         """Whether the process has not ended yet."""
-        return bool(self._process.is_alive()[0])
+        process = self._process  # which another thread that waits for its end takes away
+        return process is not None and bool(process.is_alive()[0])
 
     def wait(self) -> Completed:
         """Block until the process has ended and its output is read."""
@@ -520,6 +539,9 @@ def _start(command: Command, on_line: Callable[[str], None] | None, tether: Bina
         argv = ("/bin/sh", "-c", _TETHER, "sh", *command.argv) if tether else command.argv
         try:
             return sh.Command(argv[0])(*argv[1:], **options).process
+        except ValueError:
+            # a ^C reached the forked child too, which ended without the two numbers that sh waits for
+            raise Interrupted("interrupted", anchor="interrupted") from None
         except (sh.CommandNotFound, sh.ForkException, OSError) as error:
             reason = _not_started(error)
             # `from None`: what sh says about a failed start is a traceback of our own child

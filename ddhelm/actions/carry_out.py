@@ -20,7 +20,16 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
-from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, PreflightFailed, ReleaseError, ToolError
+from ddhelm.errors import (
+    ClusterError,
+    DdhelmError,
+    Interrupted,
+    PlanStale,
+    PreflightFailed,
+    ReleaseError,
+    Reported,
+    ToolError,
+)
 from ddhelm.plan import Deployed, Step, StepKind
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
 from ddhelm.rollout import Stalled
@@ -113,7 +122,7 @@ def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
     names = _names(prepared)
     try:
         heads = session.kubectl.heads(names)
-    except DdhelmError as error:
+    except Reported as error:
         return (f"where the releases stand could not be read: {error.message}",)
     lines = []
     for name in names:
@@ -303,7 +312,7 @@ def _undo(
     return replace(outcome, undone=undone, failure=told)
 
 
-def _roll_back(session: Session, before: Deployed, observer: Observer) -> DdhelmError | None:
+def _roll_back(session: Session, before: Deployed, observer: Observer) -> Reported | None:
     assert before.base is not None
     name = before.release.name
     observer(StepStarted(Step(StepKind.ROLLBACK, before.release, "it failed", target=before.base)))
@@ -314,7 +323,7 @@ def _roll_back(session: Session, before: Deployed, observer: Observer) -> Ddhelm
             timeout=HELM_TIMEOUT,
             force_conflicts=session.helm.major >= 4 and before.apply_method == "ssa",
         )
-    except DdhelmError as error:
+    except Reported as error:
         return error
     return None
 

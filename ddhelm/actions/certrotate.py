@@ -23,7 +23,7 @@ from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Watched
 from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Certificate, Pair
-from ddhelm.errors import ConfigError, DdhelmError, Interrupted, PreflightFailed
+from ddhelm.errors import ConfigError, Interrupted, PreflightFailed, Reported
 from ddhelm.managedfields import changed
 from ddhelm.release import NAMES, Role
 from ddhelm.run import interruptible
@@ -171,7 +171,7 @@ def carry_out(
             watched = restart.restart(session, marked, also=found.readers, lease=lease, how=how, observer=observer)
             if not watched.ok:
                 raise watched.failure()
-    except DdhelmError as error:
+    except Reported as error:
         told = _standing(session, found, new, wrote=wrote) if begun else ()
         if isinstance(error, Interrupted):
             hint = _AGAIN if told else "nothing was changed"
@@ -193,7 +193,7 @@ def _standing(session: Session, found: Rotating, new: Pair | None, *, wrote: boo
         try:
             if not same(stored(session, found), new):
                 return ()
-        except DdhelmError:
+        except Reported:
             holds = "may hold the new certificate already: that could not be read"
     return (f"Secret `{found.secret.name}` {holds}", _LEFT)
 

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from ddhelm import process
-from ddhelm.errors import DdhelmError, PlanStale
+from ddhelm.errors import PlanStale, Reported
 from ddhelm.release import LEASE
+from ddhelm.run import undisturbed
 from ddhelm.tree import Tree
 
 DURATION = 120
@@ -147,7 +148,8 @@ def held(
     try:
         yield lock
     finally:
-        with suppress(DdhelmError):  # it expires by itself; what happened in the block is worth more than this
+        # it expires by itself; what happened in the block is worth more than this
+        with undisturbed(), suppress(Reported):
             lock.release()
 
 

@@ -18,7 +18,7 @@ from ddhelm.actions.keys import Key
 from ddhelm.actions.restart import Running
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Polled, Watched
-from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed
+from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed, Reported
 from ddhelm.keeper import keeper
 from ddhelm.managedfields import changed
 from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
@@ -257,7 +257,7 @@ def _written_or_not(session: Session, progress: _Progress, new: Key | None) -> N
     if progress.wrote is not None or new is None:
         return
     name, key = progress.rotation.secret.name, progress.rotation.secret.key
-    with suppress(DdhelmError):
+    with suppress(Reported):
         progress.wrote = session.kubectl.secret_equals(name, key, new.reveal()) is True
         if not progress.wrote and progress.rotation.open is None:  # an earlier mark stands for what is still to end
             session.kubectl.annotate("secret", name, {ROTATING: None})

@@ -16,7 +16,7 @@ from ddhelm.actions import leftovers, lock
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
-from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, ToolError
+from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, Reported, ToolError
 from ddhelm.pasting import typed
 from ddhelm.run import interruptible
 
@@ -152,7 +152,7 @@ class _Run:
         """Where a release stands whose uninstall did not end well, as Helm's own record tells it."""
         try:
             head = self._kubectl.heads([name]).get(name)
-        except DdhelmError as error:
+        except Reported as error:
             return f"where release `{name}` stands could not be read: {error.message}"
         if head is None:
             return f"release `{name}` is gone"

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from ddhelm import __version__
-from ddhelm.errors import DdhelmError
+from ddhelm.errors import DdhelmError, Reported
 from ddhelm.masking import Masker, untold
 from ddhelm.views import pasted
 
@@ -16,7 +16,7 @@ PAGE = "docs/reference/errors.md"
 _FRAMES = 12
 
 
-def show(error: DdhelmError, arguments: Sequence[str] = ()) -> None:
+def show(error: Reported, arguments: Sequence[str] = ()) -> None:
     """Print an expected failure on standard error; no word of ``arguments`` that looks like a secret is repeated."""
     from ddhelm.views import console
 

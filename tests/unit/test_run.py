@@ -199,7 +199,7 @@ def test_an_interrupt_names_what_was_never_started() -> None:
     first = Command(python(code), on_stderr=lambda _: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted) as caught:
         Runner(limit=1).run_all([first, Command(("/bin/echo", "second"))])
-    assert caught.value.details[1:] == ("`/bin/echo second` was not started",)
+    assert caught.value.details[1:] == ("`echo second` was not started",)
 
 
 def test_an_interrupt_names_nothing_that_only_read() -> None:
@@ -207,7 +207,7 @@ def test_an_interrupt_names_nothing_that_only_read() -> None:
     first = Command(python(code), reads=True, on_stderr=lambda _: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted) as caught:
         Runner(limit=1).run_all([first, Command(("/bin/echo", "read"), reads=True), Command(("/bin/echo", "write"))])
-    assert caught.value.details == ("`/bin/echo write` was not started",)
+    assert caught.value.details == ("`echo write` was not started",)
 
 
 def test_a_shielded_program_is_let_finish_at_the_first_interrupt() -> None:
