@@ -195,6 +195,20 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+def _last_first(fields: Iterable[FieldDrift]) -> tuple[FieldDrift, ...]:
+    """The fields with the commands that remove elements in an order in which each can be pasted after the one before:
+    what is removed from a list moves all that follow it.
+    """
+    every = tuple(fields)
+    places = sorted((each for each in every if each.undo), key=lambda each: _indices(each.undo), reverse=True)
+    following = iter(places)
+    return tuple(next(following) if each.undo else each for each in every)
+
+
+def _indices(patch: str) -> list[int]:
+    return [int(word) for word in patch.replace('"', "/").split("/") if word.isdecimal()]
+
+
 class _Comparer:
     """One object, its three trees and its owners."""
 
@@ -210,7 +224,7 @@ class _Comparer:
         self._respelled_by_admission()
         self._added()
         self._unowned()
-        return tuple(self._found.values())
+        return _last_first(self._found.values())
 
     # -- fields that the manifest sets
 

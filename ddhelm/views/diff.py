@@ -125,7 +125,8 @@ def unified(change: ObjectChange, context: int) -> Iterator[Line]:
     before = [] if change.before is None else yaml_lines(change.before)
     after = [] if change.after is None else yaml_lines(change.after)
     for line in difflib.unified_diff(before, after, old, new, n=context, lineterm=""):
-        style = "head" if line[:3] in {"---", "+++"} else {"+": "add", "-": "remove", "@": "dim"}.get(line[:1], "plain")
+        named = {"---": "head", "+++": "plain"}.get(line[:3])  # a head has an empty line before it
+        style = named or {"+": "add", "-": "remove", "@": "dim"}.get(line[:1], "plain")
         yield style, line
 
 

@@ -164,6 +164,15 @@ def test_an_added_element_is_one_thing_and_stays(method: Method) -> None:
     assert both["metadata.labels.team"].undo == "kubectl -n datadog label daemonset agent team-"
 
 
+def test_what_removes_elements_of_one_list_can_be_pasted_in_the_order_in_which_it_is_told() -> None:
+    first, second = ((*CONTAINER, "env", Named(f"name={name}")) for name in ("FOO", "GOO"))
+    live = put(put(served(), first, {"name": "FOO"}), second, {"name": "GOO"})
+    told = [field.undo for field in found(live, by("a", first), by("b", second)).values()]
+    indices = [undo.rpartition("/")[2] for undo in told]
+    assert indices == sorted(indices, reverse=True)
+    assert len(set(indices)) == 2
+
+
 @pytest.mark.parametrize(
     "path",
     [
