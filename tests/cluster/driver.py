@@ -78,7 +78,7 @@ class Ddhelm:
         assert "Traceback" not in result.err, str(result)
         return result
 
-    def onboard(self, *arguments: str, code: int = 0, key: str | None = API_KEY, **options: Any) -> Result:
+    def onboard(self, *arguments: str, code: int | None = 0, key: str | None = API_KEY, **options: Any) -> Result:
         """``onboard --yes`` with the chart under test and a key in the environment."""
         environment = {**({"DD_API_KEY": key} if key else {}), **options.pop("environment", {})}
         return self("onboard", "--yes", *self.chart(), *arguments, code=code, environment=environment, **options)
