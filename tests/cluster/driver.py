@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from ddhelm import chart as chart_
 from ddhelm import facts
 from ddhelm.coverage import Placement, placement
 from ddhelm.manifest import from_objects
@@ -92,6 +94,12 @@ class Ddhelm:
     def chart() -> tuple[str, str]:
         """The flags that name the chart under test."""
         return "--chart", str(chart())
+
+
+def needs_operator() -> None:
+    """Skips a test of what only a chart with the operator has (from 3.157.0 on)."""
+    if facts.version_of(chart_.read(chart()).version) < (3, 157, 0):
+        pytest.skip("this chart has no operator")
 
 
 def read_facts(sandbox: Sandbox) -> facts.ClusterFacts:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.charts import is_stand_in, package
-from tests.cluster.driver import Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import Ddhelm, agents_by_node, generations, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
@@ -133,6 +133,7 @@ def test_another_chart_version_comes_back_with_its_revision(cluster: Clusters) -
 
 @each_helm("3.22", matrix=["4.3"])
 def test_definitions_that_would_vanish_stop_a_rollback(cluster: Clusters, helm_version: str) -> None:
+    needs_operator()
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard("--worker-set", "datadog.operator.enabled=false")

@@ -12,7 +12,7 @@ from ddhelm.actions import leftovers
 from ddhelm.kubectl import Answer
 from tests.charts import chart
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import Ddhelm, revisions
+from tests.cluster.driver import Ddhelm, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.api import ApiError
 from tests.sandbox.fixtures import Clusters, each_helm
@@ -183,6 +183,7 @@ def test_a_cluster_agent_that_does_not_stop_keeps_its_webhook_and_ends_in_bounde
 
 
 def test_crds_that_hold_objects_stop_it_and_empty_ones_go(cluster: Clusters) -> None:
+    needs_operator()
     sandbox = cluster("kubeadm")
     sandbox.kubectl("create", "namespace", "datadog")
     helm(sandbox, "4.3", "install", WORKER, str(chart()), "-n", "datadog", "--set", "datadog.apiKeyExistingSecret=x")
@@ -220,6 +221,7 @@ def posted(sandbox: Sandbox, path: str, body: dict[str, Any]) -> bool:
 
 
 def test_crds_with_the_keep_policy_stay_and_are_named(cluster: Clusters) -> None:
+    needs_operator()
     sandbox = cluster("kubeadm")
     sandbox.kubectl("create", "namespace", "datadog")
     values = "datadog.apiKeyExistingSecret=x,operator.datadogCRDs.keepCrds=true"
