@@ -1,11 +1,19 @@
 """The plan for people: whatever it counts it also names."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from ddhelm.claim import LiveState, ProofContext
+from ddhelm.manifest import ObjectRef
+from ddhelm.plan import Action, ObjectChange, Step, StepKind
 from ddhelm.proof import run
+from ddhelm.release import pair
+from ddhelm.tree import Change
 from ddhelm.views import console, plan
+from ddhelm.views.diff import How
 from tests.unit.pairs import context
 
 
@@ -19,3 +27,23 @@ def test_every_check_that_could_not_be_decided_is_named(made: ProofContext) -> N
     assert unknown
     assert f"{len(unknown)} could not be decided" in shown
     assert [name for name in unknown if f"? {name}: " in shown] == unknown
+
+
+def wide(objects: int, fields: int) -> Any:
+    """What is shown of a plan that changes so many fields of so many objects."""
+    release = pair("datadog", control_plane=True)[0]
+    changes = tuple(Change(("data", f"key-{at}"), "replace", "a", "b") for at in range(fields))
+    refs = [ObjectRef("v1", "ConfigMap", "datadog", f"object-{at}") for at in range(objects)]
+    step = Step(StepKind.UPGRADE, release, objects=tuple(ObjectChange(ref, Action.UPDATE, changes) for ref in refs))
+    return SimpleNamespace(plan=SimpleNamespace(steps=(step,)), values={})
+
+
+@pytest.mark.parametrize(("objects", "fields"), [(1, 3), (10, 3), (20, 3), (40, 30)])
+def test_a_plan_fits_on_a_screen_and_says_where_the_rest_is(objects: int, fields: int) -> None:
+    shown = plan._changes(wide(objects, fields), plan._SHORT)
+    told = [text for _, text in shown]
+    assert len(told) <= plan._SCREEN
+    assert sum("ConfigMap datadog/object-" in text for text in told) == objects, "each object is named"
+    assert ("ddhelm diff" in told[-1]) is (objects > 10)
+    whole = plan._changes(wide(objects, fields), How())
+    assert len(whole) == 1 + objects * (1 + fields), "diff shows all"
