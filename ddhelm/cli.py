@@ -9,7 +9,7 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +20,7 @@ from ddhelm import __version__, cli_certs, completing, flaggroups, flags
 from ddhelm.errors import DdhelmError, Interrupted, Reported
 from ddhelm.flaggroups import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Rotating, Running, Shown, takes
 from ddhelm.helppage import App
+from ddhelm.interrupts import BEGUN, undisturbed
 from ddhelm.release import Role, Rotatable
 
 if TYPE_CHECKING:
@@ -498,8 +499,7 @@ def run(arguments: list[str]) -> int:
     from ddhelm.views import pasted
 
     pasted.at(pasted.NOWHERE)
-    if (begun := sys.modules.get("ddhelm.run")) is not None:
-        begun.BEGUN.clear()
+    BEGUN.clear()
     arguments = flaggroups.behind(arguments)
     code = _run(arguments)
     if (opened := _opened()) is not None:
@@ -525,8 +525,7 @@ def _run(arguments: list[str]) -> int:
         flaggroups.no_contradiction(arguments)
         code = app.serving(arguments)(arguments or ["--help"], prog_name="ddhelm", standalone_mode=False)
     except Interrupted as error:
-        with _deaf():
-            return _tell(error if error.details or _begun() else _interruption())
+        return _interrupted(error if error.details or BEGUN.is_set() else _interruption())
     except DdhelmError as error:
         return _tell(error, arguments)
     except TyperException as error:
@@ -536,38 +535,26 @@ def _run(arguments: list[str]) -> int:
         view.usage(error.format_message(), command, arguments)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
-        with _deaf():
-            return _tell(_interruption())
+        return _interrupted(_interruption())
     except Exception as error:  # the one place where a bug becomes a report instead of a traceback
         from ddhelm.views import errors as view
 
         view.bug(error, arguments, _hide)
         return BUG
     if code == INTERRUPTED:  # Typer has turned ^C at a question into an exit code
-        with _deaf():
-            _tell(_interruption())
+        code = _interrupted(_interruption())
     return code if isinstance(code, int) else 0
 
 
-@contextlib.contextmanager
-def _deaf() -> Iterator[None]:
-    """A stretch in which ^C does nothing: it has been heard, and is being told."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _begun() -> bool:
-    """Whether this run came to where something may be written."""
-    run = sys.modules.get("ddhelm.run")
-    return run is not None and run.BEGUN.is_set()
+def _interrupted(told: Interrupted) -> int:
+    """Tell it without being disturbed by the next ^C: this one has been heard."""
+    with undisturbed():
+        return _tell(told)
 
 
 def _interruption() -> Interrupted:
     """What is told of a ^C that met no write."""
-    if _begun():
+    if BEGUN.is_set():
         return Interrupted("interrupted after the changes were made", hint="ddhelm status", anchor="interrupted")
     return Interrupted("interrupted before anything was changed", anchor="interrupted")
 

@@ -20,13 +20,13 @@ import warnings
 import weakref
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ddhelm.errors import Interrupted, ToolError
+from ddhelm.interrupts import taken
 
 log = logging.getLogger("ddhelm.run")
 
@@ -38,14 +38,10 @@ _MASK = "***"
 # what a credential plugin asks of the user while it waits: "open the page https://… and enter the code …"
 _INVITATION = re.compile(r"https?://")
 _COMPLAINT = re.compile(r"error|unable|failed|refused|level=|^[EWI]\d{4} ", re.IGNORECASE)
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A server on a tether: whoever reads the pipe of which we hold the other end sees it close when we are killed.
 _TETHER = 'exec 3<&0; (read -r _; kill $$) <&3 3<&- >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
 # kubectl and helm live for a second at most: collecting their garbage is a third of their work
 _SHORT_LIVED = {"GOGC": "400", "GOMEMLIMIT": "256MiB"}
-
-BEGUN = threading.Event()
-"""Set from the first stretch of this run on in which something may be written."""
 
 Result = TypeVar("Result")
 
@@ -320,44 +316,6 @@ def environment(environ: Mapping[str, str] | None = None, **extra: str) -> dict[
     return {**_SHORT_LIVED, **kept, **extra}
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """A stretch in which ^C, SIGTERM and SIGHUP raise ``Interrupted`` between two children too, not only during one.
-
-    Without it SIGTERM ends the process at once and leaves its lock behind, and ^C looks as if nothing had begun.
-    """
-
-    def received(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    BEGUN.set()
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, received)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted", anchor="interrupted") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """A stretch that ^C, SIGTERM and SIGHUP do not end: a moment, for what must not be left half done by impatience."""
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def find(tool: str) -> str:
     """Absolute path of ``helm`` or ``kubectl``: on PATH, then beside ddhelm's own executable.
 
@@ -582,19 +540,15 @@ class _Signals:
         self.count = 0
         self._children = children
         self._holding = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._stretch = taken(self._received)
         self._pid = os.getpid()
 
     def __enter__(self) -> "_Signals":
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._received)
+        self._stretch.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._stretch.__exit__(None, None, None)
 
     def held(self) -> "_Held":
         """A stretch in which a signal is only counted; passed on at its end."""

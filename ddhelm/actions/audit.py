@@ -32,8 +32,8 @@ from ddhelm.actions.session import Observer, Session
 from ddhelm.actions.uninstall import Finished, Started
 from ddhelm.audit import Change, Entry, Outcome, Who
 from ddhelm.errors import DdhelmError, Interrupted
+from ddhelm.interrupts import interruptible
 from ddhelm.release import HISTORY
-from ddhelm.run import interruptible
 
 KEY = "runs.jsonl"
 """The key of the ConfigMap that holds the lines."""

@@ -30,10 +30,10 @@ from ddhelm.errors import (
     Reported,
     ToolError,
 )
+from ddhelm.interrupts import interruptible
 from ddhelm.plan import Deployed, Step, StepKind
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
 from ddhelm.rollout import Stalled
-from ddhelm.run import interruptible
 
 HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""

@@ -24,9 +24,9 @@ from ddhelm.actions.watch import Watched
 from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Certificate, Pair
 from ddhelm.errors import ConfigError, Interrupted, PreflightFailed, Reported
+from ddhelm.interrupts import interruptible
 from ddhelm.managedfields import changed
 from ddhelm.release import NAMES, Role
-from ddhelm.run import interruptible
 
 _HOW = How()
 _FILES = (certfiles.CERTIFICATE, certfiles.KEY, certfiles.CA)

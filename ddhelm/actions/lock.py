@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from ddhelm import process
 from ddhelm.errors import PlanStale, Reported
+from ddhelm.interrupts import undisturbed
 from ddhelm.release import LEASE
-from ddhelm.run import undisturbed
 from ddhelm.tree import Tree
 
 DURATION = 120

@@ -19,10 +19,10 @@ from ddhelm.actions.restart import Running
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Polled, Watched
 from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed, Reported
+from ddhelm.interrupts import interruptible
 from ddhelm.keeper import keeper
 from ddhelm.managedfields import changed
 from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
-from ddhelm.run import interruptible
 from ddhelm.settings import SecretKey, Settings
 from ddhelm.tree import Path
 from ddhelm.workloads import Workload

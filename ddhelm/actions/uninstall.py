@@ -17,8 +17,8 @@ from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
 from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, Reported, ToolError
+from ddhelm.interrupts import interruptible
 from ddhelm.pasting import typed
-from ddhelm.run import interruptible
 
 if TYPE_CHECKING:
     from ddhelm.helm import Helm

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ddhelm.errors import Interrupted, ToolError
-from ddhelm.run import Command, Completed, Runner, Secrets, cache_folder, environment, find, interruptible
+from ddhelm.interrupts import interruptible
+from ddhelm.run import Command, Completed, Runner, Secrets, cache_folder, environment, find
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
