@@ -195,20 +195,6 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def _last_first(fields: Iterable[FieldDrift]) -> tuple[FieldDrift, ...]:
-    """The fields with the commands that remove elements in an order in which each can be pasted after the one before:
-    what is removed from a list moves all that follow it.
-    """
-    every = tuple(fields)
-    places = sorted((each for each in every if each.undo), key=lambda each: _indices(each.undo), reverse=True)
-    following = iter(places)
-    return tuple(next(following) if each.undo else each for each in every)
-
-
-def _indices(patch: str) -> list[int]:
-    return [int(word) for word in patch.replace('"', "/").split("/") if word.isdecimal()]
-
-
 class _Comparer:
     """One object, its three trees and its owners."""
 
@@ -224,7 +210,15 @@ class _Comparer:
         self._respelled_by_admission()
         self._added()
         self._unowned()
-        return _last_first(self._found.values())
+        return self._last_first()
+
+    def _last_first(self) -> tuple[FieldDrift, ...]:
+        """The fields, with the commands that remove elements in an order in which each can be pasted after the one
+        before: what is removed from a list moves all that follow it.
+        """
+        removed = (each for each in self._found.values() if each.undo)
+        following = iter(sorted(removed, key=lambda each: _indices(each.path, self._live), reverse=True))
+        return tuple(next(following) if each.undo else each for each in self._found.values())
 
     # -- fields that the manifest sets
 
@@ -348,6 +342,19 @@ def removal(ref: ObjectRef, path: Path, live: Tree) -> str:
     # an index is only right as long as nobody inserts something before it
     patch = [*([test] if test else []), {"op": "remove", "path": _pointer(steps)}]
     return shlex.join(["kubectl", *scope, "patch", kind, ref.name, "--type=json", "-p", json.dumps(patch)])
+
+
+def _indices(path: Path, live: Tree) -> list[int]:
+    """Where a field stands in each of the lists that it is in, the outermost first."""
+    found: list[int] = []
+    below: Any = live
+    for step in path:
+        at: str | int = step
+        if isinstance(below, list):
+            at = _index(below, step)
+            found.append(at)
+        below = below[at]
+    return found
 
 
 def _index(items: list[Any], step: str | int) -> int:

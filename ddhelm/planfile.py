@@ -157,12 +157,11 @@ def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
     elif part == "releases" and isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
             yield from _release(name, old.get(name) or {}, new.get(name) or {})
+    elif part == "steps" and isinstance(old, list) and isinstance(new, list):
+        yield f"what would be done: was {_listed(old)}; is {_listed(new)}"
     else:
-        if part == "steps" and isinstance(old, list) and isinstance(new, list):
-            yield f"what would be done: was {_listed(old)}; is {_listed(new)}"
-            return
-        words = {"tools": "the version of ddhelm or helm"}
-        yield f"{words.get(part, f'the {part}')}: was {_short(old)}, is {_short(new)}"
+        word = "the version of ddhelm or helm" if part == "tools" else f"the {part}"
+        yield f"{word}: was {_short(old)}, is {_short(new)}"
 
 
 def _listed(steps: list[Any]) -> str:

@@ -67,13 +67,13 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
     for step in _last(made.plan):
         name = step.release.name
         target = goal.targets.get(name)
+        stays = Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision)
         if target is None:
-            steps.append(Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision))
-        elif step.kind is not StepKind.NOTHING:  # it starts from a failed head as it is
+            steps.append(stays)
+        elif step.kind is StepKind.NOTHING:
+            steps.append(recovered.get(name, stays))
+        else:  # it starts from a failed head as it is
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
-        else:
-            nothing = Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision)
-            steps.append(recovered.get(name, nothing))
     return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps)))
 
 

@@ -64,9 +64,9 @@ def _changes(prepared: Prepared, how: diff.How) -> list[diff.Line]:
     forms = [how]
     if how.limit is not None and how.form == "structural":
         forms += [replace(how, limit=4), replace(how, limit=1), replace(how, form="summary")]
+    every = prepared.plan.steps
     found: list[diff.Line] = []
     for form in forms:
-        every = prepared.plan.steps
         found = [*diff.of_values(every, prepared.values, form), *diff.of_steps(every, form)]
         if len(found) <= _SCREEN:
             break
