@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import tree
-from ddhelm.admission import Pattern, expected
+from ddhelm.admission import Pattern, expected, in_passing
 from ddhelm.managedfields import SCALE, STATUS, Entry, Member, Writer, lookup
 from ddhelm.manifest import ObjectRef
 from ddhelm.tree import LIST_KEYS, Named, Path, Tree
@@ -226,7 +226,8 @@ class _Comparer:
         if self._forecast is None:
             changes = [each for each in tree.diff(self._deployed, self._live) if self._by_others(each)]
         else:
-            changes = list(tree.diff(self._forecast, self._live))
+            different = tree.diff(self._forecast, self._live)
+            changes = [each for each in different if not in_passing(each.path, self._deployed, self._live)]
         for each in changes:
             if _books(self._standing.ref.kind, each.path):
                 continue

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm import tree
-from ddhelm.admission import Pattern, expected
+from ddhelm.admission import Pattern, expected, in_passing
 from ddhelm.applying import Refusal
 from ddhelm.claim import LiveObject
 from ddhelm.drift import BOOKKEEPING
@@ -78,21 +78,25 @@ def read(
     found, result = kubectl.standing_and_forecast(trees, manager=MANAGER, conflicts=conflicts)
     standing = from_objects([body for body in found if body is not None], namespace, masker).objects
     forecast = from_objects(result.objects, namespace, masker).objects
-    refs = {obj.ref.identity: obj.ref for obj, _ in wanted}
+    refs = {obj.ref.identity: (obj.ref, body) for obj, body in wanted}
     scaled = {identity for identity, obj in standing.items() if _scaled(obj.unmasked())}
     changes = {
         identity: change
-        for identity, ref in refs.items()
-        if (change := _difference(ref, standing.get(identity), forecast.get(identity), identity in scaled, patterns))
+        for identity, (ref, body) in refs.items()
+        if (
+            change := _difference(
+                ref, body, standing.get(identity), forecast.get(identity), identity in scaled, patterns
+            )
+        )
     }
     met = tuple(
-        Conflict(refs[conflict.object], field, conflict.manager)
+        Conflict(refs[conflict.object][0], field, conflict.manager)
         for conflict in result.conflicts
         if conflict.object in refs
         for field in conflict.fields
     )
     return Read(
-        Live(changes, met),
+        Live(changes, met, server_side=conflicts),
         {identity: live_object(obj) for identity, obj in standing.items()},
         tuple(result.refusals),
         tuple(workload(obj.body) for obj in standing.values() if obj.ref.kind in {"DaemonSet", "Deployment"}),
@@ -148,7 +152,12 @@ def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:
 
 
 def _difference(
-    ref: ObjectRef, live: Object | None, forecast: Object | None, scaled: bool, patterns: Sequence[Pattern]
+    ref: ObjectRef,
+    wanted: tree.Tree,
+    live: Object | None,
+    forecast: Object | None,
+    scaled: bool,
+    patterns: Sequence[Pattern],
 ) -> LiveChange | None:
     if live is None:
         return LiveChange(ref, missing=True, after=_own_fields(forecast.body) if forecast else None)
@@ -164,7 +173,20 @@ def _difference(
         for c in tree.diff(before, after)
         if not (scaled and c.path == REPLICAS) and not expected(c.path, patterns, owners)
     )
-    return LiveChange(ref, False, changes, before, after) if changes else None
+    if not changes:
+        return None
+    untouched = all(in_passing(each.path, wanted, live.unmasked()) for each in changes)
+    return LiveChange(ref, False, changes, before, after, untouched, untouched and _holds(live.unmasked(), wanted))
+
+
+def _holds(live: Any, wanted: Any) -> bool:
+    """Whether everything that the manifest sets stands there, to the letter."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(key in live and _holds(live[key], each) for key, each in wanted.items())
+    if isinstance(wanted, list):
+        same_length = isinstance(live, list) and len(live) == len(wanted)
+        return same_length and all(map(_holds, live, wanted))
+    return type(live) is type(wanted) and bool(live == wanted)
 
 
 def _own_fields(body: tree.Tree) -> tree.Tree:

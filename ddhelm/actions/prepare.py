@@ -176,6 +176,7 @@ def _planned(
             *_of_cluster(made, request),
             *kept_elsewhere(session, wanted, secrets),
             *plan.rescaled(steps, made.desired, standing.standing),
+            *plan.admitted(steps, standing.live),
         ),
         problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
     )

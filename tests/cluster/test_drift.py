@@ -280,6 +280,42 @@ def test_what_a_mutating_webhook_writes_is_drift_of_that_webhook_and_stays(
         assert found(ddhelm).keys() == drift.keys()
 
 
+@each_helm("3.22", matrix=["4.3"])
+def test_a_webhook_that_came_later_has_changed_nothing_until_something_is_written(
+    cluster: Clusters, helm_version: str
+) -> None:
+    """No drift, nothing to repair; the plan of the next upgrade says what the webhook will make of it."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    with webhook(sandbox, "datadog"):
+        assert found(ddhelm, code=0) == {}
+        assert "Nothing to do" in ddhelm.onboard(key=None).out
+        upgrade = ("--worker-set", "datadog.tags={a:b}")
+        before = _versions(sandbox)
+        planned = ddhelm("plan", *upgrade, "-o", "json").json["data"]["steps"]
+        ddhelm.onboard(*upgrade, key=None)
+        after = _versions(sandbox)
+        assert {each["name"] for step in planned for each in step["objects"]} == {
+            name for name, version in after.items() if version != before[name]
+        }
+        assert {each["kind"] for each in found(ddhelm).values()} == (
+            {"DaemonSet"} if helm_version == "3.22" else {"ConfigMap", "DaemonSet"}
+        )
+        assert "Nothing to do" in ddhelm.onboard(key=None).out
+
+
+def _versions(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
+    """ConfigMap or workload of the releases to what a write changes of it."""
+    places = ("/api/v1/namespaces/datadog/configmaps", "/apis/apps/v1/namespaces/datadog/daemonsets")
+    return {
+        item["metadata"]["name"]: {"labels": item["metadata"]["labels"], "spec": item.get("spec")}
+        for place in (*places, "/apis/apps/v1/namespaces/datadog/deployments")
+        for item in sandbox.api_get(place)["items"]
+        if item["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "Helm"
+    }
+
+
 def test_what_a_failed_upgrade_left_behind_is_drift_written_by_helm(cluster: Clusters) -> None:
     """Helm 3 compares with the last deployed revision: what a failed one changed stays until somebody looks."""
     sandbox = cluster("kubeadm")

@@ -7,7 +7,7 @@ import pytest
 
 from ddhelm import distribution, drift
 from ddhelm.actions import live
-from ddhelm.admission import expected
+from ddhelm.admission import expected, in_passing
 from ddhelm.drift import Standing
 from ddhelm.errors import ConfigError
 from ddhelm.managedfields import entries
@@ -77,6 +77,23 @@ def test_a_pattern_covers_what_lies_below_it_and_nothing_beside_it(path: Path, f
     assert not expected(path, (), ())
 
 
+@pytest.mark.parametrize(
+    ("path", "wanted", "live", "passing"),
+    [
+        (("data", "a"), {"data": {"a": "1"}}, {"data": {"a": "1"}}, True),
+        (("data", "a"), {"data": {}}, {}, True),
+        (("data", "a"), {"data": {"a": "1"}}, {"data": {"a": "2"}}, False),
+        (("data", "a"), {"data": {"a": "1"}}, {"data": {}}, False),
+        (("data", "a"), {}, {"data": {"a": "1"}}, False),
+        (("data", "a"), {"stringData": {"a": "1"}}, {"data": {}}, False),
+    ],
+)
+def test_what_stands_as_the_manifest_has_it_was_altered_by_nobody(
+    path: Path, wanted: Tree, live: Tree, passing: bool
+) -> None:
+    assert in_passing(path, wanted, live) is passing
+
+
 class Api:
     """Answers the one question that a plan asks about objects."""
 
@@ -100,6 +117,22 @@ def test_a_plan_repairs_nothing_of_the_platforms(patterns: Any, repaired: bool) 
     api: Any = Api(standing, admitted("2.10.1"))
     read = live.read(api, manifests, "datadog", masker, namespaced=True, patterns=patterns)
     assert bool(read.live.changes) is repaired
+
+
+@pytest.mark.parametrize(("read_only", "unsent"), [(True, True), (False, False)])
+def test_a_webhook_that_came_later_meets_only_what_helm_sends(read_only: bool, unsent: bool) -> None:
+    """Client-side, helm sends an object whose manifest sets what the server leaves out."""
+    import yaml
+
+    mount = {"name": "tmp", "mountPath": "/tmp", **({} if read_only else {"readOnly": False})}
+    manifest = put(MANIFEST, (*CONTAINER, "volumeMounts"), [mount])
+    masker = Masker(b"k" * 32)
+    (obj,) = parse(yaml.safe_dump(manifest), "datadog", masker).objects.values()
+    now = put(live.applied(obj, "r", "datadog"), (*CONTAINER, "volumeMounts"), [{"name": "tmp", "mountPath": "/tmp"}])
+    api: Any = Api(now, put(now, ("metadata", "labels", "billing"), "team-x"))
+    manifests = {"r": parse(yaml.safe_dump(manifest), "datadog", masker)}
+    (change,) = live.read(api, manifests, "datadog", masker, namespaced=True).live.changes.values()
+    assert (change.in_passing, change.unsent) == (True, unsent)
 
 
 def test_what_the_api_server_counts_is_no_part_of_a_repair() -> None:

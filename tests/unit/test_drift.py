@@ -214,6 +214,15 @@ def test_what_admission_changes_at_every_write_is_seen_past_the_forecast() -> No
     assert not ObjectDrift("r", DAEMONSET, fields=(field,)).revertible
 
 
+@pytest.mark.parametrize("method", ["ssa", "csa"])
+def test_what_admission_would_change_at_the_next_write_has_not_drifted(method: Method) -> None:
+    """A webhook that came after the object: it stands as deployed, whatever the forecast says."""
+    forecast = put(put(served(), IMAGE, "mirror.example.com/agent:7"), ("metadata", "labels", "billing"), "team-x")
+    assert found(served(), forecast=forecast, method=method) == {}
+    evil = found(put(served(), IMAGE, "evil:1"), forecast=forecast, method=method)
+    assert [(each.live, each.change) for each in evil.values()] == [("evil:1", Change.ALTERED)]
+
+
 def test_what_an_earlier_revision_left_is_helms_and_goes_only_with_server_side_apply() -> None:
     path = (*CONTAINER, "env", Named("name=OLD"))
     live = put(served(), path, {"name": "OLD", "value": "1"})

@@ -1,9 +1,11 @@
 """Plans: from deployed, desired and live state to ordered steps, as Helm really behaves."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import plan
 from ddhelm.manifest import Manifest, parse
@@ -229,6 +231,50 @@ def test_an_edited_pod_template_restarts_pods_also_where_the_object_changes_anyw
     assert step.kind is StepKind.UPGRADE
     assert [restart.because for restart in step.restarts] == [("image",)]
     assert step.unchanged == 1
+
+
+def labelled(*names: str) -> Live:
+    """ConfigMaps that nobody altered and that a webhook would label at the next write."""
+    change = (Change(("metadata", "labels", "billing"), "add", None, "x"),)
+    refs = [manifest({**configmap(), "metadata": {"name": name}}).of_kind("ConfigMap")[0].ref for name in names]
+    return Live(
+        {ref.identity: LiveChange(ref, False, change, in_passing=True, unsent=True) for ref in refs}, server_side=True
+    )
+
+
+def test_what_only_admission_would_change_is_nothing_to_do() -> None:
+    for method in ("ssa", "csa"):
+        standing = replace(deployed(configmap()), apply_method=method)
+        (step,) = plan.steps_for(desired(configmap()), standing, labelled("confd"))
+        assert step.kind is StepKind.NOTHING
+
+
+@pytest.mark.parametrize(("method", "written"), [("ssa", ["w", "confd"]), ("csa", ["w"])])
+def test_an_upgrade_changes_it_where_helm_writes_every_object(method: str, written: list[str]) -> None:
+    target, live = desired(daemonset("agent:8"), configmap()), labelled("confd")
+    standing = replace(deployed(daemonset("agent:7"), configmap()), apply_method=method)
+    (step,) = plan.steps_for(target, standing, live)
+    assert [(each.ref.name, each.action) for each in step.objects] == [(name, Action.UPDATE) for name in written]
+    assert step.unchanged == 2 - len(written)
+    told = plan.admitted([step], live)
+    assert [each.partition(":")[0] for each in told] == (["ConfigMap datadog/confd"] if method == "ssa" else [])
+
+
+def test_client_side_an_object_that_stands_in_other_letters_is_written_too() -> None:
+    target, live = desired(daemonset("agent:8"), configmap()), labelled("confd")
+    sent = Live({identity: dataclasses.replace(each, unsent=False) for identity, each in live.changes.items()})
+    standing = replace(deployed(daemonset("agent:7"), configmap()), apply_method="csa")
+    (step,) = plan.steps_for(target, standing, sent)
+    assert [each.ref.name for each in step.objects] == ["w", "confd"]
+
+
+def test_what_admission_changes_is_one_notice() -> None:
+    live = labelled("confd", "other")
+    other = {**configmap(), "metadata": {"name": "other"}}
+    standing = replace(deployed(daemonset("agent:7"), configmap(), other), apply_method="ssa")
+    (step,) = plan.steps_for(desired(daemonset("agent:8"), configmap(), other), standing, live)
+    (told,) = plan.admitted([step], live)
+    assert told.startswith("ConfigMap datadog/confd and 1 more: only admission ")
 
 
 def test_an_object_that_would_change_and_is_gone_is_said_to_be() -> None:
