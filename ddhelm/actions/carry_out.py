@@ -130,7 +130,7 @@ def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
             lines.append(f"release `{name}` does not exist")
             continue
         head = heads[name]
-        left = "" if head.status == "deployed" else "; the same command, run again with its flags, sets it right"
+        left = "" if head.status == "deployed" else "; the same change, planned and carried out again, sets it right"
         lines.append(f"release `{name}`: revision {head.revision} is `{head.status}`{left}")
     return tuple(lines)
 
@@ -284,8 +284,9 @@ def _undo(
     for name in names:
         before = prepared.deployed.get(name)
         if before is None or before.base is None:
+            why = "no earlier revision was deployed" if before and before.head.revision > 1 else "a first install"
             details.append(
-                f"release `{name}` is kept as it is (a first install): mend the cause and run `ddhelm onboard` again, "
+                f"release `{name}` is kept as it is ({why}): mend the cause and run `ddhelm onboard` again, "
                 f"or remove it with `ddhelm uninstall`"
             )
         elif not how.rollback:

@@ -204,7 +204,7 @@ def earlier(deployed: Mapping[str, Deployed]) -> Earlier:
         return _taken_over(deployed)
     newest = max(kept, key=lambda name: (not deployed[name].rolled_back, _seconds(deployed[name].updated)))
     agreed = {name: {**record_, "facts": None} for name, record_ in kept.items()}
-    where = f"`{newest}` revision {deployed[newest].base}"
+    where = f"`{newest}` revision {deployed[newest].base or deployed[newest].head.revision}"
     notice = f"the releases remember different settings; those of {where}, the newest upgrade, are taken"
     return Earlier(
         settings_.from_record(kept[newest], f"stored with {where}"),
