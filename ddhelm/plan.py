@@ -396,7 +396,7 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
     values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
     changed = {c.ref.identity for c in changes}
-    met = _met(desired.manifest, deployed, live, changed)
+    met = _met(before, desired.manifest, deployed, live, changed)
     repairs = tuple(_repairs(met, changed))
     conflicts = tuple(c for c in live.conflicts if c.ref.identity in desired.manifest.objects)
     step = Step(
@@ -419,7 +419,9 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
     return step
 
 
-def _met(after: Manifest, deployed: Deployed, live: Live, changed: Iterable[Identity]) -> Mapping[Identity, LiveChange]:
+def _met(
+    before: Manifest, after: Manifest, deployed: Deployed, live: Live, changed: Iterable[Identity]
+) -> Mapping[Identity, LiveChange]:
     """What a step changes in the cluster besides; what admission makes of an object only where helm writes that one.
 
     Measured with Helm 3.22 and 4.3: server-side, helm applies every object; client-side it sends nothing for one that
@@ -430,7 +432,9 @@ def _met(after: Manifest, deployed: Deployed, live: Live, changed: Iterable[Iden
     return {
         identity: change
         for identity, change in live.changes.items()
-        if identity in after.objects and (writes_all or not change.unsent or identity in written)
+        if identity in after.objects
+        and (identity in before.objects or not change.missing)  # what is new was deleted by nobody
+        and (writes_all or not change.unsent or identity in written)
     }
 
 

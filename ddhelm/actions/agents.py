@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from ddhelm.keeper import delivery
+from ddhelm.release import NAMES
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost 20 ms
@@ -104,6 +105,19 @@ def foreign_agents(
     for item in (datadog_agents or {}).get("items") or ():
         found.append(_foreign("DatadogAgent", item.get("metadata") or {}, 0))
     return tuple(found)
+
+
+def pair_elsewhere(daemonsets: Tree | None, namespace: str) -> str | None:
+    """The other namespace in which releases of our names run agents; None where there is none, or nothing was read.
+
+    Their cluster-wide objects have the names of ours: there is room for one pair.
+    """
+    for item in (daemonsets or {}).get("items") or ():
+        annotations = (item.get("metadata") or {}).get("annotations") or {}
+        place = annotations.get("meta.helm.sh/release-namespace")
+        if annotations.get("meta.helm.sh/release-name") in NAMES.values() and _runs_agent(item) and place != namespace:
+            return None if place is None else str(place)
+    return None
 
 
 def foreign_cluster_agents(

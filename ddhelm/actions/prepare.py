@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ddhelm import coverage, plan, proof, tree, values
-from ddhelm.actions import live, outcomes, staying
+from ddhelm.actions import agents, live, outcomes, staying
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import (
     context,
@@ -28,12 +28,13 @@ from ddhelm.actions.proving import (
     unknown_site,
     without_effect,
 )
-from ddhelm.actions.reading import _deployed, all_deployed, earlier, not_busy, read
+from ddhelm.actions.reading import Cluster, _deployed, all_deployed, earlier, not_busy, read
 from ddhelm.actions.rendering import build, chart_of, recognise, render
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.actions.wrongvalues import refuse_misread, refuse_unfit
 from ddhelm.chart import Chart
+from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest
 from ddhelm.plan import Deployed, Desired, Plan, Problem, Step
 from ddhelm.profile import Profile
@@ -48,6 +49,8 @@ def prepare(session: Session, request: Request, *, now: Callable[[], float] = ti
     cluster = read(session)
     deployed = all_deployed(session, cluster)
     not_busy(session, deployed, cluster.lease, now())
+    if not deployed:
+        _not_elsewhere(session, cluster)
     left = earlier(deployed)
     base = request.exactly or (Settings() if request.reset_settings else left.settings)
     refuse_misread(session, request, base, deployed)
@@ -126,6 +129,18 @@ def of_records(
         deployed,
     )
     return _planned(session, replace(request, allow_downgrade=True), made, {}, (), left.taken_over)
+
+
+def _not_elsewhere(session: Session, cluster: Cluster) -> None:
+    """Raises where the pair stands in another namespace: the usual cause is a `--namespace` that was left out."""
+    place = agents.pair_elsewhere(cluster.daemonsets, session.access.namespace)
+    if place is not None:
+        raise PreflightFailed(
+            f"the releases are installed in namespace `{place}`, not in `{session.access.namespace}`, "
+            "and a cluster has room for one pair",
+            hint=f"the same command with `--namespace {place}`; or remove them first: ddhelm uninstall -n {place}",
+            anchor="installed-elsewhere",
+        )
 
 
 def _releases(

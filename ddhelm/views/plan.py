@@ -14,7 +14,7 @@ from ddhelm.access import Access
 from ddhelm.actions.prepared import Prepared
 from ddhelm.claim import Result
 from ddhelm.controlplane import LeftOut
-from ddhelm.plan import Action, Step, StepKind, matters
+from ddhelm.plan import WORKLOADS, Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
 from ddhelm.release import Role
 from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
@@ -267,13 +267,17 @@ def _kind(step: Step) -> str:
     return f"[{style}]{step.kind}{target}[/]"
 
 
+_VERBS = {Action.CREATE: "starts", Action.DELETE: "ends"}
+
+
 def _pods(step: Step, agents: Mapping[str, int]) -> str:
     """`rolls 47 node agents (image), Cluster Agent not restarted`."""
     if step.kind in {StepKind.NOTHING, StepKind.INSTALL, StepKind.UNINSTALL}:
         return ""
-    if not step.restarts:
+    come_and_go = [each for each in step.objects if each.ref.kind in WORKLOADS and each.action in _VERBS]
+    if not step.restarts and not come_and_go:
         return "none restarted" if step.kind is not StepKind.ROLLBACK else ""
-    words = []
+    words = [f"{_VERBS[each.action]} {each.ref.kind} {each.ref.name}" for each in come_and_go]
     for restart in step.restarts:
         why = ", ".join(restart.because[:3]) + (" …" if len(restart.because) > 3 else "")
         if restart.ref.kind == "DaemonSet" and restart.ref.name == step.release.fullname:
@@ -283,8 +287,8 @@ def _pods(step: Step, agents: Mapping[str, int]) -> str:
             words.append(f"restarts the Cluster Agent ({why})")
         else:
             words.append(f"restarts {restart.ref.kind} {restart.ref.name} ({why})")
-    agent_rolls = any(restart.ref.name == step.release.cluster_agent for restart in step.restarts)
-    if step.release.role is Role.WORKER and not agent_rolls:
+    told = {each.ref.name for each in step.restarts} | {each.ref.name for each in come_and_go}
+    if step.release.role is Role.WORKER and step.release.cluster_agent not in told:
         words.append("Cluster Agent not restarted")
     return ", ".join(words)
 

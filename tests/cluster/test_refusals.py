@@ -151,6 +151,15 @@ def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) ->
     refused(kubeadm, code=3, says=says)
 
 
+def test_the_pair_in_another_namespace_is_named_with_the_flag_that_was_left_out(kubeadm: Sandbox) -> None:
+    ddhelm = Ddhelm(kubeadm, "4.3")
+    ddhelm.onboard("--namespace", "monitoring")
+    told = refused(kubeadm, "--allow-second-agent", code=3, says=["installed in namespace `monitoring`"])
+    assert "`--namespace monitoring`" in told.err
+    assert "not so:" not in told.err
+    assert "Nothing to do" in ddhelm.onboard("--namespace", "monitoring", key=None).out
+
+
 def test_what_others_own_is_named_whole_with_each_owner(kubeadm: Sandbox) -> None:
     worker, cluster_agent = "worker-node-ddagent-datadog", "worker-node-ddagent-datadog-cluster-agent"
     operator = {"apiVersion": "datadoghq.com/v2alpha1", "kind": "DatadogAgent", "name": "dd", "uid": "1"}

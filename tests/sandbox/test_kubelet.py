@@ -92,7 +92,7 @@ def test_pod_can_be_stuck_and_be_freed(cluster: Clusters) -> None:
     pod = pod_on(sandbox, "k3s")
     assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"] == 'secret "datadog" not found'
     assert ready(sandbox) == 0
-    events = sandbox.kubectl("get", "events", "--field-selector=type=Warning", "-o", "json")
+    events = sandbox.kubectl("get", "events", "--field-selector=type=Warning,reason=Failed", "-o", "json")
     assert [event["reason"] for event in json.loads(events)["items"]] == ["Failed"]
     annotations = {"metadata": {"annotations": {"sandbox.ddhelm.dev/never-ready": None}}}
     sandbox.loader.merge(f"{PODS}/{pod['metadata']['name']}", annotations)

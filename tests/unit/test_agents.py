@@ -56,6 +56,17 @@ def test_our_own_daemonsets_are_left_out_but_only_in_our_namespace() -> None:
     )
 
 
+def test_the_pair_in_another_namespace_is_found_by_its_releases() -> None:
+    def released(name: str, place: str, image: str = "gcr.io/datadoghq/agent:7") -> dict[str, Any]:
+        named = {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": place}
+        return daemonset(image, place, annotations=named)
+
+    others = [released("dd", "other"), released(OURS[0], "other", "busybox"), released(OURS[0], "datadog")]
+    assert agents.pair_elsewhere({"items": others}, "datadog") is None
+    assert agents.pair_elsewhere({"items": [*others, released(OURS[1], "monitoring")]}, "datadog") == "monitoring"
+    assert agents.pair_elsewhere(None, "datadog") is None
+
+
 @pytest.mark.parametrize(
     ("metadata", "owner"),
     [

@@ -233,6 +233,14 @@ def test_an_edited_pod_template_restarts_pods_also_where_the_object_changes_anyw
     assert step.unchanged == 1
 
 
+def test_what_an_upgrade_adds_was_deleted_by_nobody() -> None:
+    """The object is not there yet, and no pods of it restart."""
+    target = desired(configmap(), daemonset())
+    (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
+    (step,) = plan.steps_for(target, deployed(configmap()), Live({ref.identity: LiveChange(ref, missing=True)}))
+    assert ([each.action for each in step.objects], step.restarts) == ([Action.CREATE], ())
+
+
 def labelled(*names: str) -> Live:
     """ConfigMaps that nobody altered and that a webhook would label at the next write."""
     change = (Change(("metadata", "labels", "billing"), "add", None, "x"),)

@@ -47,3 +47,26 @@ def test_a_plan_fits_on_a_screen_and_says_where_the_rest_is(objects: int, fields
     assert ("ddhelm diff" in told[-1]) is (objects > 10)
     whole = plan._changes(wide(objects, fields), How())
     assert len(whole) == 1 + objects * (1 + fields), "diff shows all"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ((), "none restarted"),
+        ((("DaemonSet", "other", Action.CREATE),), "starts DaemonSet other, Cluster Agent not restarted"),
+        ((("ConfigMap", "other", Action.CREATE),), "none restarted"),
+        (
+            (
+                ("Deployment", "worker-node-ddagent-datadog-cluster-agent", Action.DELETE),
+                ("Deployment", "renamed", Action.CREATE),
+            ),
+            "ends Deployment worker-node-ddagent-datadog-cluster-agent, starts Deployment renamed",
+        ),
+    ],
+)
+def test_workloads_that_come_and_go_are_told_where_restarts_are(
+    changes: tuple[tuple[str, str, Action], ...], told: str
+) -> None:
+    release = pair("datadog", control_plane=True)[0]
+    objects = tuple(ObjectChange(ObjectRef("apps/v1", kind, "datadog", name), how) for kind, name, how in changes)
+    assert plan._pods(Step(StepKind.UPGRADE, release, objects=objects), {}) == told
