@@ -36,17 +36,24 @@ _LONGEST = 80
 # The path of a socket may have 103 characters (macOS; Linux: 107), and a folder and a name are still to come.
 _NOT_ASKED = "^(POST|PUT|DELETE)$"
 
+_ANY = "application/json, */*"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 Got = tuple[int, bytes]
 """Status and body: 200, 201, 404 or ``TIMED_OUT``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of."""
+    """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of.
+
+    ``bare``: only the metadata of each object, for lists of Secrets whose data nobody wants.
+    """
 
     path: str
     body: bytes | None = field(default=None, repr=False)
     query: str = ""
+    bare: bool = False
 
     @classmethod
     def forecast(cls, path: str, body: bytes, *, manager: str, force: bool) -> "Question":
@@ -266,7 +273,7 @@ class _Line:
         connection = self._opened()
         # without Accept-Encoding kubectl asks for gzip and unpacks it, as it does for itself
         connection.putrequest(question.method, question.target, skip_accept_encoding=True)
-        connection.putheader("Accept", "application/json, */*")
+        connection.putheader("Accept", f"{_METADATA}, {_ANY}" if question.bare else _ANY)
         if question.body is not None:
             connection.putheader("Content-Type", "application/apply-patch+yaml")
             connection.putheader("Content-Length", str(len(question.body)))

@@ -117,6 +117,12 @@ class Kubectl:
         finally:
             self._forecast_ahead = None
 
+    def within(self, seconds: int) -> "Kubectl":
+        """The same with another limit for each request; the proxy of this one, while it runs, answers its reads."""
+        other = Kubectl(self._runner, self.path, self.access, seconds)
+        other._proxy = self._proxy
+        return other
+
     def close(self) -> None:
         """End the proxy, where there is one."""
         if self._proxy is not None:
@@ -151,6 +157,9 @@ class Kubectl:
         A row's status is its label's, which may differ from the record's: see ``heads``.
         """
         space = self._space(namespace)
+        told = self._labelled_secrets(space, "owner=helm") if self._proxied and space != ALL else None
+        if told is not None:
+            return record.rows_of(told)
         scope = ("-A",) if space == ALL else ("-n", space)
         columns = ("-l", "owner=helm", "-L", "name,status,version,modifiedAt", "--no-headers")
         done = self._done("get", "secret", *scope, *columns)
@@ -444,6 +453,18 @@ class Kubectl:
             else:
                 known[path] = Answer(path, body if status == 200 else None)
         return known
+
+    def _labelled_secrets(self, namespace: str, selector: str) -> "Sequence[Tree] | None":
+        """The metadata of Secrets with such labels, without their data; None where kubectl must be asked."""
+        from ddhelm.apiproxy import TIMED_OUT, Question
+
+        path = f"/api/v1/namespaces/{quote(namespace)}/secrets?labelSelector={quote(selector)}"
+        (got,) = self._proxy_of_run().ask([Question(path, bare=True)], timeout=self._request_timeout)
+        if got is not None and got[0] == TIMED_OUT:
+            raise self._error(self._silent(path), "get")
+        if got is None or got[0] != 200:
+            return None
+        return [item.get("metadata") or {} for item in decode(got[1]).get("items") or ()]
 
     def _proxy_of_run(self) -> "Proxy":
         from ddhelm.apiproxy import Proxy

@@ -6,7 +6,7 @@ the same question in a tenth of a second.
 
 import zlib
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -96,6 +96,22 @@ def rows(table: str, namespace: str | None) -> tuple[ReleaseRow, ...]:
         if len(words) >= 7 and words[1] == _SECRET_TYPE and words[6].isdigit():
             modified = int(words[7]) if len(words) > 7 and words[7].isdigit() else None
             found.append(ReleaseRow(space, words[4], int(words[6]), words[5], modified))
+    return _in_order(found)
+
+
+def rows_of(secrets: Iterable[Mapping[str, Any]]) -> tuple[ReleaseRow, ...]:
+    """Read the same out of the metadata of these Secrets; those that no release has are left out."""
+    found = []
+    for metadata in secrets:
+        labels = metadata.get("labels") or {}
+        name, revision, modified = (labels.get(key, "") for key in ("name", "version", "modifiedAt"))
+        if revision.isdigit() and metadata.get("name") == secret_name(name, int(revision)):
+            since = int(modified) if modified.isdigit() else None
+            found.append(ReleaseRow(metadata["namespace"], name, int(revision), labels.get("status", ""), since))
+    return _in_order(found)
+
+
+def _in_order(found: Iterable[ReleaseRow]) -> tuple[ReleaseRow, ...]:
     return tuple(sorted(found, key=lambda row: (row.namespace, row.name, row.revision)))
 
 

@@ -61,7 +61,7 @@ class Session(Struct, frozen=True, dict=True):
 
     def kubectl_within(self, seconds: int) -> Kubectl:
         """The same with another limit for each request to the API server."""
-        return Kubectl(self.runner, self.kubectl.path, self.access, seconds)
+        return self.kubectl.within(seconds)
 
     @cached_property
     def helm(self) -> "Helm":

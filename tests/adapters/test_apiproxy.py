@@ -127,6 +127,36 @@ def test_what_is_expected_answers_the_first_forecast_of_the_block_and_only_what_
     assert started.read_text().split() == ["proxy"]
 
 
+def test_release_rows_are_told_as_kubectls_table_tells_them(edge: Edge, started: Path, proxied: Proxied) -> None:
+    kubectl = proxied()
+    assert kubectl.release_rows() == edge.kubectl.release_rows() == ()
+    for revision, status in ((9, "superseded"), (10, "deployed")):
+        labels = {"owner": "helm", "name": "r", "version": str(revision), "status": status, "modifiedAt": "1795489700"}
+        metadata = {"name": f"sh.helm.release.v1.r.v{revision}", "namespace": NAMESPACE, "labels": labels}
+        secret = {"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "metadata": metadata}
+        edge.kubectl.apply([{**secret, "data": {"release": "aGlkZGVu"}}], manager="helm").raise_first()
+    found = kubectl.release_rows()
+    assert found == edge.kubectl.release_rows()
+    assert [(row.revision, row.status, row.modified) for row in found] == [
+        (9, "superseded", 1795489700),
+        (10, "deployed", 1795489700),
+    ]
+    assert started.read_text().split() == ["proxy"]
+    path = f"/api/v1/namespaces/{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"
+    assert kubectl._proxy is not None
+    (answer,) = kubectl._proxy.ask([apiproxy.Question(path, bare=True)], timeout=10)
+    assert answer is not None
+    assert b"aGlkZGVu" not in answer[1], "no release is read for its labels"
+
+
+def test_another_limit_keeps_the_proxy_and_starts_none(edge: Edge, started: Path, proxied: Proxied) -> None:
+    kubectl = proxied()
+    assert kubectl.within(3).tree(PATHS[2]) == edge.kubectl.tree(PATHS[2])
+    kubectl.raws(PATHS)
+    assert kubectl.within(3).tree(PATHS[2]) == edge.kubectl.tree(PATHS[2])
+    assert started.read_text().split() == ["get", "proxy"]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_answer_that_a_thread_broke_down_over_is_asked_of_kubectl(
     edge: Edge, started: Path, proxied: Proxied, monkeypatch: pytest.MonkeyPatch

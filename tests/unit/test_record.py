@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ddhelm.errors import ReleaseError
-from ddhelm.record import ReleaseRow, decode, head, last_deployed, rollback_target, rows, secret_name
+from ddhelm.record import ReleaseRow, decode, head, last_deployed, rollback_target, rows, rows_of, secret_name
 
 TABLE = """\
 sh.helm.release.v1.agent.v9     helm.sh/release.v1   1     3d    agent     superseded        9   1795489700
@@ -125,6 +125,20 @@ def test_the_table_of_all_namespaces_names_each() -> None:
 def test_no_releases(table: str) -> None:
     assert rows(table, "datadog") == ()
     assert rows(table, None) == ()
+
+
+def test_metadata_tells_what_the_table_tells() -> None:
+    def metadata(line: str) -> dict[str, Any]:
+        name, _, _, _, *labels = line.split()
+        keys = ("name", "status", "version", "modifiedAt")
+        return {"name": name, "namespace": "datadog", "labels": dict(zip(keys, labels, strict=False))}
+
+    assert rows_of(map(metadata, reversed(TABLE.splitlines()))) == rows(TABLE, "datadog")
+    strange: list[dict[str, Any]] = [
+        {"name": "sh.helm.release.v1.agent.v1", "namespace": "datadog"},
+        {"labels": {"version": "x"}},
+    ]
+    assert rows_of(strange) == ()
 
 
 def row(revision: int, status: str, name: str = "agent") -> ReleaseRow:
