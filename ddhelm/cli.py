@@ -104,7 +104,7 @@ def plan(
     """Show what onboard would do, and change nothing."""
     if ctx.invoked_subcommand is not None:
         return
-    flaggroups.offline_flags(offline, facts, against, out)
+    flaggroups.plan_flags(options, offline, facts, against, out)
     if facts is not None:
         from ddhelm.commands import offline as without_cluster
 

@@ -313,8 +313,11 @@ def _refuse_unknown(given: Mapping[str, Any], formats: Sequence[str]) -> None:
             )
 
 
-def offline_flags(offline: bool, facts: str | None, against: str | None, out: str | None) -> None:
-    """UsageError for flags that make sense together only: --offline with --facts, --against with both, never --out."""
+def plan_flags(options: Options, offline: bool, facts: str | None, against: str | None, out: str | None) -> None:
+    """UsageError for flags that make sense together only: --offline with --facts, --against with both.
+
+    Neither --out nor a cluster goes with it; and ``-`` is no file for a plan, which ``apply`` must find again.
+    """
     if offline and facts is None:
         raise UsageError(
             "`--offline` needs the facts of the cluster",
@@ -328,6 +331,19 @@ def offline_flags(offline: bool, facts: str | None, against: str | None, out: st
             "a plan made offline cannot be applied: it has seen no live object",
             hint="leave `--out` or `--offline` out",
             anchor="offline-flags",
+        )
+    named = next((flag for flag in ("context", "kubeconfig") if options[flag] is not None), None)
+    if offline and named is not None:
+        raise UsageError(
+            f"`--{named}` names a cluster, and `--offline` asks none",
+            hint=f"leave `--{named}` or `--offline` out",
+            anchor="offline-flags",
+        )
+    if out == "-":
+        raise UsageError(
+            "`--out -`: a plan is written to a file, which `apply` reads again",
+            hint="--out FILE; `-o json` prints what it says",
+            anchor="plan-file",
         )
 
 

@@ -96,6 +96,21 @@ def test_a_mistake_is_one_line_with_the_command_whose_help_explains_it(
         (["uninstall", "--timeout", "0s"], "`--timeout 0s` is no duration"),
         (["upgrade", "--latest", "--version", "3.1"], "`--latest` and `--version` cannot be meant together"),
         (["apply", "--digest", "0" * 64, "--yes"], "`--digest` is of a plan file, and none is named"),
+        (["plan", "--out", "-"], "`--out -`: a plan is written to a file, which `apply` reads again"),
+        (["plan", "--offline"], "`--offline` needs the facts of the cluster"),
+        (["plan", "--facts", "f"], "`--facts` and `--against` go with `--offline`"),
+        (
+            ["plan", "--offline", "--facts", "f", "--out", "p"],
+            "a plan made offline cannot be applied: it has seen no live object",
+        ),
+        (
+            ["plan", "--offline", "--facts", "f", "--context", "c"],
+            "`--context` names a cluster, and `--offline` asks none",
+        ),
+        (
+            ["plan", "--offline", "--facts", "f", "--kubeconfig", "k"],
+            "`--kubeconfig` names a cluster, and `--offline` asks none",
+        ),
         (["drift", "--revert", "--adopt"], "`--revert` and `--adopt` cannot be meant together"),
         (
             ["onboard", "--etcd-secret", "x", "--no-etcd-secret"],
