@@ -79,7 +79,7 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
     """The plan made anew; PlanStale (5), with what moved, unless it is exactly the one of the file."""
     if now() >= file.expires_at:
         raise PlanStale(
-            f"the plan expired at {file.expires}", hint="ddhelm plan --out FILE makes a new one", anchor="plan-expired"
+            f"the plan expired at {file.expires}", hint="ddhelm plan … --out FILE, with the same flags, makes a new one", anchor="plan-expired"
         )
     request = request_of(file)
     prepared = prepare(session, request, now=now)
@@ -88,7 +88,7 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
         things = "1 thing" if len(moved) == 1 else f"{len(moved)} things"
         raise PlanStale(
             f"{things} moved since the plan of {file.created} was made; nothing was changed",
-            hint="ddhelm plan --out FILE, and review it again",
+            hint="ddhelm plan … --out FILE, with the same flags, and review it again",
             anchor="plan-stale",
             details=moved,
         )
