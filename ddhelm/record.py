@@ -4,6 +4,7 @@
 the same question in a tenth of a second.
 """
 
+import datetime
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
@@ -75,6 +76,14 @@ class Record:
     def rolled_back(self) -> bool:
         """Whether it is an earlier revision that was brought back; before Helm 4.3 only the description tells."""
         return self.rollback_revision is not None or self.description.startswith("Rollback to ")
+
+
+def seconds(stamp: str) -> float:
+    """Unix seconds of a time as the API and Helm write it (RFC 3339, any zone, nanoseconds); 0 where there is none."""
+    try:
+        return datetime.datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def secret_name(release: str, revision: int) -> str:

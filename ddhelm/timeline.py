@@ -4,14 +4,13 @@ Helm knows releases only. A run of ddhelm changes the worker release and, second
 going back means both as they stood together, also where a run changed only one of them.
 """
 
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.audit import Entry
-from ddhelm.record import Record
+from ddhelm.record import Record, seconds
 from ddhelm.release import Release
 
 TOGETHER = 300.0
@@ -121,11 +120,3 @@ def before(story: Sequence[Run | Told], current: Mapping[str, int]) -> Mapping[s
 def same(one: Record, other: Record) -> bool:
     """Whether two revisions say the same: their manifests and the values that made them."""
     return one.manifest == other.manifest and tree.same(one.config, other.config)
-
-
-def seconds(stamp: str) -> float:
-    """Unix seconds of a time that Helm wrote (RFC 3339, nanoseconds, the zone of the writer); 0 where there is none."""
-    try:
-        return datetime.datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
-        return 0.0

@@ -16,6 +16,7 @@ from msgspec import Struct
 from ddhelm import process
 from ddhelm.errors import PlanStale, Reported
 from ddhelm.interrupts import undisturbed
+from ddhelm.record import seconds
 from ddhelm.release import LEASE
 from ddhelm.tree import Tree
 
@@ -210,11 +211,3 @@ def stamp(seconds: float) -> str:
     """RFC 3339 text with microseconds, as a Lease has it."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def seconds(text: str) -> float:
-    """Unix seconds of an RFC 3339 time; 0 where it cannot be read."""
-    try:
-        return datetime.datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0

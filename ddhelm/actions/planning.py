@@ -79,7 +79,9 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
     """The plan made anew; PlanStale (5), with what moved, unless it is exactly the one of the file."""
     if now() >= file.expires_at:
         raise PlanStale(
-            f"the plan expired at {file.expires}", hint="ddhelm plan … --out FILE, with the same flags, makes a new one", anchor="plan-expired"
+            f"the plan expired at {file.expires}",
+            hint="ddhelm plan … --out FILE, with the same flags, makes a new one",
+            anchor="plan-expired",
         )
     request = request_of(file)
     prepared = prepare(session, request, now=now)

@@ -145,7 +145,7 @@ def _deployed(session: Session, release: Release, records: Sequence[Record]) -> 
     shown = base or head
     return Deployed(
         release,
-        Head(head.revision, head.status, int(_seconds(head.last_deployed))),
+        Head(head.revision, head.status, int(record.seconds(head.last_deployed))),
         base.revision if base else None,
         parse(shown.manifest, release.namespace, session.masker),
         shown.config,
@@ -202,7 +202,7 @@ def earlier(deployed: Mapping[str, Deployed]) -> Earlier:
     kept = {name: state.config[RECORD_KEY] for name, state in deployed.items() if _recorded(state)}
     if not kept:
         return _taken_over(deployed)
-    newest = max(kept, key=lambda name: (not deployed[name].rolled_back, _seconds(deployed[name].updated)))
+    newest = max(kept, key=lambda name: (not deployed[name].rolled_back, record.seconds(deployed[name].updated)))
     agreed = {name: {**record_, "facts": None} for name, record_ in kept.items()}
     where = f"`{newest}` revision {deployed[newest].base or deployed[newest].head.revision}"
     notice = f"the releases remember different settings; those of {where}, the newest upgrade, are taken"
@@ -235,7 +235,3 @@ def _taken_over(deployed: Mapping[str, Deployed]) -> Earlier:
     if APP_KEY in elsewhere or APP_KEY in keys:
         found = replace(found, app_key_secret=SecretKey(elsewhere.get(APP_KEY, SECRET), APP_KEY))
     return Earlier(found, None, tuple(notices), keys)
-
-
-def _seconds(stamp: str) -> float:
-    return lock.seconds(stamp)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ddhelm import audit
 from ddhelm.actions.history import History
 from ddhelm.audit import Entry
-from ddhelm.record import Record
-from ddhelm.timeline import Told, seconds
+from ddhelm.record import Record, seconds
+from ddhelm.timeline import Told
 from ddhelm.views import envelope
 from ddhelm.views.console import problem, words
 

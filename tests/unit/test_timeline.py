@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddhelm.audit import Change, Entry, Who
-from ddhelm.record import Record
+from ddhelm.record import Record, seconds
 from ddhelm.release import pair
-from ddhelm.timeline import Told, before, runs, seconds, told
+from ddhelm.timeline import Told, before, runs, told
 
 RELEASES = pair("datadog", control_plane=True)
 W, C = (release.name for release in RELEASES)
