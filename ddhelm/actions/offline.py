@@ -82,16 +82,23 @@ def plan_offline(
         tuple(steps),
         covered.with_running(nowhere),  # no pod was seen
         results,
-        notices=(
-            f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "
-            "only the flags and files given here count",
-            *value_notes(request),
-            *idle_values(request.user, request.only),
-            *proving.without_effect(found, wanted, read.nodes),
-        ),
+        notices=_notices(facts_file, request, made),
         problems=plan.broken_claims(results),
     )
     return dataclasses.replace(made, plan=result)
+
+
+def _notices(facts_file: str, request: Request, made: Prepared) -> tuple[str, ...]:
+    """What is worth a line besides; the first says what this plan cannot know."""
+    return (
+        f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "
+        "only the flags and files given here count",
+        *value_notes(request),
+        *idle_values(request.user, request.only),
+        *proving.unknown_site(made.settings),
+        *proving.two_sites(made.settings),
+        *proving.without_effect(made.profile, made.settings, made.cluster.facts.nodes),
+    )
 
 
 def _rendered(

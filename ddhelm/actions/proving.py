@@ -168,6 +168,11 @@ def context(
     keep: Mapping[str, Desired],
     certificates: Mapping[str, int | None],
 ) -> claim.ProofContext:
+    """All that the claims may look at, of what was read, computed and planned.
+
+    ``running``: node to the releases whose agents were seen there; ``secrets``: name to its keys; ``writes``: keys that
+    this run puts into Secret `ddhelm`; ``keep``: the states that keep CRDs; ``certificates``: Secret to days left.
+    """
     cluster = made.cluster
     stored = {step.release.name for step in steps if step.kind in {StepKind.INSTALL, StepKind.UPGRADE}}
     return claim.ProofContext(

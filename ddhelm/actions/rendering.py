@@ -182,6 +182,10 @@ def desired_of(
     built: Mapping[str, values.Values],
     deployed: Mapping[str, Deployed],
 ) -> tuple[Desired, ...]:
+    """What each release shall be: its values (by release name) and what the chart makes of them in this cluster.
+
+    Raises what helm's words stand for; an object that another release owns is left to the claim about owners.
+    """
     renders = [
         Render(release.name, chart.path, built[release.name].tree, is_upgrade=release.name in deployed)
         for release in releases

@@ -103,9 +103,12 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     facts.write_text(ddhelm("detect", "-o", "json").out)
     offline = {"KUBECONFIG": "/nonexistent"}
     flags = ("plan", "--offline", "--facts", str(facts), *ddhelm.chart(), "--detailed-exitcode", "-o", "json")
-    new = ddhelm(*flags, code=2, environment=offline).json["data"]
-    live = ddhelm("plan", *ddhelm.chart(), "-o", "json").json["data"]
+    sites = ("--site", "datadoghq.eu", "--set", "datadog.site=datadog.example")
+    new = ddhelm(*flags, *sites, code=2, environment=offline).json["data"]
+    live = ddhelm("plan", *ddhelm.chart(), *sites, "-o", "json").json["data"]
     assert [step["objects"] for step in new["steps"]] == [step["objects"] for step in live["steps"]]
+    (two,) = [each for each in new["notices"] if "is another site than --site" in each]
+    assert two in live["notices"]
     ddhelm.onboard()
     saved.write_text("".join(helm(sandbox, "4.3", "get", "manifest", r, "-n", "datadog").stdout for r in RELEASES))
     assert ddhelm(*flags, "--against", str(saved), environment=offline).json["data"]["changes"] is False
