@@ -5,7 +5,6 @@ Imports happen inside the commands: ``ddhelm --version`` must cost what a bare T
 """
 
 import contextlib
-import gc
 import signal
 import sys
 import threading
@@ -471,9 +470,6 @@ def main() -> None:
     """Entry point: run a command, show an error as one line with a hint, exit with the code of the table."""
     from ddhelm.views import streams
 
-    # looking for garbage at every 700 new objects is a third of the time in which 5,000 nodes are read; a watch of
-    # hours makes 50,000 often enough
-    gc.set_threshold(50_000)
     streams.prepare()
     sys.unraisablehook = _unraised
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

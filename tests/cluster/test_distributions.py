@@ -30,11 +30,19 @@ MAJORS = [version for version in HELM_VERSIONS if version != "3.13"]
 UNCOVERED = {"eks-fargate": 3, "aks": 2, "managed": 2}
 
 
+ONBOARDED_ELSEWHERE = {"kubeadm", "managed", "k3s-single"}
+"""By test_onboard.py, with more questions: only the full matrix asks once more."""
+
+
 def each_topology() -> list[Any]:
     """All of them with alternating Helm majors, the other combinations for the full matrix."""
     names = [name for name in topology.names() if name != "large"]
+
+    def marks(name: str, chosen: bool) -> Any:
+        return () if chosen and name not in ONBOARDED_ELSEWHERE else pytest.mark.matrix
+
     return [
-        pytest.param(name, helm, id=f"{name}-helm-{helm}", marks=() if at % 2 == major else pytest.mark.matrix)
+        pytest.param(name, helm, id=f"{name}-helm-{helm}", marks=marks(name, at % 2 == major))
         for at, name in enumerate(names)
         for major, helm in enumerate(MAJORS)
     ]

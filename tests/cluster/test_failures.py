@@ -398,6 +398,7 @@ def test_a_field_that_another_manager_owns_stops_an_upgrade_and_a_repair_takes_i
     assert_usable(ddhelm)
 
 
+@pytest.mark.matrix  # test_drift.py: a plan says what becomes of each field, and that is what happens
 def test_helm_3_knows_no_conflicts_and_an_upgrade_takes_the_field_back(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "3.22")

@@ -118,6 +118,7 @@ def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Cluster
     assert ddhelm("drift").code == 0
 
 
+@pytest.mark.matrix  # the upgrade is test_plan_file.py's, the way back the one of the tests above
 @pytest.mark.skipif(not is_stand_in(), reason="makes a second version of the stand-in")
 def test_another_chart_version_comes_back_with_its_revision(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
@@ -146,6 +148,7 @@ def test_settings_are_remembered_and_changed_by_flags(cluster: Clusters) -> None
     assert "prod-1" not in dropped
 
 
+@pytest.mark.matrix  # unit/test_earlier.py holds which settings count
 def test_what_was_given_for_one_release_alone_is_what_the_next_run_is_about(cluster: Clusters) -> None:
     """As somebody does who tries a value on the control plane first."""
     sandbox = cluster("kubeadm")

@@ -276,6 +276,7 @@ def test_an_api_server_that_is_silent_for_a_while_is_survived(
     assert any(isinstance(each, Unreadable) for each in told)
 
 
+@pytest.mark.matrix  # test_failures.py asks the same of the command
 def test_a_stalled_upgrade_is_explained_and_rolled_back_by_number(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")

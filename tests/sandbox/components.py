@@ -176,6 +176,8 @@ class Cluster:
             "controllers": "*,bootstrapsigner,tokencleaner",
             # Without it RBAC denies the controllers everything, and DaemonSets stay at 0 for ever.
             "use-service-account-credentials": "true",
+            # A test that waits for an autoscaler need not wait for the 15 s at which it looks.
+            "horizontal-pod-autoscaler-sync-period": "3s",
             # The simulated kubelets send no heartbeats: a node is what its Ready condition says.
             "node-monitor-grace-period": "8760h",
         }
