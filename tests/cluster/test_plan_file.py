@@ -1,6 +1,7 @@
 """What was reviewed is what is applied, or nothing is: plan files on a real control plane."""
 
 import stat
+import subprocess
 from pathlib import Path
 
 from tests.charts import chart, is_stand_in, package
@@ -118,6 +119,30 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     ddhelm("plan", "--facts", str(facts), code=64)
     facts.write_text("{}")
     ddhelm(*flags, code=3, environment=offline)
+
+
+def test_a_patch_makes_the_manifests_and_keeps_them_up_to_date(cluster: Clusters, tmp_path: Path) -> None:
+    """As the page about CI does it: what was applied is what the next plan is compared with."""
+    ddhelm = Ddhelm(cluster("kubeadm"), "3.22")
+    facts, saved, kept = tmp_path / "facts.json", tmp_path / "saved.txt", tmp_path / "kept"
+    facts.write_text(ddhelm("detect", "-o", "json").out)
+    kept.mkdir()
+    plan = ("plan", "--offline", "--facts", str(facts), *ddhelm.chart())
+
+    def patched(*flags: str) -> int:
+        patch = ddhelm(*plan, *flags, "-o", "unified").out
+        subprocess.run(["git", "apply", "--whitespace=nowarn"], cwd=kept, input=patch, text=True, check=True)
+        files = sorted(kept.rglob("*.yaml"))
+        saved.write_text("".join(f"---\n{file.read_text()}" for file in files))
+        return len(files)
+
+    objects = sum(len(step["objects"]) for step in ddhelm(*plan, "-o", "json").json["data"]["steps"])
+    assert patched() == objects
+    against = ("--against", str(saved))
+    ddhelm(*plan, *against, "--detailed-exitcode")
+    ddhelm(*plan, *against, "--no-logs", "--detailed-exitcode", code=2)
+    assert patched(*against, "--no-logs") == objects
+    ddhelm(*plan, *against, "--no-logs", "--detailed-exitcode")
 
 
 def test_revisions_versions_and_values_can_be_compared(cluster: Clusters) -> None:
