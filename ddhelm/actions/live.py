@@ -78,11 +78,11 @@ def read(
     found, result = kubectl.standing_and_forecast(trees, manager=MANAGER, conflicts=conflicts)
     standing = from_objects([body for body in found if body is not None], namespace, masker).objects
     forecast = from_objects(result.objects, namespace, masker).objects
-    refs = {obj.ref.identity: (obj.ref, body) for obj, body in wanted}
+    asked = {obj.ref.identity: (obj.ref, body) for obj, body in wanted}
     scaled = {identity for identity, obj in standing.items() if _scaled(obj.unmasked())}
     changes = {
         identity: change
-        for identity, (ref, body) in refs.items()
+        for identity, (ref, body) in asked.items()
         if (
             change := _difference(
                 ref, body, standing.get(identity), forecast.get(identity), identity in scaled, patterns
@@ -90,9 +90,9 @@ def read(
         )
     }
     met = tuple(
-        Conflict(refs[conflict.object][0], field, conflict.manager)
+        Conflict(asked[conflict.object][0], field, conflict.manager)
         for conflict in result.conflicts
-        if conflict.object in refs
+        if conflict.object in asked
         for field in conflict.fields
     )
     return Read(
