@@ -119,7 +119,17 @@ def plan(
 def plan_show(
     options: Options,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A plan file.")],
-    output: _DiffOutput = "table",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FORMAT",
+            help="table, json, yaml or markdown.",
+            autocompletion=completing.shown_formats,
+            rich_help_panel=flags.OUTPUT,
+        ),
+    ] = "table",
 ) -> None:
     """Show a plan file; needs no cluster."""
     from ddhelm.commands import diff as command

@@ -58,6 +58,11 @@ def diff_formats(incomplete: str) -> list[str]:
     return _starting(("table", "json", "yaml", "markdown", "unified"), incomplete)
 
 
+def shown_formats(incomplete: str) -> list[str]:
+    """Output formats of a plan file that is shown."""
+    return _starting(("table", "json", "yaml", "markdown"), incomplete)
+
+
 def forms(incomplete: str) -> list[str]:
     """Forms of a diff."""
     return _starting(("structural", "unified", "summary"), incomplete)

@@ -178,6 +178,8 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "dnsPolicy": ("ClusterFirst",),
     "failureThreshold": (3,),
     "internalTrafficPolicy": ("Cluster",),
+    "maxSurge": (0, "25%"),
+    "maxUnavailable": (1, "25%"),
     "ipFamilyPolicy": ("SingleStack",),
     "periodSeconds": (10,),
     "progressDeadlineSeconds": (600,),
@@ -192,7 +194,10 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "terminationMessagePath": ("/dev/termination-log",),
     "terminationMessagePolicy": ("File",),
     "timeoutSeconds": (1,),
+    "type": ("", "RollingUpdate", "ClusterIP"),
 }
+_FILLED_IN = frozenset({"clusterIP", "clusterIPs", "ipFamilies", "serviceAccount"})
+"""Fields of a spec that the API server writes: addresses, and the old name of `serviceAccountName`."""
 
 
 class _Comparer:
@@ -383,7 +388,7 @@ def _books(kind: str, path: Path) -> bool:
 
 
 def _a_default(path: Path, value: Any) -> bool:
-    if path[0] == "spec" and path[-1] in {"clusterIP", "clusterIPs", "ipFamilies"}:
+    if path[0] == "spec" and path[-1] in _FILLED_IN:
         return True
     return value in _DEFAULTS.get(str(path[-1]), ()) or (isinstance(value, dict | list) and not value)
 

@@ -94,6 +94,8 @@ def complete(text: str, place: Place) -> str:
             for flag, value in getattr(place, tool)
             if not any(word.split("=")[0] in _SAME[flag] for word in given)
             and not (tool == "kubectl" and flag == "--context" and given[0] == "config")
+            # a plan file says itself where it belongs
+            and not (found[0].startswith("ddhelm apply ") and flag == "-n")
         ]
         added = "".join(f" {flag}" for flag in flags)
         if found[0].startswith("`"):

@@ -232,8 +232,8 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
         return [*steps, Step(StepKind.INSTALL, release, objects=created, values=values)]
     before = deployed.manifest
     if keep is not None:
-        steps.append(_upgrade(keep, deployed, before, Live({}), "marks the CRDs to be kept"))
-        before = keep.manifest
+        steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
+        before, live = keep.manifest, Live({})  # what others changed has been met by then
     steps.append(_upgrade(desired, deployed, before, live, ""))
     return steps
 
@@ -359,7 +359,7 @@ def rescaled(steps: Iterable[Step], desired: Iterable[Desired], standing: Mappin
             now = tree.get(standing[identity].body, REPLICAS) if identity in standing else None
             if wanted is not None and now is not None and now != wanted:
                 fate = f"gets {wanted}" if one.release.name in working else f"keeps them, {wanted} were deployed"
-                found.append(f"{obj.ref} has {now} replicas and {fate}: ddhelm drift says who scaled it")
+                found.append(f"{obj.ref} has {now} replicas and {fate}: `ddhelm drift` says who scaled it")
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm import tree
+from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import Identity, Manifest, Object
 from ddhelm.masking import constant
@@ -27,7 +28,7 @@ _PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
     *(((key,), str) for key in ("created", "expires")),
     (("expiresAt",), (int, float)),
     (("bound", "namespace"), str),
-    *((("bound", key), dict) for key in ("settings", "releases", "objects", "tools")),
+    *((("bound", key), dict) for key in ("settings", "releases", "objects", "nodes", "tools")),
     *((("bound", "chart", key), str) for key in ("name", "version", "digest")),
     *((("bound", "request", key), bool) for key in ("labelNamespace", "deleteCrds", "forceConflicts")),
     *(
@@ -40,7 +41,7 @@ _PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
     *((("plan", key), list) for key in ("leftOut", "lostCrds", "notices")),
 )
 """What a plan file is read for, and of which type each part is."""
-_BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "tools", "steps")
+_BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "nodes", "tools", "steps")
 
 
 class PlanFile(Struct, frozen=True):
@@ -85,7 +86,7 @@ def parse(name: str, data: str) -> PlanFile:
         raise _bad(name, "is damaged: its checksum is not that of its content")
     lacking = [tree.show(path) for path, kind in _PARTS if not isinstance(tree.get(content, path), kind)]
     if lacking:
-        more = f" and {len(lacking) - 1} parts more" if len(lacking) > 1 else ""
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
         raise _bad(name, f"was not written by this version of ddhelm: it has no `{lacking[0]}`{more}")
     return PlanFile(
         str(content["created"]),
@@ -139,6 +140,14 @@ def of_objects(wanted: Mapping[Identity, Object], standing: Mapping[Identity, Ob
     }
 
 
+def of_nodes(coverage: Coverage) -> tree.Tree:
+    """Which nodes get which agents: names of releases, or none, to the nodes."""
+    found: dict[str, list[str]] = {}
+    for verdict in coverage.verdicts:
+        found.setdefault(", ".join(sorted(verdict.releases)), []).append(verdict.node)
+    return {releases: sorted(nodes) for releases, nodes in sorted(found.items())}
+
+
 def moved(planned: tree.Tree, found: tree.Tree) -> tuple[str, ...]:
     """What is no longer as it was when the plan was made, one line each; empty when everything is."""
     lines: list[str] = []
@@ -157,11 +166,33 @@ def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
     elif part == "releases" and isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
             yield from _release(name, old.get(name) or {}, new.get(name) or {})
+    elif part == "nodes" and isinstance(old, dict) and isinstance(new, dict):
+        yield from _nodes(_by_node(old), _by_node(new))
     elif part == "steps" and isinstance(old, list) and isinstance(new, list):
         yield f"what would be done: was {_listed(old)}; is {_listed(new)}"
     else:
         word = "the version of ddhelm or helm" if part == "tools" else f"the {part}"
         yield f"{word}: was {_short(old)}, is {_short(new)}"
+
+
+def _by_node(nodes: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    return {node: releases for releases, names in nodes.items() for node in names}
+
+
+def _nodes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    """Nodes that would not get what was reviewed. One that went, or came and gets one agent, changes no answer:
+    clusters grow and shrink by themselves.
+    """
+    for node, releases in sorted(new.items()):
+        gets = f"gets {_agents(releases)}"
+        if node in old and old[node] != releases:
+            yield f"node {node} was to get {_agents(old[node])}, {gets}"
+        elif node not in old and (not releases or ", " in releases):
+            yield f"node {node} is new and {gets}"
+
+
+def _agents(releases: str) -> str:
+    return f"the agent of {releases}" if releases else "no agent"
 
 
 def _listed(steps: list[Any]) -> str:

@@ -52,6 +52,7 @@ def bound(session: Session, prepared: Prepared, request: Request) -> tree_.Tree:
             for one in prepared.desired
         },
         "objects": planfile.of_objects({**old, **new}, standing),
+        "nodes": planfile.of_nodes(prepared.plan.coverage),
         "tools": {"ddhelm": __version__, "helm": ".".join(map(str, session.helm.version))},
         "steps": planfile.steps([(s.release.name, str(s.kind), s.target) for s in prepared.plan.steps]),
     }
@@ -123,7 +124,7 @@ def read(name: str, wanted: str | None = None) -> PlanFile:
     if wanted is not None and found != wanted.removeprefix("sha256:").lower():
         raise PlanStale(
             f"`{name}` is not the plan that was reviewed: its SHA-256 is {found}",
-            hint="apply the file whose SHA-256 `ddhelm plan --out` printed",
+            hint="sha256sum FILE tells which is which: apply the one whose SHA-256 was printed with the plan",
             anchor="plan-digest",
         )
     return planfile.parse(name, data)

@@ -36,7 +36,7 @@ from ddhelm.actions.wrongvalues import refuse_misread, refuse_unfit
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest
-from ddhelm.plan import Deployed, Desired, Plan, Problem, Step
+from ddhelm.plan import Deployed, Desired, Plan, Problem, Step, StepKind
 from ddhelm.profile import Profile
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
@@ -173,6 +173,7 @@ def _planned(
             one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name)
         )
     ]
+    standing, unforecast = _idle_refusals(made, standing, steps)
     secrets, writes, days = secrets_of(session, wanted, made)
     proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
@@ -192,6 +193,7 @@ def _planned(
             *kept_elsewhere(session, wanted, secrets),
             *plan.rescaled(steps, made.desired, standing.standing),
             *plan.admitted(steps, standing.live),
+            *unforecast,
         ),
         problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
     )
@@ -199,6 +201,22 @@ def _planned(
     return dataclasses.replace(
         made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed
     )
+
+
+def _idle_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:
+    """Without what the user may not do to releases that nothing is done to, and a notice in its place.
+
+    Somebody who may only read can plan; what others altered is what a dry run alone would tell.
+    """
+    idle = {step.release.name for step in steps if step.kind is StepKind.NOTHING}
+    spared = {identity for one in made.desired if one.release.name in idle for identity in one.manifest.objects}
+    dropped = [each for each in standing.refusals if each.object in spared and each.error.anchor == "forbidden"]
+    if not dropped:
+        return standing, ()
+    kept = tuple(each for each in standing.refusals if each not in dropped)
+    objects = "1 object was" if len(dropped) == 1 else f"{len(dropped)} objects were"
+    why = f"{objects} not forecast ({dropped[0].error.message}): whether others altered them is not known"
+    return replace(standing, refusals=kept), (why,)
 
 
 def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:

@@ -206,11 +206,24 @@ def earlier(deployed: Mapping[str, Deployed]) -> Earlier:
     agreed = {name: {**record_, "facts": None} for name, record_ in kept.items()}
     where = f"`{newest}` revision {deployed[newest].base or deployed[newest].head.revision}"
     notice = f"the releases remember different settings; those of {where}, the newest upgrade, are taken"
-    return Earlier(
+    found = Earlier(
         settings_.from_record(kept[newest], f"stored with {where}"),
         kept[newest].get("facts"),
         notices=() if all(each == agreed[newest] for each in agreed.values()) else (notice,),
     )
+    return _with_hand_made(found, {name: state for name, state in deployed.items() if name not in kept})
+
+
+def _with_hand_made(found: Earlier, others: Mapping[str, Deployed]) -> Earlier:
+    """With the values of a release that lost ddhelm's record: somebody upgraded that one of the two by hand."""
+    if not others:
+        return found
+    theirs = _taken_over(others)
+    user, given = found.settings.user, theirs.settings.user
+    layers = UserLayers(
+        user.both, tree.merge(user.worker, given.worker), tree.merge(user.control_plane, given.control_plane)
+    )
+    return replace(found, settings=replace(found.settings, user=layers), taken_over=theirs.taken_over, keys=theirs.keys)
 
 
 def _recorded(state: Deployed) -> bool:

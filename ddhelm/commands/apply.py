@@ -1,6 +1,6 @@
 """apply FILE: carry out exactly the plan that was reviewed, or nothing."""
 
-from ddhelm import flaggroups
+from ddhelm import flaggroups, planfile
 from ddhelm.actions import planning
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard, opened
@@ -49,5 +49,13 @@ def apply(session: Session, options: Options, name: str, digest: str | None, out
         session = opened.in_namespace(options, file.bound["namespace"])
     prepared, request = planning.again(session, file)
     return onboard.carry_on(
-        session, {**options, "yes": True}, prepared, request, output, verb="apply", how=how, given=given
+        session,
+        {**options, "yes": True},
+        prepared,
+        request,
+        output,
+        verb="apply",
+        how=how,
+        given=given,
+        reviewed=planfile.of_shown(file.shown),
     )

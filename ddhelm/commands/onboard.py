@@ -64,11 +64,13 @@ def carry_on(
     given: Mapping[str, Key],
     dry_run: bool = False,
     way_back: bool = False,
+    reviewed: str | None = None,
 ) -> int:
     """Show a plan, ask, carry it out, show the outcome; gives the exit code, or raises what stopped it.
 
     ``verb`` is the command as the history names it. On a ``way_back`` to what stood before, Datadog judges keys that
-    stand in a Secret only where the flag asks for it: its verdict must not be in the way.
+    stand in a Secret only where the flag asks for it: its verdict must not be in the way. ``reviewed`` is the digest of
+    the plan that somebody has read, where that was another time.
     """
     screen = console.out() if output == "table" else console.err()
     if output == "table" or dry_run:
@@ -83,7 +85,7 @@ def carry_on(
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
     wanted = _agreed(session, options, prepared, given, way_back=way_back)
-    digest = planfile.of_shown(view.json(session.access, prepared)["data"])
+    digest = reviewed or planfile.of_shown(view.json(session.access, prepared)["data"])
     with (
         recording.recorded(session, verb, plan=digest, cluster=prepared.cluster.facts.uid) as run,
         rollout_view.observer(screen) as observer,

@@ -25,6 +25,7 @@ def in_namespace(options: Options, namespace: str) -> Session:
     """One more session of the same command, for a namespace that only a plan file names."""
     one = Session.open(kubeconfig=options["kubeconfig"], context=options["context"], namespace=namespace)
     _sessions.append(one)
+    pasted.at(one.access.place)
     return one
 
 

@@ -71,7 +71,7 @@ def _changes(prepared: Prepared, how: diff.How) -> list[diff.Line]:
         if len(found) <= _SCREEN:
             break
     if form is not how:
-        found.append(("dim", "  (shortened: `ddhelm diff` with the same flags shows every field)"))
+        found.append(("dim", "  (shortened: `-o json` has every field, so has `ddhelm diff` with the flags of a plan)"))
     return found
 
 
@@ -328,7 +328,7 @@ def checks(rows: Sequence[tree.Tree], screen: Console) -> None:
         if row["skipped"]:
             screen.print(f"  - {row['name']}: skipped", markup=False, style="dim")
         elif row["unknown"]:
-            why = row["unknown"] if row["severity"] != "note" else "a note, see `ddhelm check`"
+            why = row["unknown"] if row["severity"] != "note" else pasted.sentence("a note, see `ddhelm check`")
             screen.print(f"  ? {row['name']}: {why}", markup=False, style="dim")
         elif not row["ok"]:
             style = {"fatal": "bold red", "warning": "yellow"}.get(row["severity"], "dim")

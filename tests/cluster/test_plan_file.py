@@ -35,6 +35,8 @@ def test_a_plan_is_applied_once_and_only_unchanged(cluster: Clusters, helm_versi
     assert sandbox.writes() == []
 
     done = ddhelm("apply", str(file), "--digest", digest, environment=KEY)
+    shown = ddhelm("plan", "show", str(file), "-o", "json").json["data"]["digest"]
+    assert ddhelm("history", "-o", "json").json["data"]["runs"][-1]["audit"]["plan"] == shown
     assert "8 of 8 nodes run exactly one agent" in done.out
     assert all(len(found) == 1 for found in agents_by_node(sandbox).values())
     assert "clusterName: prod" in ddhelm("values", "worker").out
@@ -51,6 +53,10 @@ def test_a_plan_is_stale_after_any_object_moved_and_says_which(cluster: Clusters
     file = tmp_path / "plan.json"
     ddhelm("plan", "--set", "datadog.tags={a:b}", "--out", str(file))
     before = revisions(sandbox), generations(sandbox)
+    sandbox.kubectl("taint", "node", "worker-2", "gpu=true:NoSchedule")
+    stale = ddhelm("apply", str(file), code=5)
+    assert f"node worker-2 was to get the agent of {WORKER}, gets no agent" in stale.err
+    sandbox.kubectl("taint", "node", "worker-2", "gpu-")
     sandbox.kubectl("annotate", "serviceaccount", f"{WORKER}-datadog", "-n", "datadog", "touched=yes")
     stale = ddhelm("apply", str(file), code=5)
     assert f"ServiceAccount datadog/{WORKER}-datadog was changed since" in stale.err

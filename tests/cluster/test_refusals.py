@@ -206,6 +206,11 @@ def test_a_reader_may_look_and_is_told_what_it_may_not_do(kubeadm: Sandbox) -> N
     rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
     reader = kubeadm.user_kubeconfig("reader", rules)
     refused(kubeadm, "--kubeconfig", str(reader), code=3, says=["reader", "namespaces"])
+    ddhelm = Ddhelm(kubeadm, "4.3")
+    ddhelm.onboard()
+    plan = ("plan", "--kubeconfig", str(reader), "--detailed-exitcode")
+    assert "objects were not forecast (`reader` may not patch " in ddhelm(*plan).out
+    assert "`reader` may not patch " in ddhelm(*plan, "--no-logs", code=3).err
 
 
 def test_no_cluster_at_all_is_one_line(kubeadm: Sandbox) -> None:

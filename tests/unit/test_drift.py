@@ -199,6 +199,27 @@ def test_a_field_that_says_what_the_server_would_say_is_no_drift() -> None:
     assert (field.change, field.live, field.fate) == (Change.ADDED, "Default", Fate.KEPT)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "updateStrategy", "rollingUpdate", "maxSurge"), 0),
+        (("spec", "updateStrategy", "rollingUpdate", "maxUnavailable"), 1),
+        (("spec", "template", "spec", "serviceAccount"), "agent"),
+        (("spec", "template", "spec", "volumes", Named("name=run"), "hostPath", "type"), ""),
+    ],
+)
+def test_what_somebody_applied_as_the_server_fills_it_in_is_no_drift(path: Path, value: object) -> None:
+    """A GitOps tool that applies what it read owns every default."""
+    live = served()
+    if path[3] == "volumes":
+        live = put(live, path[:4], [{"name": "run", "hostPath": {"path": "/run", "type": value}}])
+        manifest = put(MANIFEST, path[:4], [{"name": "run", "hostPath": {"path": "/run"}}])
+        assert found(live, by("flux", path), forecast=live, manifest=manifest) == {}
+    else:
+        live = put(live, path, value)
+        assert found(live, by("flux", path), forecast=live) == {}
+
+
 def test_what_nobody_owns_came_by_admission() -> None:
     live = put(served(), ("metadata", "labels", "billing"), "team-x")
     live = put(live, ("spec", "template", "spec", "initContainers"), [{"name": "injected", "image": "x"}])

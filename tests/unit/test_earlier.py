@@ -33,6 +33,19 @@ def test_the_newest_upgrade_is_named_by_its_revision_also_where_none_was_deploye
     assert "those of `worker-node-ddagent` revision 8, the newest upgrade, are taken" in notice
 
 
+def test_a_release_that_lost_its_record_keeps_the_values_that_it_was_given_by_hand() -> None:
+    """Somebody has upgraded that one with `-f`, and ddhelm's record was not in the file."""
+    kept = remembering(Role.CONTROL_PLANE, "2026-11-29T10:00:00Z", "datadoghq.eu")
+    given = {"datadog": {"tags": ["team:sre"], "apiKey": "x" * 32}, "clusterAgent": {"enabled": False}}
+    by_hand = replace(remembering(Role.WORKER, "2026-11-29T11:00:00Z", "datadoghq.com"), config=given)
+    found = earlier({state.release.name: state for state in (kept, by_hand)})
+    assert found.settings.site == "datadoghq.eu"
+    assert found.settings.user.worker == {"datadog": {"tags": ["team:sre"]}}
+    (told,) = found.taken_over
+    assert "release `worker-node-ddagent` was made without ddhelm" in told
+    assert found.keys == {"api-key": "x" * 32}
+
+
 def test_a_revision_that_was_brought_back_does_not_count_as_the_newest() -> None:
     wanted = remembering(Role.CONTROL_PLANE, "2026-11-29T10:00:00Z", "datadoghq.eu", base=4)
     back = remembering(Role.WORKER, "2026-11-29T11:00:00Z", "datadoghq.com", rolled_back=True)

@@ -27,6 +27,7 @@ OURS = f"-n monitoring --context prod {KUBECONFIG}"
         ("ddhelm onboard repairs objects that are gone", f"ddhelm onboard {OURS} repairs objects that are gone"),
         ("ddhelm onboard --drop-check etcd (or not)", f"ddhelm onboard {OURS} --drop-check etcd (or not)"),
         ("`ddhelm onboard --yes` does it", f"`ddhelm onboard --yes {OURS}` does it"),
+        ("ddhelm apply plan.json", f"ddhelm apply --context prod {KUBECONFIG} plan.json"),
         ("ddhelm diff revision 1 2", f"ddhelm diff revision {OURS} 1 2"),
         ("ddhelm history, then ddhelm rollback 3", f"ddhelm history {OURS}, then ddhelm rollback {OURS} 3"),
         ("ddhelm onboard, or name another --namespace", f"ddhelm onboard {OURS}, or name another --namespace"),

@@ -191,6 +191,18 @@ def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> N
     assert [c.action for c in steps[1].objects] == [Action.KEEP]
 
 
+def test_what_others_changed_is_met_by_the_first_of_two_steps() -> None:
+    """The second step finds what the first one left: it restores and restarts nothing once more."""
+    keep = desired(daemonset(), crd(**{"helm.sh/resource-policy": "keep"}), values={"keep": True})
+    target = desired(daemonset())
+    (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
+    path = ("spec", "template", "spec", "containers", "name=agent", "image")
+    live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(path, "replace", "evil", "agent:7"),))})
+    first, second = plan.steps_for(target, deployed(daemonset(), crd()), live, keep=keep)
+    assert [restart.because for restart in first.restarts] == [("image",)]
+    assert ([each.action for each in second.objects], second.restarts) == ([Action.KEEP], ())
+
+
 def test_what_leaves_the_manifest_is_deleted() -> None:
     (step,) = plan.steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
     assert [c.action for c in step.objects] == [Action.DELETE]

@@ -21,6 +21,7 @@ BOUND: Tree = {
     "request": {**REQUEST, "chart": "https://helm.datadoghq.com", "only": None, "skip": []},
     "releases": {},
     "objects": {},
+    "nodes": {},
     "tools": {},
     "steps": [],
 }
@@ -37,6 +38,23 @@ def objects(masker: Masker, **data: str) -> Any:
 
 def test_a_file_comes_back_as_it_was() -> None:
     assert planfile.parse("p", planfile.text(FILE)) == FILE
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"w": ["a", "b"], "c": ["m"]}, []),
+        ({"w": ["a", "b", "new"], "c": []}, []),
+        ({"w": ["a"], "c": ["m"], "": ["b"]}, ["node b was to get the agent of w, gets no agent"]),
+        ({"w": ["a"], "c": ["b", "m"]}, ["node b was to get the agent of w, gets the agent of c"]),
+        ({"w": ["a", "b"], "c": ["m"], "": ["new"]}, ["node new is new and gets no agent"]),
+        ({"w": ["a", "b"], "c": ["m"], "c, w": ["new"]}, ["node new is new and gets the agent of c, w"]),
+    ],
+)
+def test_a_node_that_gets_another_agent_than_was_reviewed_has_moved(now: Tree, told: list[str]) -> None:
+    """Nodes that come and get one agent, and nodes that go, are what clusters do all day."""
+    planned = {**BOUND, "nodes": {"w": ["a", "b"], "c": ["m"]}}
+    assert list(planfile.moved(planned, {**BOUND, "nodes": now})) == told
 
 
 def test_any_damage_shows() -> None:
