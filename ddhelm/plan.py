@@ -79,6 +79,8 @@ class Deployed(Struct, frozen=True):
     apply_method: str = ""
     rolled_back: bool = False
     """Whether that revision is an earlier one that was brought back."""
+    description: str = ""
+    """Helm's word for that revision; ddhelm's begin with its name."""
 
 
 class Desired(Struct, frozen=True):
@@ -360,6 +362,22 @@ def rescaled(steps: Iterable[Step], desired: Iterable[Desired], standing: Mappin
             if wanted is not None and now is not None and now != wanted:
                 fate = f"gets {wanted}" if one.release.name in working else f"keeps them, {wanted} were deployed"
                 found.append(f"{obj.ref} has {now} replicas and {fate}: `ddhelm drift` says who scaled it")
+    return tuple(found)
+
+
+def past_ddhelm(steps: Iterable[Step], deployed: Mapping[str, Deployed]) -> tuple[str, ...]:
+    """Notices about releases of ddhelm's that `helm upgrade` has given values which ddhelm knows nothing of."""
+    found = []
+    for step in steps:
+        state = deployed.get(step.release.name)
+        if state is None or state.rolled_back or state.description.startswith("ddhelm") or not state.description:
+            continue
+        if gone := sum(change.op == "remove" for change in step.values_changes):
+            values = "1 value goes" if gone == 1 else f"{gone} values go"
+            found.append(
+                f"`{state.release.name}` revision {state.base} was made without ddhelm ({state.description}): {values} "
+                "that ddhelm was not given; keep them with --set or -f"
+            )
     return tuple(found)
 
 

@@ -193,6 +193,7 @@ def _planned(
             *kept_elsewhere(session, wanted, secrets),
             *plan.rescaled(steps, made.desired, standing.standing),
             *plan.admitted(steps, standing.live),
+            *(() if taken_over else plan.past_ddhelm(steps, made.deployed)),
             *unforecast,
         ),
         problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),

@@ -155,6 +155,7 @@ def _deployed(session: Session, release: Release, records: Sequence[Record]) -> 
         shown.last_deployed,
         shown.apply_method,
         shown.rolled_back,
+        shown.description,
     )
 
 

@@ -203,6 +203,22 @@ def test_what_others_changed_is_met_by_the_first_of_two_steps() -> None:
     assert ([each.action for each in second.objects], second.restarts) == ([Action.KEEP], ())
 
 
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [("Upgrade complete", True), ("ddhelm upgrade", False), ("Rollback to 2", False), ("", False)],
+)
+def test_values_that_somebody_gave_past_ddhelm_are_not_taken_back_without_a_word(description: str, told: bool) -> None:
+    by_hand = replace(
+        deployed(daemonset(), values={"a": 1, "b": 2}),
+        description=description,
+        rolled_back=description.startswith("Rollback"),
+    )
+    steps = plan.steps_for(desired(daemonset()), by_hand, QUIET)
+    found = plan.past_ddhelm(steps, {by_hand.release.name: by_hand})
+    assert bool(found) is told
+    assert all("(Upgrade complete): 1 value goes that ddhelm was not given" in each for each in found)
+
+
 def test_what_leaves_the_manifest_is_deleted() -> None:
     (step,) = plan.steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
     assert [c.action for c in step.objects] == [Action.DELETE]
