@@ -32,6 +32,11 @@ UNCOVERED = {"eks-fargate": 3, "aks": 2, "managed": 2}
 
 ONBOARDED_ELSEWHERE = {"kubeadm", "managed", "k3s-single"}
 """By test_onboard.py, with more questions: only the full matrix asks once more."""
+LIKE_ANOTHER = {
+    *("ack", "cce", "doks", "gke", "iks", "oke", "tke"),  # managed, with other labels
+    *("docker-desktop", "kind", "tkg"),  # kubeadm, with other evidence
+}
+"""Their own is recognised and rendered in tests/helm/test_every_distribution.py; the rest is as with another."""
 
 
 def each_topology() -> list[Any]:
@@ -39,7 +44,7 @@ def each_topology() -> list[Any]:
     names = [name for name in topology.names() if name != "large"]
 
     def marks(name: str, chosen: bool) -> Any:
-        return () if chosen and name not in ONBOARDED_ELSEWHERE else pytest.mark.matrix
+        return () if chosen and name not in ONBOARDED_ELSEWHERE | LIKE_ANOTHER else pytest.mark.matrix
 
     return [
         pytest.param(name, helm, id=f"{name}-helm-{helm}", marks=marks(name, at % 2 == major))
