@@ -71,17 +71,8 @@ plan_app = App(invoke_without_command=True)
 app.add_typer(plan_app, name="plan")
 
 _Detailed = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 where anything would change.")]
-_DiffOutput = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FORMAT",
-        help="table, json, yaml, markdown or unified.",
-        autocompletion=completing.diff_formats,
-        rich_help_panel=flags.OUTPUT,
-    ),
-]
+_DiffOutput = Annotated[str, flags.output("table, json, yaml, markdown or unified.", completing.diff_formats)]
+_ShownOutput = Annotated[str, flags.output("table, json, yaml or markdown.", completing.shown_formats)]
 
 
 @plan_app.callback()
@@ -119,17 +110,7 @@ def plan(
 def plan_show(
     options: Options,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A plan file.")],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FORMAT",
-            help="table, json, yaml or markdown.",
-            autocompletion=completing.shown_formats,
-            rich_help_panel=flags.OUTPUT,
-        ),
-    ] = "table",
+    output: _ShownOutput = "table",
 ) -> None:
     """Show a plan file; needs no cluster."""
     from ddhelm.commands import diff as command

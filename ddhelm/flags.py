@@ -1,6 +1,7 @@
 """The flags that several commands share, each declared once, in helm's and kubectl's own words."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -341,17 +342,14 @@ Crds = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-Output = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FORMAT",
-        help="table, json or yaml.",
-        autocompletion=completing.formats,
-        rich_help_panel=OUTPUT,
-    ),
-]
+
+
+def output(help: str, names: Callable[[str], list[str]]) -> Any:
+    """The option of an output format: its words for people, and those that a shell completes."""
+    return typer.Option("--output", "-o", metavar="FORMAT", help=help, autocompletion=names, rich_help_panel=OUTPUT)
+
+
+Output = Annotated[str, output("table, json or yaml.", completing.formats)]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show every helm and kubectl call.", rich_help_panel=OUTPUT)
 ]

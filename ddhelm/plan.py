@@ -5,7 +5,7 @@ before the upgrade, because Helm compares with that one only and never removes w
 (Helm 3.22 and 4.3 on Kubernetes 1.36). CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -438,7 +438,7 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
 
 
 def _met(
-    before: Manifest, after: Manifest, deployed: Deployed, live: Live, changed: Iterable[Identity]
+    before: Manifest, after: Manifest, deployed: Deployed, live: Live, changed: Set[Identity]
 ) -> Mapping[Identity, LiveChange]:
     """What a step changes in the cluster besides; what admission makes of an object only where helm writes that one.
 
@@ -446,18 +446,16 @@ def _met(
     the chart leaves as it is and that stands so, to the letter (a `readOnly: false` never does).
     """
     writes_all = live.server_side and deployed.apply_method == "ssa"
-    written = set(changed)
     return {
         identity: change
         for identity, change in live.changes.items()
         if identity in after.objects
         and (identity in before.objects or not change.missing)  # what is new was deleted by nobody
-        and (writes_all or not change.unsent or identity in written)
+        and (writes_all or not change.unsent or identity in changed)
     }
 
 
-def _repairs(met: Mapping[Identity, LiveChange], changed: Iterable[Identity]) -> Iterable[ObjectChange]:
-    changed = set(changed)
+def _repairs(met: Mapping[Identity, LiveChange], changed: Set[Identity]) -> Iterable[ObjectChange]:
     for identity, drift in met.items():
         if identity not in changed:
             action = Action.RECREATE if drift.missing else Action.UPDATE if drift.in_passing else Action.RESTORE

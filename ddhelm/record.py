@@ -103,8 +103,7 @@ def rows(table: str, namespace: str | None) -> tuple[ReleaseRow, ...]:
         space = namespace if namespace is not None else words.pop(0) if words else ""
         # NAME TYPE DATA AGE, then the labels; the last is empty until the Secret is first updated
         if len(words) >= 7 and words[1] == _SECRET_TYPE and words[6].isdigit():
-            modified = int(words[7]) if len(words) > 7 and words[7].isdigit() else None
-            found.append(ReleaseRow(space, words[4], int(words[6]), words[5], modified))
+            found.append(_row(space, words[4], words[5], words[6], words[7] if len(words) > 7 else ""))
     return _in_order(found)
 
 
@@ -115,9 +114,12 @@ def rows_of(secrets: Iterable[Mapping[str, Any]]) -> tuple[ReleaseRow, ...]:
         labels = metadata.get("labels") or {}
         name, revision, modified = (labels.get(key, "") for key in ("name", "version", "modifiedAt"))
         if revision.isdigit() and metadata.get("name") == secret_name(name, int(revision)):
-            since = int(modified) if modified.isdigit() else None
-            found.append(ReleaseRow(metadata["namespace"], name, int(revision), labels.get("status", ""), since))
+            found.append(_row(metadata["namespace"], name, labels.get("status", ""), revision, modified))
     return _in_order(found)
+
+
+def _row(namespace: str, name: str, status: str, revision: str, modified: str) -> ReleaseRow:
+    return ReleaseRow(namespace, name, int(revision), status, int(modified) if modified.isdigit() else None)
 
 
 def _in_order(found: Iterable[ReleaseRow]) -> tuple[ReleaseRow, ...]:

@@ -175,8 +175,9 @@ def _difference(
     )
     if not changes:
         return None
-    untouched = all(in_passing(each.path, wanted, live.unmasked()) for each in changes)
-    return LiveChange(ref, False, changes, before, after, untouched, untouched and _holds(live.unmasked(), wanted))
+    stands = live.unmasked()
+    untouched = all(in_passing(each.path, wanted, stands) for each in changes)
+    return LiveChange(ref, False, changes, before, after, untouched, untouched and _holds(stands, wanted))
 
 
 def _holds(live: Any, wanted: Any) -> bool:

@@ -191,9 +191,7 @@ def _planned(
             *notices,
             *_of_cluster(made, request),
             *kept_elsewhere(session, wanted, secrets),
-            *plan.rescaled(steps, made.desired, standing.standing),
-            *plan.admitted(steps, standing.live),
-            *(() if taken_over else plan.past_ddhelm(steps, made.deployed)),
+            *_of_steps(made, steps, standing, taken_over),
             *unforecast,
         ),
         problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
@@ -218,6 +216,14 @@ def _idle_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -
     objects = "1 object was" if len(dropped) == 1 else f"{len(dropped)} objects were"
     why = f"{objects} not forecast ({dropped[0].error.message}): whether others altered them is not known"
     return replace(standing, refusals=kept), (why,)
+
+
+def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_over: tuple[str, ...]) -> Iterator[str]:
+    """Notices about what the steps meet; of values given by hand only where nothing was taken over from them."""
+    yield from plan.rescaled(steps, made.desired, standing.standing)
+    yield from plan.admitted(steps, standing.live)
+    if not taken_over:
+        yield from plan.past_ddhelm(steps, made.deployed)
 
 
 def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
