@@ -105,9 +105,9 @@ class Conflict(Struct, frozen=True):
 class LiveChange:
     """How an object of the desired manifest differs live: gone, or fields that applying it would set back.
 
-    ``before`` and ``after`` are the masked bodies: as it stands, and as applying it would leave it. ``in_passing``:
-    nobody altered it, admission would at the next write. ``unsent``: client-side, helm writes it only where the chart
-    changes it.
+    ``before`` and ``after`` are the masked bodies: as it stands, and as applying it would leave it. ``in_passing``: no
+    reason for a step by itself, because nobody altered it and only admission would at the next write, or because
+    somebody scaled it (``scaled``). ``unsent``: client-side, helm writes it only where the chart changes it.
     """
 
     ref: ObjectRef
@@ -117,6 +117,7 @@ class LiveChange:
     after: tree.Tree | None = field(default=None, repr=False, compare=False)
     in_passing: bool = False
     unsent: bool = False
+    scaled: bool = False
 
 
 class Live(Struct, frozen=True):
@@ -458,7 +459,8 @@ def _met(
 def _repairs(met: Mapping[Identity, LiveChange], changed: Set[Identity]) -> Iterable[ObjectChange]:
     for identity, drift in met.items():
         if identity not in changed:
-            action = Action.RECREATE if drift.missing else Action.UPDATE if drift.in_passing else Action.RESTORE
+            admitted = drift.in_passing and not drift.scaled
+            action = Action.RECREATE if drift.missing else Action.UPDATE if admitted else Action.RESTORE
             yield ObjectChange(drift.ref, action, drift.changes, (), drift.before, drift.after)
 
 

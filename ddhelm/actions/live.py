@@ -168,16 +168,13 @@ def _difference(
         return None
     before, after = _own_fields(live.body), _own_fields(forecast.body)
     owners = entries(tree.get(live.body, ("metadata", "managedFields"))) if patterns else ()
-    changes = tuple(
-        c
-        for c in tree.diff(before, after)
-        if not (scaled and c.path == REPLICAS) and not expected(c.path, patterns, owners)
-    )
+    changes = tuple(c for c in tree.diff(before, after) if not expected(c.path, patterns, owners))
     if not changes:
         return None
     stands = live.unmasked()
-    untouched = all(in_passing(each.path, wanted, stands) for each in changes)
-    return LiveChange(ref, False, changes, before, after, untouched, untouched and _holds(stands, wanted))
+    rescaled = scaled and any(each.path == REPLICAS for each in changes)
+    untouched = all(in_passing(each.path, wanted, stands) or (rescaled and each.path == REPLICAS) for each in changes)
+    return LiveChange(ref, False, changes, before, after, untouched, untouched and _holds(stands, wanted), rescaled)
 
 
 def _holds(live: Any, wanted: Any) -> bool:

@@ -246,11 +246,12 @@ def test_an_upgrade_says_beforehand_what_it_does_to_replicas_scaled_by_hand(
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     before = revisions(sandbox)
     stopped = 3 if helm_version == "4.3" else 0
-    planned = ddhelm("plan", "--set", "datadog.tags={a:b}", code=stopped)
+    planned = ddhelm("plan", "--no-logs", code=stopped)
     assert "has 2 replicas and gets 1" in planned.out
+    assert f"~ Deployment datadog/{CLUSTER_AGENT} (restore)\n      spec.replicas: 2 → 1" in planned.out
     assert (".spec.replicas" in planned.err) == (helm_version == "4.3")
     assert revisions(sandbox) == before
-    ddhelm.onboard("--set", "datadog.tags={a:b}", "--force-conflicts", key=None)
+    ddhelm.onboard("--no-logs", "--force-conflicts", key=None)
     assert sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 1
 
 

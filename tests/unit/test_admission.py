@@ -135,6 +135,25 @@ def test_a_webhook_that_came_later_meets_only_what_helm_sends(read_only: bool, u
     assert (change.in_passing, change.unsent) == (True, unsent)
 
 
+@pytest.mark.parametrize(("subresource", "scaled"), [("scale", True), ("", False)])
+def test_replicas_are_met_in_passing_only_where_they_were_scaled(subresource: str, scaled: bool) -> None:
+    """A `kubectl edit` of them is repaired, what `kubectl scale` or an autoscaler wrote is not by itself."""
+    import yaml
+
+    manifest = put(MANIFEST, ("spec", "replicas"), 1)
+    masker = Masker(b"k" * 32)
+    (obj,) = parse(yaml.safe_dump(manifest), "datadog", masker).objects.values()
+    forecast = live.applied(obj, "r", "datadog")
+    standing = put(forecast, ("spec", "replicas"), 3)
+    writer = {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    standing["metadata"] |= {"managedFields": [{**writer, "subresource": subresource}]}
+    api: Any = Api(standing, forecast)
+    manifests = {"r": parse(yaml.safe_dump(manifest), "datadog", masker)}
+    (change,) = live.read(api, manifests, "datadog", masker, namespaced=True).live.changes.values()
+    assert [(each.old, each.new) for each in change.changes] == [(3, 1)]
+    assert (change.in_passing, change.scaled, change.unsent) == (scaled, scaled, False)
+
+
 def test_what_the_api_server_counts_is_no_part_of_a_repair() -> None:
     import yaml
 

@@ -285,6 +285,19 @@ def test_what_only_admission_would_change_is_nothing_to_do() -> None:
         assert step.kind is StepKind.NOTHING
 
 
+def test_replicas_that_somebody_scaled_are_no_reason_for_a_step_and_restored_by_any() -> None:
+    """Helm 3 sends them whatever else changes, Helm 4 where it is forced: the plan counts that object."""
+    tame = {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "ca"}, "spec": {"replicas": 1}}
+    (ref,) = (obj.ref for obj in manifest(tame).objects.values())
+    change = (Change(("spec", "replicas"), "replace", 3, 1),)
+    live = Live({ref.identity: LiveChange(ref, False, change, in_passing=True, scaled=True)})
+    (idle,) = plan.steps_for(desired(tame), deployed(tame), live)
+    assert idle.kind is StepKind.NOTHING
+    (step,) = plan.steps_for(desired(tame, configmap()), deployed(tame), live)
+    assert {(each.ref.name, each.action) for each in step.objects} == {("confd", Action.CREATE), ("ca", Action.RESTORE)}
+    assert (step.kind, step.unchanged, plan.admitted([step], live)) == (StepKind.UPGRADE, 0, ())
+
+
 @pytest.mark.parametrize(("method", "written"), [("ssa", ["w", "confd"]), ("csa", ["w"])])
 def test_an_upgrade_changes_it_where_helm_writes_every_object(method: str, written: list[str]) -> None:
     target, live = desired(daemonset("agent:8"), configmap()), labelled("confd")
