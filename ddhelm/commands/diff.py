@@ -88,7 +88,7 @@ def values(session: Session, options: Options, *, detailed: bool) -> int:
 
     prepared = prepare.prepare(session, requests.request(options))
     screen, steps = console.out(), prepared.plan.steps
-    view.lines(diff.of_values(steps, prepared.values, diff.How()), screen)
+    view.lines(diff.of_values(steps, diff.layers_of(steps, prepared.values), diff.How()), screen)
     changed = any(step.values_changes for step in steps)
     if not changed:
         screen.print("No value differs from those that the releases were made with.")

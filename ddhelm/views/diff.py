@@ -4,6 +4,7 @@ A line is (style, text); styles are `add`, `remove`, `change`, `dim`, `head` and
 difference: added lines begin with `+`, removed ones with `-`.
 """
 
+import contextlib
 import difflib
 import json
 from collections import Counter
@@ -18,6 +19,8 @@ from ddhelm.settings import RECORD_KEY
 from ddhelm.values import Values
 
 Line = tuple[str, str]
+Layers = Mapping[str, Mapping[tree.Path, str]]
+"""Release, path of a value → the layer that sets it."""
 
 MARKS = {
     Action.CREATE: "+",
@@ -77,16 +80,28 @@ def of_step(step: Step, how: How) -> Iterator[Line]:
                 yield "change", "      deleted in the cluster: made again"
 
 
-def of_values(steps: Iterable[Step], values: Mapping[str, Values], how: How) -> Iterator[Line]:
-    """Which values of each release (by name) differ from the stored ones, and which layer sets them; or their number.
+def of_values(steps: Iterable[Step], layers: Layers, how: How) -> Iterator[Line]:
+    """Which values of each release differ from the stored ones, and which layer sets them; or their number.
 
     ddhelm's own record is left out.
     """
     for step in steps:
-        changes = values_changes(step)
-        if changes and step.release.name in values:
+        if changes := values_changes(step):
             yield "head", f"{step.release.name} values"
-            yield from values_lines(changes, values[step.release.name], how)
+            yield from values_lines(changes, layers.get(step.release.name, {}), how)
+
+
+def layers_of(steps: Iterable[Step], values: Mapping[str, Values]) -> Layers:
+    """Which layer sets each value that a step gives; ``values`` are those of the releases, by name."""
+    found: dict[str, dict[tree.Path, str]] = {}
+    for step in steps:
+        name = step.release.name
+        for change in values_changes(step):
+            # a step may give a value that no layer sets: what keeps CRDs for the next one
+            with contextlib.suppress(KeyError):
+                if change.op != "remove":
+                    found.setdefault(name, {})[change.path] = values[name].origin(change.path).layer
+    return found
 
 
 def values_changes(step: Step) -> tuple[tree.Change, ...]:
@@ -94,7 +109,7 @@ def values_changes(step: Step) -> tuple[tree.Change, ...]:
     return tuple(change for change in step.values_changes if change.path[:1] != (RECORD_KEY,))
 
 
-def values_lines(changes: Sequence[tree.Change], values: Values, how: How) -> Iterator[Line]:
+def values_lines(changes: Sequence[tree.Change], layers: Mapping[tree.Path, str], how: How) -> Iterator[Line]:
     """The values of one release that differ, each with the layer that sets it."""
     if how.form == "summary":
         counts: Counter[str] = Counter(change.op for change in changes)
@@ -102,10 +117,9 @@ def values_lines(changes: Sequence[tree.Change], values: Values, how: How) -> It
         yield "change", "  ~ values: " + ", ".join(f"{counts[op]} {word}" for op, word in words.items() if counts[op])
         return
     for change in changes:
-        layer = values.origin(change.path).layer if change.op != "remove" else ""
         for style, text in fields([change], how.context):
             yield style, f"  {text}"
-        if layer:
+        if layer := layers.get(change.path):
             yield "dim", f"      set by {layer}"
 
 

@@ -27,21 +27,17 @@ def plan(document: tree.Tree, steps: Sequence[Step], values: Mapping[str, Values
 
     ``values`` are those that helm would be sent, by the name of the release.
     """
-    return _whole(document["data"], steps, list(_values(steps, values, how)), how)
+    return _whole(document["data"], steps, diff.layers_of(steps, values), how)
 
 
 def document(shown: tree.Tree) -> str:
-    """The markdown of a plan that was read from a file: its summary and its fields, of values only which."""
-    values = [
-        Block(f"{release}: {counted(len(paths), 'value')} changed", tuple(f"! {path}" for path in paths))
-        for release, paths in stored.values(shown)
-    ]
-    return _whole(shown, stored.steps(shown), values, diff.How(crds=True))
+    """The markdown of a plan that was read from a file: its summary, its values and its fields."""
+    return _whole(shown, stored.steps(shown), stored.layers(shown), diff.How(crds=True))
 
 
-def _whole(data: tree.Tree, steps: Sequence[Step], values: Sequence["Block"], how: diff.How) -> str:
+def _whole(data: tree.Tree, steps: Sequence[Step], layers: diff.Layers, how: diff.How) -> str:
     blocks = [block for step in steps if step.kind is not StepKind.NOTHING for block in _blocks(step, how)]
-    return _fit(document_text(data), [*values, *_outcomes(data), *blocks])
+    return _fit(document_text(data), [*_values(steps, layers, how), *_outcomes(data), *blocks])
 
 
 def document_text(data: tree.Tree) -> str:
@@ -81,11 +77,10 @@ def _remarks(data: tree.Tree) -> Iterator[str]:
         yield from ("", "Besides:", "", *(f"- {remark}" for remark in remarks))
 
 
-def _values(steps: Sequence[Step], values: Mapping[str, Values], how: diff.How) -> "Iterator[Block]":
+def _values(steps: Sequence[Step], layers: diff.Layers, how: diff.How) -> "Iterator[Block]":
     for step in steps:
-        changes = diff.values_changes(step)
-        if changes and step.release.name in values:
-            found = diff.values_lines(changes, values[step.release.name], how)
+        if changes := diff.values_changes(step):
+            found = diff.values_lines(changes, layers.get(step.release.name, {}), how)
             yield Block(f"{step.release.name}: {counted(len(changes), 'value')} changed", tuple(_marked(found)))
 
 

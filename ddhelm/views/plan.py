@@ -65,9 +65,10 @@ def _changes(prepared: Prepared, how: diff.How) -> list[diff.Line]:
     if how.limit is not None and how.form == "structural":
         forms += [replace(how, limit=4), replace(how, limit=1), replace(how, form="summary")]
     every = prepared.plan.steps
+    layers = diff.layers_of(every, prepared.values)
     found: list[diff.Line] = []
     for form in forms:
-        found = [*diff.of_values(every, prepared.values, form), *diff.of_steps(every, form)]
+        found = [*diff.of_values(every, layers, form), *diff.of_steps(every, form)]
         if len(found) <= _SCREEN:
             break
     if form is not how:
@@ -107,6 +108,7 @@ def json(access: Access, prepared: Prepared) -> tree.Tree:
 
 def _data(access: Access, prepared: Prepared) -> tree.Tree:
     plan = prepared.plan
+    layers = diff.layers_of(plan.steps, prepared.values)
     return {
         "cluster": {
             "server": access.server,
@@ -123,7 +125,7 @@ def _data(access: Access, prepared: Prepared) -> tree.Tree:
         },
         "changes": plan.changes,
         "secretKeys": list(plan.writes),
-        "steps": [_step_json(step) for step in plan.steps],
+        "steps": [_step_json(step, layers.get(step.release.name, {})) for step in plan.steps],
         "changedInCluster": [drift_view.object_json(each) for each in prepared.outcomes],
         "coverage": coverage_view.json(plan.coverage, prepared.pools),
         "checks": check_rows(plan.results),
@@ -149,9 +151,8 @@ def document(file: PlanFile, screen: Console) -> None:
     for pool in pools_:
         agents.update(dict.fromkeys(pool.releases, pool.nodes))
     steps(every, screen, agents)
-    for release, paths in stored.values(shown):
-        lines([("head", f"{release} values"), *(("change", f"  ~ {path}") for path in paths)], screen)
-    lines(diff.of_steps(every, diff.How(crds=True, context=1)), screen)
+    how = diff.How(crds=True, context=1)
+    lines([*diff.of_values(every, stored.layers(shown), how), *diff.of_steps(every, how)], screen)
     lines(outcomes.lines(stored.changed_in_cluster(shown)), screen)
     screen.print()
     screen.print(coverage_view.stored_sentence(shown["coverage"]), markup=False)
@@ -345,7 +346,7 @@ def how_many_hold(rows: Sequence[tree.Tree]) -> str:
     return f"{holds} of {len(rows)} checks hold" + (f", {unknown} could not be decided" if unknown else "")
 
 
-def _step_json(step: Step) -> tree.Tree:
+def _step_json(step: Step, layers: Mapping[tree.Path, str]) -> tree.Tree:
     return {
         "release": step.release.name,
         "role": str(step.release.role),
@@ -359,12 +360,16 @@ def _step_json(step: Step) -> tree.Tree:
                 "namespace": change.ref.namespace,
                 "name": change.ref.name,
                 "noise": [tree.show(each.path) for each in change.noise],
-                "fields": [{"path": tree.show(f.path), "op": f.op, "old": f.old, "new": f.new} for f in change.changes],
+                "fields": [_field_json(each) for each in change.changes],
             }
             for change in step.objects
         ],
         "restarts": [{"kind": r.ref.kind, "name": r.ref.name, "because": list(r.because)} for r in step.restarts],
         "unchanged": step.unchanged,
         "gone": [str(ref) for ref in step.gone],
-        "valuesChanged": [tree.show(change.path) for change in step.values_changes],
+        "values": [{**_field_json(each), "layer": layers.get(each.path, "")} for each in diff.values_changes(step)],
     }
+
+
+def _field_json(change: tree.Change) -> tree.Tree:
+    return {"path": tree.show(change.path), "op": change.op, "old": change.old, "new": change.new}

@@ -1,6 +1,6 @@
 """A plan's JSON document read back into what it was made of, so that one view shows the plan and its file."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from ddhelm import tree
 from ddhelm.coverage import Blame
@@ -10,21 +10,21 @@ from ddhelm.manifest import ObjectRef
 from ddhelm.plan import Action, ObjectChange, Restart, Step, StepKind
 from ddhelm.pools import Pool
 from ddhelm.release import Release, Role
-from ddhelm.settings import RECORD_KEY
 from ddhelm.tree import Tree
 
 
 def steps(data: Tree) -> tuple[Step, ...]:
-    """The steps, as far as a document tells: no bodies of objects, and of values only which (``values``)."""
+    """The steps, as far as a document tells: no bodies of objects, and nothing of ddhelm's own record."""
     return tuple(_step(each, data["namespace"]["name"]) for each in data["steps"])
 
 
-def values(data: Tree) -> Iterator[tuple[str, list[str]]]:
-    """Per release that has any: the paths of values that differ from the stored ones, without ddhelm's own record."""
+def layers(data: Tree) -> Mapping[str, Mapping[tree.Path, str]]:
+    """Release, path of a value → the layer that sets it, of the values that the steps change."""
+    found: dict[str, dict[tree.Path, str]] = {}
     for step in data["steps"]:
-        paths = [path for path in step["valuesChanged"] if tree.read_path(path)[:1] != (RECORD_KEY,)]
-        if paths:
-            yield step["release"], paths
+        for each in step["values"]:
+            found.setdefault(step["release"], {})[tree.read_path(each["path"])] = each["layer"]
+    return found
 
 
 def changed_in_cluster(data: Tree) -> tuple[ObjectDrift, ...]:
@@ -52,15 +52,20 @@ def _step(step: Tree, namespace: str) -> Step:
         objects,
         tuple(Restart(ObjectRef("", r["kind"], namespace, r["name"]), tuple(r["because"])) for r in step["restarts"]),
         target=step["target"],
+        values_changes=tuple(map(_change, step["values"])),
         unchanged=step["unchanged"],
         gone=tuple(each.ref for each in objects if str(each.ref) in step["gone"]),
     )
 
 
 def _object(each: Tree) -> ObjectChange:
-    fields = tuple(tree.Change(tree.read_path(f["path"]), f["op"], f["old"], f["new"]) for f in each["fields"])
+    fields = tuple(map(_change, each["fields"]))
     noise = tuple(tree.Change(tree.read_path(path), "replace", None, None) for path in each["noise"])
     return ObjectChange(_ref(each), Action(each["action"]), fields, noise)
+
+
+def _change(each: Tree) -> tree.Change:
+    return tree.Change(tree.read_path(each["path"]), each["op"], each["old"], each["new"])
 
 
 def _ref(each: Tree) -> ObjectRef:

@@ -106,7 +106,7 @@ STEP = Step(
     ),
     restarts=(Restart(DAEMONSET, ("image",)),),
     target=1,
-    values_changes=(FieldChange(("datadog", "site"), "add", None, "x"),),
+    values_changes=(FieldChange(("datadog", "site"), "replace", "x", "y"),),
     gone=(CONFIGMAP,),
 )
 ACCESS = Access("kubeconfig", "prod", "datadog", "https://10.0.0.1:6443")

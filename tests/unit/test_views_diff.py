@@ -21,6 +21,7 @@ RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
 CONFIGMAP = ObjectRef("v1", "ConfigMap", "datadog", "confd")
 HOW = diff.How()
 VALUES = {RELEASE.name: build([Layer("prod.yaml", {"datadog": {"site": "datadoghq.eu", "conf": "a\nB\nc"}})])}
+LAYERS: diff.Layers = {RELEASE.name: {("datadog", "site"): "prod.yaml", ("datadog", "conf"): "prod.yaml"}}
 CHANGED = Step(
     StepKind.UPGRADE,
     RELEASE,
@@ -167,8 +168,17 @@ def test_markdown_has_the_values_that_change_folded() -> None:
     assert "! datadog.conf:" in text
 
 
+def test_a_value_that_goes_or_that_no_layer_sets_has_none() -> None:
+    """What keeps CRDs is given by a step, not by a layer."""
+    assert diff.layers_of([CHANGED], VALUES) == LAYERS
+    given = Step(
+        StepKind.UPGRADE, RELEASE, values_changes=difference({}, {"operator": {"datadogCRDs": {"keepCrds": True}}})
+    )
+    assert diff.layers_of([given], VALUES) == {}
+
+
 def test_a_summary_counts_values_and_names_none() -> None:
-    lines = list(diff.of_values([CHANGED], VALUES, diff.How("summary")))
+    lines = list(diff.of_values([CHANGED], LAYERS, diff.How("summary")))
     assert [text for _, text in lines] == [f"{RELEASE.name} values", "  ~ values: 1 added, 1 changed, 1 removed"]
     assert "datadoghq.eu" not in plan_of(CHANGED, how=diff.How("summary"))
     assert "new" not in plan_of(step(updated({"a": "old"}, {"a": "new"})), how=diff.How("summary"))
@@ -176,7 +186,7 @@ def test_a_summary_counts_values_and_names_none() -> None:
 
 def test_values_have_as_many_unchanged_lines_around_as_are_asked_for() -> None:
     def around(context: int) -> list[str]:
-        lines = diff.of_values([CHANGED], VALUES, diff.How(context=context))
+        lines = diff.of_values([CHANGED], LAYERS, diff.How(context=context))
         return [text.strip() for style, text in lines if style == "plain"]
 
     assert around(0) == []

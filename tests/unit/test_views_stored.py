@@ -84,10 +84,10 @@ def test_a_plan_file_says_what_restarts_what_is_written_and_what_does_not_hold()
         f"not so: {MADE.plan.results[0].claim.claim}",
         "it is not",
         "a notice",
-        "~ datadog.logs",
+        "+ datadog.logs: x",
     ):
         assert said in stored
-    assert "~ ddhelm" not in stored
+    assert "+ ddhelm" not in stored
 
 
 def test_what_others_changed_is_shown_by_its_name_as_a_plan_shows_it() -> None:
@@ -104,6 +104,6 @@ def test_the_markdown_of_a_plan_file_is_that_of_the_plan() -> None:
     stored = markdown.document(DATA)
     assert [line for line in whole.splitlines() if line not in stored.splitlines()] == []
     assert "+ ConfigMap datadog/new" in stored
-    assert "! datadog.logs" in stored
+    assert "+ datadog.logs: x" in stored
     for said in ("is made", "writes api-key", "it is not", "a notice", "taken over"):
         assert said in stored
