@@ -61,7 +61,7 @@ def _root(
 @takes(Cluster, Inputs, Changing, Doing)
 def onboard(options: Options, dry_run: flags.DryRun = False, output: flags.Output = "table") -> None:
     """Install or update both releases: look, plan, ask, do, watch, report."""
-    session = _reading_facts(options)
+    session = _planning(options)
     from ddhelm.commands import onboard as command
 
     raise typer.Exit(command.onboard(session, options, output, dry_run=dry_run))
@@ -96,11 +96,11 @@ def plan(
         return
     flaggroups.plan_flags(options, offline, facts, against, out)
     if facts is not None:
-        from ddhelm.commands import offline as without_cluster
+        from ddhelm.commands import plan as command
 
-        raise typer.Exit(without_cluster.show(options, facts, against, output, detailed=detailed_exitcode))
-    session = _reading_facts(options)
-    from ddhelm.commands import diff as command
+        raise typer.Exit(command.without_cluster(options, facts, against, output, detailed=detailed_exitcode))
+    session = _planning(options)
+    from ddhelm.commands import plan as command
 
     raise typer.Exit(command.show(session, options, output, detailed=detailed_exitcode, limit=12, out=out))
 
@@ -129,8 +129,8 @@ def diff(
 ) -> None:
     """Show every changed field of what onboard would do."""
     if ctx.invoked_subcommand is None:
-        session = _reading_facts(options)
-        from ddhelm.commands import diff as command
+        session = _planning(options)
+        from ddhelm.commands import plan as command
 
         code = command.show(session, options, output, detailed=detailed_exitcode, limit=None, out=None)
         raise typer.Exit(code)
@@ -186,7 +186,7 @@ def apply(
     """Carry out exactly the plan that was reviewed, or nothing; without FILE the same as onboard."""
     if file is None:
         flaggroups.digest_of_nothing(digest)
-        session = _reading_facts(options)
+        session = _planning(options)
         from ddhelm.commands import onboard as without_file
 
         raise typer.Exit(without_file.onboard(session, options, output, dry_run=False))
@@ -205,7 +205,7 @@ def upgrade(
     output: flags.Output = "table",
 ) -> None:
     """Upgrade existing releases as one unit; keeps the installed chart where no version is given."""
-    session = _reading_facts(options)
+    session = _planning(options)
     from ddhelm.commands import upgrade as command
 
     raise typer.Exit(command.upgrade(session, options, output, latest=latest, dry_run=dry_run))
@@ -358,7 +358,10 @@ def values(
 @takes(Cluster)
 def detect(options: Options, distribution: flags.Distribution = None, output: flags.Output = "table") -> None:
     """Say which distribution this is, by which evidence, and what follows from it."""
-    session = _reading_facts(options)
+    from ddhelm.reads import READS
+
+    session = _session(options)
+    session.begin(tuple(READS.values()))  # while the command is loaded
     from ddhelm.commands import detect as command
 
     command.detect(session, distribution, output)
@@ -442,12 +445,12 @@ def _reading(options: Options) -> "Session":
     return session
 
 
-def _reading_facts(options: Options) -> "Session":
-    """The session of a command that begins with the facts: they are read while the command is loaded."""
-    from ddhelm.reads import READS
+def _planning(options: Options) -> "Session":
+    """The session of a command that begins with a plan: what that needs is read while the command is loaded."""
+    from ddhelm.reads import before_a_plan
 
     session = _session(options)
-    session.begin(tuple(READS.values()))
+    session.begin(tuple(before_a_plan(session.access.namespace).values()))
     return session
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Any
 
+from ddhelm import goyaml
 from ddhelm.distribution import Distribution, NodeKind, parse, parse_node_kinds
 from ddhelm.errors import ConfigError
 from ddhelm.tree import Path, Tree
@@ -55,10 +56,12 @@ class Library:
         return self._document(name)
 
     def distributions(self) -> tuple[Distribution, ...]:
-        """Every distribution that ddhelm knows, by name."""
-        return tuple(
-            parse(file.stem, self._document(f"distributions/{file.stem}")) for file in self._distribution_files()
-        )
+        """Every distribution that ddhelm knows, by name; the first question reads them all (10 ms)."""
+        if "distributions" not in self._read:
+            self._read["distributions"] = tuple(
+                parse(file.stem, self._document(f"distributions/{file.stem}")) for file in self._distribution_files()
+            )
+        return tuple(self._read["distributions"])
 
     def names(self) -> tuple[str, ...]:
         """The names of all distributions; reads no file."""
@@ -96,11 +99,9 @@ def load(folder: File | None = None) -> Library:
 
 
 def _load(file: File) -> Tree:
-    import yaml
-
     try:
-        tree = yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except (OSError, yaml.YAMLError) as error:
+        tree = goyaml.load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"ddhelm's own layer `{file}` cannot be read: {' '.join(str(error).split())}",
             hint="install ddhelm again",

@@ -311,6 +311,16 @@ def kept(obj: Object) -> bool:
     return bool(tree.get(obj.body, ("metadata", "annotations", KEEP_POLICY)) == "keep")
 
 
+def server_side(state: Deployed | None) -> bool:
+    """Whether Helm 4 changes this release by server-side apply; releases that Helm 3 ever wrote stay client-side."""
+    return state is None or state.apply_method == "ssa"
+
+
+def conflicts_matter(helm: int, deployed: Mapping[str, Deployed], releases: Iterable[Release]) -> bool:
+    """Whether helm of this major version would apply one of the releases server-side, where others' fields stop it."""
+    return helm >= 4 and any(server_side(deployed.get(release.name)) for release in releases)
+
+
 def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]:
     """CRDs that an upgrade would delete together with all their objects, without a word from Helm."""
     if before is None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ddhelm.release import LEASE, NAMES, SECRET
+
 _STATIC_PODS = "/api/v1/namespaces/kube-system/pods?resourceVersion=0&labelSelector="
 _COMPONENTS = "kube-apiserver,kube-scheduler,kube-controller-manager,etcd"
 _ETCD_MANAGERS = "etcd-manager-main,etcd-manager-events,etcd-manager-leases,etcd-manager-cilium"
@@ -20,6 +22,39 @@ READS: Mapping[str, str] = MappingProxyType(
         "kubeadm-config": "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
     }
 )
+
+DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
+DATADOG_AGENTS = "/apis/datadoghq.com/v2alpha1/datadogagents"
+WORKLOADS: Mapping[str, str] = MappingProxyType(
+    {
+        "Deployment": "/apis/apps/v1/deployments?resourceVersion=0",
+        "StatefulSet": "/apis/apps/v1/statefulsets?resourceVersion=0",
+    }
+)
+"""Kinds other than DaemonSet in which people run an agent → where the API lists them."""
+
+
+def lease(namespace: str) -> str:
+    """Where the Lease of an apply is read."""
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE}"
+
+
+def before_a_plan(namespace: str) -> Mapping[str, str]:
+    """Everything that is asked before a plan is made, the facts among it: name → path."""
+    names = "%2C".join(NAMES.values())
+    place = f"/api/v1/namespaces/{namespace}"
+    return {
+        **READS,
+        "namespace": place,
+        "releases": f"{place}/secrets?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29%2Cstatus%21%3Dsuperseded",
+        "daemonsets": DAEMONSETS,
+        "datadog-agents": DATADOG_AGENTS,
+        **WORKLOADS,
+        "lease": lease(namespace),
+        "webhooks": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+        "secret": f"{place}/secrets/{SECRET}",
+    }
+
 
 WORDS: Mapping[str, str] = MappingProxyType(
     {

@@ -41,7 +41,7 @@ _COMPLAINT = re.compile(r"error|unable|failed|refused|level=|^[EWI]\d{4} ", re.I
 # A server on a tether: whoever reads the pipe of which we hold the other end sees it close when we are killed.
 _TETHER = 'exec 3<&0; (read -r _; kill $$) <&3 3<&- >/dev/null 2>&1 & exec "$@" </dev/null 3<&-'
 # kubectl and helm live for a second at most: collecting their garbage is a third of their work
-_SHORT_LIVED = {"GOGC": "400", "GOMEMLIMIT": "256MiB"}
+_SHORT_LIVED = {"GOGC": "800", "GOMEMLIMIT": "256MiB"}
 
 Result = TypeVar("Result")
 
@@ -82,6 +82,36 @@ def hide(text: str) -> str:
     return text
 
 
+class Later:
+    """Standard input that is not known yet when its process is started: that one comes up meanwhile.
+
+    Given once, within the ``meanwhile`` of ``run_all``; a process that was given nothing by then is ended.
+    """
+
+    def __init__(self) -> None:
+        self._settled = threading.Event()
+        self._text: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is something to read."""
+        return self._text is not None
+
+    def give(self, text: str) -> None:
+        """Let the process read this."""
+        self._text = text
+        self._settled.set()
+
+    def withdraw(self) -> None:
+        """Let it read nothing, unless it was given something."""
+        self._settled.set()
+
+    def wait(self) -> str:
+        """The text, once it is given; empty after ``withdraw``."""
+        self._settled.wait()
+        return self._text or ""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One process to start.
@@ -93,7 +123,7 @@ class Command:
     """
 
     argv: tuple[str, ...]
-    stdin: str | None = field(default=None, repr=False)
+    stdin: str | Later | None = field(default=None, repr=False)
     timeout: float = 60.0
     env: Mapping[str, str] | None = field(default=None, repr=False)
     cwd: str | None = None
@@ -196,6 +226,8 @@ class Runner:
                         children.append(_Child(command, self.secrets, self._notice))
                 if meanwhile is not None and not signals.count:
                     meanwhile()
+                for child in children:
+                    child.stop_unless_given()
                 going_well = True
             finally:
                 # what cannot be started or done must not leave the others behind; not asked of sys.exc_info(), which
@@ -203,6 +235,7 @@ class Runner:
                 if not going_well:
                     for child in children[len(done) :]:
                         child.stop()
+                        child.stop_unless_given()
                 done.extend(child.wait() for child in children[len(done) :])
         if signals.count:
             raise _interrupted(commands, done)
@@ -423,6 +456,13 @@ class _Child:
         _kill_group(self._group, self._ladder.pop(0))
         self._later(self.command.grace, self.stop)
 
+    def stop_unless_given(self) -> None:
+        """Stop a process that still waits for its standard input: nobody will give it any."""
+        given = self.command.stdin
+        if isinstance(given, Later) and not given.given:
+            self.stop()
+            given.withdraw()
+
     def end(self) -> None:
         """End a server, of which nothing can be left half done, by SIGTERM.
 
@@ -493,7 +533,7 @@ def _start(command: Command, on_line: Callable[[str], None] | None, tether: Bina
     with _start_lock, warnings.catch_warnings(), Path(os.devnull).open("rb") as nothing:
         # sh's child does nothing between fork and exec that another thread could have locked
         warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
-        options["_in"] = (tether or nothing) if command.stdin is None else _chunks(command.stdin.encode())
+        options["_in"] = (tether or nothing) if command.stdin is None else _chunks(command.stdin)
         argv = ("/bin/sh", "-c", _TETHER, "sh", *command.argv) if tether else command.argv
         try:
             return sh.Command(argv[0])(*argv[1:], **options).process
@@ -510,7 +550,9 @@ def _start(command: Command, on_line: Callable[[str], None] | None, tether: Bina
             ) from None
 
 
-def _chunks(text: bytes) -> Iterator[bytes]:
+def _chunks(given: str | Later) -> Iterator[bytes]:
+    """What to write, piece by piece; asked by a thread of its own."""
+    text = (given.wait() if isinstance(given, Later) else given).encode()
     for at in range(0, len(text), _STDIN_CHUNK):
         yield text[at : at + _STDIN_CHUNK]
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,16 +13,6 @@ from ddhelm.tree import Tree
 
 if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost 20 ms
     from ddhelm.claim import ForeignAgent, LiveWebhook, OtherDaemonSet
-
-DAEMONSETS = "/apis/apps/v1/daemonsets?resourceVersion=0"
-DATADOG_AGENTS = "/apis/datadoghq.com/v2alpha1/datadogagents"
-WORKLOADS: Mapping[str, str] = MappingProxyType(
-    {
-        "Deployment": "/apis/apps/v1/deployments?resourceVersion=0",
-        "StatefulSet": "/apis/apps/v1/statefulsets?resourceVersion=0",
-    }
-)
-"""Kinds other than DaemonSet in which people run an agent → where the API lists them."""
 
 _AGENT_NAME = re.compile(r"(docker-dd-)?agent(-[a-z0-9]+)?")
 _CLUSTER_AGENT_NAME = re.compile(r"cluster-agent(-[a-z0-9]+)?")

@@ -31,7 +31,7 @@ from ddhelm.errors import (
     ToolError,
 )
 from ddhelm.interrupts import interruptible
-from ddhelm.plan import Deployed, Step, StepKind
+from ddhelm.plan import Deployed, Step, StepKind, server_side
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
 from ddhelm.rollout import Stalled
 
@@ -250,10 +250,10 @@ def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...
 
 def _run(session: Session, prepared: Prepared, request: Request, step: Step, observer: Observer) -> None:
     state = prepared.deployed.get(step.release.name)
-    server_side = session.helm.major >= 4 and (state is None or state.apply_method == "ssa")
-    force = server_side and state is not None and (request.force_conflicts or step.kind is StepKind.REPAIR)
+    applies = session.helm.major >= 4 and server_side(state)
+    force = applies and state is not None and (request.force_conflicts or step.kind is StepKind.REPAIR)
     if step.target is not None:
-        session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=server_side)
+        session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=applies)
     elif step.kind is StepKind.UNINSTALL:
         session.helm.uninstall(step.release.name, timeout=HELM_TIMEOUT)
     else:

@@ -1,7 +1,7 @@
 """Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
 
 from ddhelm import plan
-from ddhelm.actions import rendering
+from ddhelm.actions import charts, prepare, rendering
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
@@ -36,11 +36,11 @@ def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
 
 def versions(session: Session, request: Request, old: str, new: str) -> tuple[Step, ...]:
     """How the manifests of two chart versions differ under the values that are stored and given."""
-    built, _, wanted = rendering.values_only(session, request)
+    built, _, wanted = prepare.values_only(session, request)
     where = source(request.chart or wanted.chart)
     before, after = (
         rendering.manifests_of(
-            session, rendering.chart_at(session, where, version, asked=version), dict(built), is_upgrade=True
+            session, charts.chart_at(session, where, version, asked=version), dict(built), is_upgrade=True
         )
         for version in (old, new)
     )

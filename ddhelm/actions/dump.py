@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddhelm import __version__, audit, journal, wholefile
+from ddhelm import __version__, audit, journal, reads, wholefile
 from ddhelm.actions import audit as recording
-from ddhelm.actions import lock, revisions
+from ddhelm.actions import revisions
 from ddhelm.errors import ConfigError, DdhelmError
 from ddhelm.manifest import Manifest, parse
 from ddhelm.record import Record
@@ -89,7 +89,7 @@ class Reads:
     def namespace(self) -> Tree:
         """The namespace and the lock."""
         space = self._session.access.namespace
-        paths = {"namespace": f"/api/v1/namespaces/{space}", "lease": lock.path(space)}
+        paths = {"namespace": f"/api/v1/namespaces/{space}", "lease": reads.lease(space)}
         return {name: self._object(path) for name, path in paths.items()}
 
     def events(self) -> Tree:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from ddhelm import process
+from ddhelm import process, reads
 from ddhelm.errors import PlanStale, Reported
 from ddhelm.interrupts import undisturbed
 from ddhelm.record import seconds
@@ -57,11 +57,6 @@ class Holder(Struct, frozen=True):
     def alive(self, now: float) -> bool:
         """Whether the holder renewed it within its duration."""
         return bool(self.who) and now < self.renewed + self.duration
-
-
-def path(namespace: str) -> str:
-    """Where the Lease is read."""
-    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE}"
 
 
 def holder(lease: Tree | None) -> Holder | None:
@@ -163,7 +158,7 @@ def _take(
     deadline: float,
 ) -> Lock:
     while True:
-        lease = cluster.tree(path(namespace))
+        lease = cluster.tree(reads.lease(namespace))
         current = holder(lease)
         if current is None or not current.alive(now()):
             taken = _write(cluster, namespace, lease, who, now())

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ddhelm import fates
 from ddhelm.actions import live
-from ddhelm.actions.proving import server_side
 from ddhelm.actions.session import Session
 from ddhelm.drift import HELM, Method, ObjectDrift, Standing
 from ddhelm.managedfields import STATUS, entries
-from ddhelm.plan import Deployed, Desired, Step, StepKind
+from ddhelm.plan import Deployed, Desired, Step, StepKind, server_side
 from ddhelm.tree import Tree
 
 _HELM_APPLIES = {StepKind.UPGRADE, StepKind.REPAIR}

@@ -15,18 +15,13 @@ from ddhelm.errors import PreflightFailed
 from ddhelm.facts import Node
 from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
-from ddhelm.plan import Deployed, Desired, StepKind
+from ddhelm.plan import Desired, StepKind
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
 from ddhelm.settings import SITES, Settings
 
 _NAMED = 5
 """Objects that a line names; more of them stand below it."""
-
-
-def server_side(state: Deployed | None) -> bool:
-    """Whether Helm 4 changes this release by server-side apply; releases that Helm 3 ever wrote stay client-side."""
-    return state is None or state.apply_method == "ssa"
 
 
 def refused(standing: live.Read, *, relabels: bool, told: Sequence[plan.Problem] = ()) -> tuple[plan.Problem, ...]:

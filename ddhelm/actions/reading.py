@@ -16,9 +16,9 @@ from ddhelm.facts import ClusterFacts
 from ddhelm.kubectl import Answer
 from ddhelm.manifest import parse
 from ddhelm.plan import Deployed, Head
-from ddhelm.reads import READS
+from ddhelm.reads import READS, WORKLOADS, before_a_plan
 from ddhelm.record import Record
-from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, Release, Role, Rotatable, pair, rotating
+from ddhelm.release import API_KEY, APP_KEY, SECRET, Release, Role, Rotatable, pair, rotating
 from ddhelm.settings import RECORD_KEY, SecretKey, Settings, UserLayers
 
 BUSY = 660
@@ -45,20 +45,7 @@ class Cluster(Struct, frozen=True):
 
 def read(session: Session) -> Cluster:
     """Everything that is asked of the cluster first, in one parallel round."""
-    namespace = session.access.namespace
-    names = "%2C".join(NAMES.values())
-    paths = {
-        **READS,
-        "namespace": f"/api/v1/namespaces/{namespace}",
-        "releases": f"/api/v1/namespaces/{namespace}/secrets"
-        f"?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29%2Cstatus%21%3Dsuperseded",
-        "daemonsets": agents.DAEMONSETS,
-        "datadog-agents": agents.DATADOG_AGENTS,
-        **agents.WORKLOADS,
-        "lease": lock.path(namespace),
-        "webhooks": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-        "secret": f"/api/v1/namespaces/{namespace}/secrets/{SECRET}",
-    }
+    paths = before_a_plan(session.access.namespace)
     answers = dict(zip(paths, session.kubectl.raws(list(paths.values())), strict=True))
     failure = answers["version"].failure
     if failure is not None:
@@ -121,7 +108,7 @@ def _filled_keys(secret: tree.Tree | None) -> frozenset[str] | None:
 
 
 def _workloads(answers: Mapping[str, Answer]) -> tuple[agents.DatadogWorkload, ...] | None:
-    read = [agents.datadog_workloads(kind, answers[kind].body) for kind in agents.WORKLOADS]
+    read = [agents.datadog_workloads(kind, answers[kind].body) for kind in WORKLOADS]
     return None if None in read else tuple(one for some in read for one in some or ())
 
 

@@ -1,6 +1,6 @@
 """One run's connections: which cluster, through which programs, told once and used by every action."""
 
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -11,12 +11,12 @@ from msgspec import Struct
 from ddhelm.access import Access, resolve
 from ddhelm.errors import DdhelmError
 from ddhelm.kubectl import Kubectl
-from ddhelm.masking import Masker
 from ddhelm.run import Runner, Secrets, cache_folder, find
 
-if TYPE_CHECKING:  # a status uses neither: loaded by the first who does
+if TYPE_CHECKING:  # loaded by the first who uses them: nothing is read of the cluster before this module is
     from ddhelm.helm import Helm
     from ddhelm.library import Library
+    from ddhelm.masking import Masker
 
 Observer = Callable[[object], None]
 """Told of events while an action runs; a view, never the action, turns them into words."""
@@ -78,6 +78,8 @@ class Session(Struct, frozen=True, dict=True):
         return load()
 
     @cached_property
-    def masker(self) -> Masker:
+    def masker(self) -> "Masker":
         """Masks secret fields with a key that lives as long as this run."""
-        return Masker(secrets.token_bytes(32))
+        from ddhelm.masking import Masker
+
+        return Masker(os.urandom(32))

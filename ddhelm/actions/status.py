@@ -25,7 +25,7 @@ from ddhelm.facts import Node, Unread
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
 from ddhelm.pools import Pool
-from ddhelm.reads import READS
+from ddhelm.reads import DAEMONSETS, READS
 from ddhelm.record import Record
 from ddhelm.release import Release, Role, pair
 from ddhelm.rollout import Reading
@@ -154,7 +154,7 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
         "releases": record_path(namespace, names),
         "nodes": READS["nodes"],
         "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
-        "daemonsets": agents.DAEMONSETS,
+        "daemonsets": DAEMONSETS,
     }
     answers = dict(zip(paths, kubectl.raws(list(paths.values())), strict=True))
     failures = [answer.failure for answer in answers.values() if answer.failure is not None]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from ddhelm import reads
 from ddhelm.actions import lock
 from ddhelm.actions.lock import Holder
 from ddhelm.errors import PlanStale
@@ -24,7 +25,7 @@ class Held(Struct, frozen=True):
 
 def look(cluster: lock.Cluster, namespace: str, now: Callable[[], float]) -> Held | None:
     """Who holds the lock; None where nobody does."""
-    lease = cluster.tree(lock.path(namespace))
+    lease = cluster.tree(reads.lease(namespace))
     holder = lock.holder(lease)
     if lease is None or holder is None:
         return None

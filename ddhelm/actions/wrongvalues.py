@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ddhelm import tree
-from ddhelm.actions.rendering import chart_of
+from ddhelm.actions.charts import chart_of
 from ddhelm.actions.request import Request, UserSources
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
 from ddhelm.errors import DdhelmError
-from ddhelm.plan import Deployed
 from ddhelm.settings import Settings
 
 if TYPE_CHECKING:
+    from ddhelm.plan import Deployed
     from ddhelm.uservalues import Part, Problem
 
 
-def refuse_misread(session: Session, request: Request, base: Settings, deployed: Mapping[str, Deployed]) -> None:
+def refuse_misread(session: Session, request: Request, base: Settings, deployed: "Mapping[str, Deployed]") -> None:
     """ConfigError where files or flags are wrong by themselves, with what the chart has to say of them besides.
 
     ``base`` are the settings before this run's. Where the chart cannot be had the error says so.

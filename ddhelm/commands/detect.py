@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ddhelm.actions import reading, rendering
+from ddhelm.actions import building, reading
 from ddhelm.actions.session import Session
 from ddhelm.errors import ClusterError
 from ddhelm.settings import Settings
@@ -15,9 +15,10 @@ def detect(session: Session, distribution: str | None, output: str) -> None:
 
     A program gets the document then too, with the evidence and without a profile.
     """
+    session.library.distributions()  # read while the API server makes its answers
     read = reading.facts_of(session)
     try:
-        found = rendering.recognise(session, read, replace(Settings(), distribution=distribution), None)
+        found = building.recognise(session, read, replace(Settings(), distribution=distribution), None)
     except ClusterError as error:
         if output != "table":
             print(envelope.text(view.json(read, None, error), output), end="")  # noqa: T201

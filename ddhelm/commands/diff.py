@@ -1,21 +1,17 @@
-"""diff and plan: what would change, in the form that the reader wants; and plans as files.
+"""What would change, in the form that the reader wants; and what differs between revisions, charts and values.
 
 Each function imports its own action: they have little in common, and a plan for a pull request waits for nothing else.
 """
 
 import sys
-import time
 from collections.abc import Sequence
 
-from ddhelm import plan as plan_
-from ddhelm import planfile
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands import requests
 from ddhelm.flaggroups import Options
-from ddhelm.pasting import typed
 from ddhelm.plan import Step, StepKind
-from ddhelm.views import console, diff, envelope, markdown, pasted
+from ddhelm.views import console, diff, envelope, markdown
 from ddhelm.views import plan as view
 
 
@@ -23,31 +19,6 @@ def how(options: Options, *, limit: int | None) -> diff.How:
     """The form of a diff that the flags ask for."""
     full = options["crds"] == "full"
     return diff.How(options["form"], options["context_lines"], options["show_noise"], full, limit)
-
-
-def show(session: Session, options: Options, output: str, *, detailed: bool, limit: int | None, out: str | None) -> int:
-    """Show what would change; with ``out`` also write it to a plan file.
-
-    0, or 2 for changes with ``detailed``; PreflightFailed (3) where the plan could not be carried out.
-    """
-    from ddhelm.actions import prepare
-
-    request = requests.request(options)
-    prepared = prepare.prepare(session, request)
-    present(session, prepared, options, output, limit)
-    prepared.stop_if_broken()
-    if out is not None:
-        from ddhelm.actions import planning
-
-        document = view.json(session.access, prepared)["data"]
-        data = planfile.text(planning.make(session, prepared, request, document, time.time()))
-        planning.write(out, data)
-        for line in (
-            f"Plan written to {out}, sha256 {planfile.file_digest(data)}",
-            f"To carry it out: {pasted.hint(typed('ddhelm apply {out}', out=out))}",
-        ):
-            console.err().print(line, markup=False, highlight=False, soft_wrap=True)
-    return plan_.exit_code(prepared.plan, detailed=detailed)
 
 
 def present(session: Session, prepared: Prepared, options: Options, output: str, limit: int | None) -> None:

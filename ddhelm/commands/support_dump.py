@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ddhelm import __version__
 from ddhelm import dump as core
-from ddhelm.actions import drift, history, prepare, reading, rendering, status
+from ddhelm.actions import building, drift, history, prepare, reading, status
 from ddhelm.actions import dump as action
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
@@ -93,7 +93,7 @@ class _Seen:
     def facts(self) -> Tree:
         read = reading.facts_of(self._session)
         try:
-            found = rendering.recognise(self._session, read, Settings(), None)
+            found = building.recognise(self._session, read, Settings(), None)
         except DdhelmError as error:
             return detect_view.json(read, None, error)
         return detect_view.json(read, found)

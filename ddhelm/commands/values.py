@@ -1,6 +1,6 @@
 """values: what helm would be sent, as YAML, and which layer set each key."""
 
-from ddhelm.actions import rendering
+from ddhelm.actions import prepare
 from ddhelm.actions.request import idle_values
 from ddhelm.actions.session import Session
 from ddhelm.commands import requests
@@ -20,7 +20,7 @@ def values(session: Session, options: Options, role: Role, *, explain: bool) -> 
             hint=f"ddhelm values {request.only}",
             anchor="contradicting-flags",
         )
-    built, found, _ = rendering.values_only(session, request, explained=explain)
+    built, found, _ = prepare.values_only(session, request, explained=explain)
     by_role = {release.role: tree for release, tree in built}
     if role not in by_role:
         raise UsageError(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ddhelm.run import Command, Completed, Ended, Secrets, Server
+from ddhelm.run import Command, Completed, Ended, Later, Secrets, Server
 
 
 @dataclass
@@ -41,7 +41,8 @@ class FakeRunner:
         """Answer one command."""
         self.commands.append(command)
         args = self._without_flags(command.argv[1:])
-        given = json.loads(command.stdin) if command.stdin is not None else None
+        text = command.stdin.wait() if isinstance(command.stdin, Later) else command.stdin
+        given = json.loads(text) if text is not None else None
         matching = [reply for reply in self.replies if reply.args == args and reply.stdin == given]
         if not matching:
             known = "\n".join(f"  {reply.args} < {reply.stdin}" for reply in self.replies)
@@ -57,7 +58,12 @@ class FakeRunner:
         """Answer several commands."""
         if meanwhile is not None:
             meanwhile()
-        return tuple(self.run(command) for command in commands)
+        return tuple(
+            Completed(command.argv, -2, b"")
+            if isinstance(command.stdin, Later) and not command.stdin.given
+            else self.run(command)
+            for command in commands
+        )
 
     def run_each(self, commands: Iterable[Command], ended: Ended, *, limit: int) -> None:
         """Answer several commands, each as it is asked."""

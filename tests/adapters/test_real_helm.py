@@ -4,17 +4,18 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ddhelm.access import resolve
-from ddhelm.errors import DdhelmError, Interrupted
+from ddhelm.errors import ConfigError, DdhelmError, Interrupted
 from ddhelm.helm import Helm, Offline, Render
 from ddhelm.record import rollback_target
 from ddhelm.run import Command
+from ddhelm.tree import Tree
 from tests.adapters.real import NAMESPACE, Edge, config_map, deployment, edge, endless_hook, values, with_helm
 from tests.sandbox.build import HELM_VERSIONS
 from tests.sandbox.waiting import wait_for
@@ -43,7 +44,7 @@ def test_a_releases_whole_life(edge: Edge, helm_version: str) -> None:
     helm = edge.helm(helm_version)
     assert helm.version[:2] == tuple(int(part) for part in helm_version.split("."))
     first, second = values(config_map("a", k="1")), values(config_map("a", k="2"), config_map("b"))
-    forecast = helm.template(Render("r", edge.toy, first))
+    forecast = helm.template(Render("r", edge.toy), first)
     helm.upgrade("r", edge.toy, first, description="first")
     record = edge.kubectl.record("r", 1)
     assert record is not None
@@ -53,7 +54,7 @@ def test_a_releases_whole_life(edge: Edge, helm_version: str) -> None:
     assert record.apply_method == ("ssa" if helm.major == 4 else "csa")
     assert 0 < record.size < 100_000
 
-    forecast = helm.template(Render("r", edge.toy, second, is_upgrade=True))
+    forecast = helm.template(Render("r", edge.toy, is_upgrade=True), second)
     helm.upgrade("r", edge.toy, second)
     record = edge.kubectl.record("r", 2)
     assert record is not None
@@ -89,7 +90,7 @@ def test_an_object_of_another_release_is_named_with_its_owner(edge: Edge, helm_v
     edge.kubectl.apply([config_map("b")])
     for call in (
         lambda: helm.upgrade("r", edge.toy, values(config_map("a"))),
-        lambda: helm.template(Render("r", edge.toy, values(config_map("a")))),
+        lambda: helm.template(Render("r", edge.toy), values(config_map("a"))),
     ):
         error = fails(call)
         assert (error.anchor, error.message) == ("owned-elsewhere", "ConfigMap `a` belongs to release `other`")
@@ -97,7 +98,7 @@ def test_an_object_of_another_release_is_named_with_its_owner(edge: Edge, helm_v
         "ConfigMap `b` exists and was not made by Helm"
     )
     assert states(edge) == []
-    assert helm.template(Render("r", edge.toy, values(config_map("a")), is_upgrade=True))
+    assert helm.template(Render("r", edge.toy, is_upgrade=True), values(config_map("a")))
 
 
 @with_helm("4.3", also=("3.22",))
@@ -287,9 +288,9 @@ def test_rendering_offline_asks_no_cluster(edge: Edge, helm_version: str) -> Non
     access = resolve(kubeconfig=str(nowhere), namespace=NAMESPACE)
     helm = Helm(edge.runner, str(edge.helm_paths[helm_version]), access, edge.home / "cache")
     offline = Offline("v1.29", ("x.io/v1", "x.io/v1/Foo"))
-    text = helm.template(Render("r", edge.toy, {}, is_upgrade=True), offline=offline)
+    text = helm.template(Render("r", edge.toy, is_upgrade=True), {}, offline=offline)
     assert "version: v1.29.0\nknown: true\nupgrade: true" in text
-    assert fails(lambda: helm.template(Render("r", edge.toy, {}))).anchor == "unreachable"
+    assert fails(lambda: helm.template(Render("r", edge.toy), {})).anchor == "unreachable"
 
 
 @with_helm("3.22", "4.3")
@@ -302,7 +303,7 @@ def test_rendering_sees_the_clusters_own_capabilities_and_lookups(edge: Edge, he
         '  found: {{ (lookup "v1" "ConfigMap" "edge" "given").data.k }}\n'
     )
     edge.kubectl.apply([config_map("given", k="looked-up")])
-    text = edge.helm(helm_version).template(Render("r", edge.toy, {}))
+    text = edge.helm(helm_version).template(Render("r", edge.toy), {})
     server = edge.kubectl.tree("/version")
     assert server is not None
     assert f"version: {server['gitVersion']}\n" in text
@@ -311,9 +312,26 @@ def test_rendering_sees_the_clusters_own_capabilities_and_lookups(edge: Edge, he
 
 
 def test_what_runs_at_once_does_not_disturb_each_other(edge: Edge) -> None:
-    renders = [Render(f"r{n}", edge.toy, values(config_map(f"c{n}"))) for n in range(6)]
-    texts = edge.helm("4.3").templates(renders)
-    assert [f"name: c{n}\n" in text for n, text in enumerate(texts)] == [True] * 6
+    renders = [Render(f"r{n}", edge.toy) for n in range(6)]
+    texts = edge.helm("4.3").templates(renders, lambda: {f"r{n}": values(config_map(f"c{n}")) for n in range(6)})
+    assert [f"name: c{n}\n" in texts[f"r{n}"] for n in range(6)] == [True] * 6
+
+
+@with_helm("3.22", "4.3")
+def test_a_release_that_gets_no_values_is_not_rendered_and_holds_up_nobody(edge: Edge, helm_version: str) -> None:
+    """helm waits for its values by then, and ends when it learns that there will be none."""
+    renders = [Render(name, edge.toy) for name in ("given", "withdrawn")]
+    texts = edge.helm(helm_version).templates(renders, lambda: {"given": values(config_map("a"))})
+    assert list(texts) == ["given"]
+
+
+@with_helm("3.22", "4.3")
+def test_an_error_in_making_the_values_ends_helm_and_is_what_is_told(edge: Edge, helm_version: str) -> None:
+    def wrong() -> Mapping[str, Tree]:
+        raise ConfigError("a value is wrong")
+
+    told = fails(lambda: edge.helm(helm_version).templates([Render("r", edge.toy)], wrong))
+    assert told.message == "a value is wrong"
 
 
 def test_versions_found_are_kept(edge: Edge) -> None:

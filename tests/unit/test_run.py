@@ -14,7 +14,7 @@ import pytest
 
 from ddhelm.errors import Interrupted, ToolError
 from ddhelm.interrupts import interruptible
-from ddhelm.run import Command, Completed, Runner, Secrets, cache_folder, environment, find
+from ddhelm.run import Command, Completed, Later, Runner, Secrets, cache_folder, environment, find
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -60,6 +60,30 @@ def test_standard_input_is_empty_unless_text_is_given() -> None:
 def test_text_arrives_whole_on_standard_input(size: int) -> None:
     text = ("ä" + "x" * 61) * (size // 62 + 1)
     assert Runner().run(Command(("/bin/cat",), stdin=text)).out == text
+
+
+def test_input_that_comes_later_reaches_a_program_that_has_begun() -> None:
+    later = Later()
+    (done,) = Runner().run_all([Command(("/bin/cat",), stdin=later)], lambda: later.give("at last"))
+    assert (done.out, done.code) == ("at last", 0)
+
+
+def test_a_program_that_gets_no_input_after_all_is_ended() -> None:
+    given, never = Later(), Later()
+    first, second = Runner().run_all(
+        [Command(("/bin/cat",), stdin=given), Command(python("import time; time.sleep(60)"), stdin=never)],
+        lambda: given.give("x"),
+    )
+    assert (first.out, second.ok) == ("x", False)
+    assert second.seconds < 20
+
+
+def test_input_that_cannot_be_made_ends_the_programs_that_wait_for_it() -> None:
+    def fail() -> None:
+        raise ValueError("no input")
+
+    with pytest.raises(ValueError, match="no input"):
+        Runner().run_all([Command(("/bin/cat",), stdin=Later()) for _ in range(2)], fail)
 
 
 def test_a_program_that_never_reads_its_input_does_not_hang_us() -> None:
@@ -395,7 +419,7 @@ def test_children_see_neither_helm_nor_datadog_variables() -> None:
 
 
 def test_children_collect_less_garbage_unless_the_user_says_how_much() -> None:
-    assert environment({})["GOGC"] == "400"
+    assert environment({})["GOGC"] == "800"
     assert environment({"GOGC": "50"})["GOGC"] == "50"
 
 

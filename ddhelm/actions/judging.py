@@ -1,0 +1,166 @@
+"""What rendered manifests come to in this cluster: what they meet, who gets an agent, what is proven. That is the plan.
+
+Loaded while helm renders. Nothing here writes.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from ddhelm import plan, proof, tree
+from ddhelm.actions import live, outcomes, staying
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.proving import (
+    context,
+    covered_by,
+    denied,
+    downgrades,
+    kept_elsewhere,
+    lost_crds,
+    refused,
+    secrets_of,
+    two_sites,
+    unknown_site,
+    without_effect,
+)
+from ddhelm.actions.request import Request
+from ddhelm.actions.session import Session
+from ddhelm.manifest import Manifest
+from ddhelm.plan import Desired, Plan, Problem, Step, StepKind
+from ddhelm.release import NAMES, Role
+
+
+def planned(
+    session: Session,
+    request: Request,
+    made: Prepared,
+    keep: Mapping[str, Desired],
+    notices: Sequence[str],
+    taken_over: tuple[str, ...],
+) -> Prepared:
+    """The same with its plan; ``keep`` are the states that keep CRDs, ``notices`` what is known to be worth a line."""
+    cluster, wanted = made.cluster, made.settings
+    manifests = {one.release.name: one.manifest for one in made.desired}
+    others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
+    standing = _standing(session, made, manifests)
+    covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
+    before = {state.release: state.manifest for state in made.deployed.values()}
+    running = staying.seen(session.kubectl, covered, cluster.facts.nodes, before)
+    covered = covered.with_running(running)
+    steps = [
+        step
+        for one in made.desired
+        for step in plan.steps_for(
+            one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name)
+        )
+    ]
+    standing, unforecast = _idle_refusals(made, standing, steps)
+    secrets, writes, days = secrets_of(session, wanted, made)
+    proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
+    results = proof.run(proven, skip=request.skip)
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+    result = Plan(
+        tuple(steps),
+        covered,
+        results,
+        lost_crds=lost_crds(made, keep, request),
+        creates_namespace=cluster.namespace is None,
+        labels_namespace=labels if request.label_namespace and not _privileged(cluster.namespace) else None,
+        writes=writes,
+        taken_over=taken_over,
+        notices=(
+            *notices,
+            *_of_cluster(made, request),
+            *kept_elsewhere(session, wanted, secrets),
+            *_of_steps(made, steps, standing, taken_over),
+            *unforecast,
+        ),
+        problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
+    )
+    changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
+    return dataclasses.replace(
+        made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed
+    )
+
+
+def _idle_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:
+    """Without what the user may not do to releases that nothing is done to, and a notice in its place.
+
+    Somebody who may only read can plan; what others altered is what a dry run alone would tell.
+    """
+    idle = {step.release.name for step in steps if step.kind is StepKind.NOTHING}
+    spared = {identity for one in made.desired if one.release.name in idle for identity in one.manifest.objects}
+    dropped = [each for each in standing.refusals if each.object in spared and each.error.anchor == "forbidden"]
+    if not dropped:
+        return standing, ()
+    kept = tuple(each for each in standing.refusals if each not in dropped)
+    objects = "1 object was" if len(dropped) == 1 else f"{len(dropped)} objects were"
+    why = f"{objects} not forecast ({dropped[0].error.message}): whether others altered them is not known"
+    return replace(standing, refusals=kept), (why,)
+
+
+def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_over: tuple[str, ...]) -> Iterator[str]:
+    """Notices about what the steps meet; of values given by hand only where nothing was taken over from them."""
+    yield from plan.rescaled(steps, made.desired, standing.standing)
+    yield from plan.admitted(steps, standing.live)
+    if not taken_over:
+        yield from plan.past_ddhelm(steps, made.deployed)
+
+
+def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
+    """Notices about what was found before anything was rendered."""
+    name = NAMES[Role.CONTROL_PLANE]
+    if made.profile.managed and name in made.deployed and request.only is None:
+        yield f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"
+    yield from unknown_site(made.settings)
+    yield from two_sites(made.settings)
+    yield from without_effect(made.profile, made.settings, made.cluster.facts.nodes)
+    if made.cluster.namespace is None:
+        yield _NOT_FORECAST
+
+
+def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
+    """What applying the manifests would meet; conflicts are asked for where this helm would stop at them."""
+    conflicts = plan.conflicts_matter(session.helm.major, made.deployed, [one.release for one in made.desired])
+    return live.read(
+        session.kubectl,
+        manifests,
+        session.access.namespace,
+        session.masker,
+        namespaced=made.cluster.namespace is not None,
+        conflicts=conflicts,
+        patterns=made.profile.admission,
+    )
+
+
+def _problems(
+    session: Session,
+    request: Request,
+    made: Prepared,
+    standing: live.Read,
+    steps: Sequence[Step],
+    broken: Sequence[Problem],
+) -> tuple[Problem, ...]:
+    """What stops the plan: broken claims, conflicts, refusals of the API server, a downgrade, missing rights."""
+    stops = session.helm.major >= 4 and not request.force_conflicts
+    unforced = [step for step in steps if stops and plan.server_side(made.deployed.get(step.release.name))]
+    manifests = {one.release.name: one.manifest for one in made.desired}
+    return (
+        *broken,
+        *plan.conflict_problems(unforced),
+        *refused(standing, relabels=request.label_namespace, told=broken),
+        *(() if request.allow_downgrade else downgrades(made)),
+        *(denied(session, manifests) if made.cluster.namespace is None else ()),
+    )
+
+
+_NOT_FORECAST = (
+    "objects in the namespace are not forecast: it does not exist yet; rights were asked for, "
+    "and everything is forecast once more when it has been made"
+)
+
+
+def _privileged(namespace: tree.Tree | None) -> bool:
+    labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
+    return labels.get("pod-security.kubernetes.io/enforce") == "privileged"

@@ -1,0 +1,127 @@
+"""What manifests that were rendered without a cluster come to: who gets an agent, what is proven, what changes.
+
+Loaded while helm renders.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from ddhelm import claim, plan, proof
+from ddhelm.actions import proving, rendering
+from ddhelm.actions.offline import Rendered
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.reading import Cluster
+from ddhelm.actions.request import idle_values, value_notes
+from ddhelm.actions.session import Session
+from ddhelm.errors import ConfigError
+from ddhelm.manifest import Manifest, Object, parse
+from ddhelm.plan import Deployed, Desired, Head, Live, Plan
+from ddhelm.release import NAMES, Release, Role, only
+
+
+def planned(without: Session, given: Rendered) -> Prepared:
+    """The plan; raises ConfigError where the saved manifests are none, UsageError for ``--only`` with nothing left."""
+    request, read = given.request, given.facts
+    desired = rendering.desired(without, given.chart, given.releases, given.values, given.texts)
+    deployed = {} if given.against is None else _deployed(without, given, desired)
+    chosen = only(given.releases, request.only, worker_exists=given.against is None or NAMES[Role.WORKER] in deployed)
+    steps = [
+        step
+        for one in desired
+        if one.release in chosen
+        for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))
+    ]
+    manifests = {one.release.name: one.manifest for one in desired}
+    covered = proving.covered_by(without, read.nodes, given.settings, manifests)
+    made = Prepared(
+        Plan((), covered, ()),
+        Cluster(read, None, {}, None, None, None),
+        given.profile,
+        given.settings,
+        given.chart,
+        given.releases,
+        desired,
+        deployed,
+    )
+    results = proof.run(_context(without, made), skip=request.skip)
+    nowhere = dict.fromkeys((verdict.node for verdict in covered.verdicts), frozenset[str]())
+    result = Plan(
+        tuple(steps),
+        covered.with_running(nowhere),  # no pod was seen
+        results,
+        notices=_notices(given),
+        problems=plan.broken_claims(results),
+    )
+    return dataclasses.replace(made, plan=result)
+
+
+def _notices(given: Rendered) -> tuple[str, ...]:
+    """What is worth a line besides; the first says what this plan cannot know."""
+    request, settings = given.request, given.settings
+    return (
+        f"offline: from `{given.facts_file}`, without asking a cluster: what is kept with the releases is not known, "
+        "only the flags and files given here count",
+        *value_notes(request),
+        *idle_values(request.user, request.only),
+        *proving.unknown_site(settings),
+        *proving.two_sites(settings),
+        *proving.without_effect(given.profile, settings, given.facts.nodes),
+    )
+
+
+def _deployed(without: Session, given: Rendered, desired: Sequence[Desired]) -> Mapping[str, Deployed]:
+    """The saved manifests as if they were what stands, by release; one that has none of them is not there."""
+    saved = _saved(without, given, desired)
+    return {
+        one.release.name: Deployed(
+            one.release,
+            Head(0, "deployed"),
+            0,
+            saved[one.release.name],
+            one.values.tree,
+            chart_version=one.chart_version,
+        )
+        for one in desired
+        if one.release.name in saved
+    }
+
+
+def _context(without: Session, made: Prepared) -> claim.ProofContext:
+    """What the claims may look at: nothing live but the API versions that the facts name."""
+    read, found, chart = made.cluster.facts, made.profile, made.chart
+    return claim.ProofContext(
+        namespace=without.access.namespace,
+        releases=tuple(
+            claim.ReleaseView(o.release.role, o.release.name, o.manifest, record_size=proving.record_size(chart, o))
+            for o in made.desired
+        ),
+        coverage=made.plan.coverage,
+        nodes=read.nodes,
+        live=claim.LiveState(api_versions=read.api_groups or None),
+        require_coverage=made.settings.require_coverage,
+        chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
+        kubernetes=read.server_version or "",
+        untyped_files=proving.untyped_files(found),
+        doubted=found.doubted,
+        requirements=proving.requirements(found),
+    )
+
+
+def _saved(without: Session, given: Rendered, desired: Sequence[Desired]) -> Mapping[str, Manifest]:
+    """Saved manifests, each object given to the release that has it, else to the one whose name it carries."""
+    try:
+        whole = parse(given.saved, without.access.namespace, without.masker)
+    except ConfigError as error:
+        hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
+        what = f"`{given.against}` holds no manifests: {error.message}"
+        raise ConfigError(what, hint=hint, anchor="bad-manifest") from None
+    parts: dict[str, list[Object]] = {one.release.name: [] for one in desired}
+    for identity, obj in whole.objects.items():
+        owner = next((one.release for one in desired if identity in one.manifest.objects), None)
+        parts[(owner or _named(obj, [one.release for one in desired])).name].append(obj)
+    return {name: Manifest(objects, without.masker) for name, objects in parts.items() if objects}
+
+
+def _named(obj: Object, releases: Sequence[Release]) -> Release:
+    named = [release for release in releases if obj.ref.name.startswith(release.name)]
+    return named[0] if named else next(release for release in releases if release.role is Role.WORKER)
