@@ -46,11 +46,16 @@ def path(namespace: str, releases: Sequence[Release], *, superseded: bool) -> st
 def existing(session: Session, found: Mapping[str, Sequence[Record]]) -> None:
     """Raises ReleaseError where no release stands."""
     if not found:
-        raise ReleaseError(
-            f"there is no release of ddhelm's in namespace `{session.access.namespace}`",
-            hint="ddhelm onboard, or name another --namespace",
-            anchor="no-release",
-        )
+        raise none_in(session.access.namespace)
+
+
+def none_in(namespace: str) -> ReleaseError:
+    """The error that says so."""
+    return ReleaseError(
+        f"there is no release of ddhelm's in namespace `{namespace}`",
+        hint="ddhelm onboard, or name another --namespace",
+        anchor="no-release",
+    )
 
 
 def settings(found: Mapping[str, Sequence[Record]]) -> Settings:

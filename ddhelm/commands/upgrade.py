@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ddhelm.actions import prepare, reading
+from ddhelm.actions import prepare, reading, revisions
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard, requests
 from ddhelm.errors import DdhelmError, UsageError
@@ -17,11 +17,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     request = requests.request(options)
     read = reading.installed(session)
     if not read:
-        raise UsageError(
-            f"there is nothing to upgrade in namespace `{session.access.namespace}`",
-            hint="ddhelm onboard",
-            anchor="nothing-installed",
-        )
+        raise revisions.none_in(session.access.namespace)
     newest = _newest(session, read, options, latest=latest) if latest or not options["version"] else None
     if latest and newest is None:
         raise UsageError(
