@@ -5,53 +5,27 @@ Little is loaded before helm is started: it comes up while the values are made, 
 """
 
 import json
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from ddhelm import facts
 from ddhelm.access import Access
-from ddhelm.actions import charts, wrongvalues
+from ddhelm.actions import wrongvalues
+from ddhelm.actions.choosing import Choice
 from ddhelm.actions.request import Request, settings_of
 from ddhelm.actions.session import Session
-from ddhelm.chart import Chart
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Offline, Render
-from ddhelm.release import DEFAULT_NAMESPACE, Release, pair
+from ddhelm.release import DEFAULT_NAMESPACE, pair
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
 
 if TYPE_CHECKING:
     from ddhelm.actions.prepared import Prepared
-    from ddhelm.profile import Profile
-    from ddhelm.tree import Tree
-    from ddhelm.values import Values
 
 _LIMIT = 256 * 1024 * 1024
-
-
-class Rendered(Struct, frozen=True):
-    """What a plan without a cluster is made of: what was given, what follows from it, and what helm made of that.
-
-    ``against`` is the file with the manifests to compare with, ``saved`` what stands in it. ``values`` and ``texts``:
-    by release.
-    """
-
-    facts_file: str
-    facts: ClusterFacts
-    against: str | None
-    saved: str
-    request: Request
-    settings: Settings
-    profile: "Profile"
-    chart: Chart
-    releases: tuple[Release, ...]
-    values: "Mapping[str, Values]"
-    texts: Mapping[str, str]
 
 
 def session(namespace: str | None) -> Session:
@@ -77,42 +51,24 @@ def plan_offline(
     read = _facts(facts_file)
     saved = "" if against is None else _text(against)
     wrongvalues.refuse_misread(without, request, Settings(), {})
-    wanted = settings_of(Settings(), request)
-
-    @cache
-    def found() -> "Profile":
-        from ddhelm.actions import building
-
-        return building.recognise(without, read, wanted, None)
-
-    if not charts.at_hand(without, request, wanted, {}):
-        found()  # nothing is fetched for a cluster that nobody knows
-    chart = charts.chart_of(without, request, wanted, {})
-    built: dict[str, Values] = {}
-
-    def values() -> "Mapping[str, Tree]":
-        from ddhelm.actions import building
-
-        releases = pair(without.access.namespace, control_plane=found().control_plane_release)
-        built.update(building.build(without, read, found(), wanted, releases))
-        wrongvalues.refuse_unfit(chart, request, Settings())
-        return {name: each.tree for name, each in built.items()}
+    choice = Choice(without, request, read, settings_of(Settings(), request))
+    possible = pair(without.access.namespace, control_plane=True)
 
     def load() -> None:
         from ddhelm.actions import offline_judging  # noqa: F401 - only loaded
 
         meanwhile()
 
-    # what the chart makes of the values where the API offers what the facts say
-    offered = Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups)))
-    both = pair(without.access.namespace, control_plane=True)
-    renders = [Render(each.name, chart.path, is_upgrade=against is not None) for each in both]
-    texts = without.helm.templates(renders, values, offline=offered, meanwhile=load)
-    releases = tuple(each for each in both if each.name in built)
+    texts = without.helm.templates(
+        [Render(each.name, choice.chart.path, is_upgrade=against is not None) for each in possible],
+        lambda: {name: each.tree for name, each in choice.values.items()},
+        # what the chart makes of the values where the API offers what the facts say
+        offline=Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups))),
+        meanwhile=load,
+    )
     from ddhelm.actions import offline_judging
 
-    rendered = Rendered(facts_file, read, against, saved, request, wanted, found(), chart, releases, built, texts)
-    return offline_judging.planned(without, rendered)
+    return offline_judging.planned(choice, texts, facts_file, against, saved)
 
 
 def _facts(name: str) -> ClusterFacts:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ddhelm import claim, plan, proof
 from ddhelm.actions import proving, rendering
-from ddhelm.actions.offline import Rendered
+from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import idle_values, value_notes
@@ -16,15 +16,19 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.plan import Deployed, Desired, Head, Live, Plan
-from ddhelm.release import NAMES, Release, Role, only
+from ddhelm.release import NAMES, Release, Role, only, pair
 
 
-def planned(without: Session, given: Rendered) -> Prepared:
-    """The plan; raises ConfigError where the saved manifests are none, UsageError for ``--only`` with nothing left."""
-    request, read = given.request, given.facts
-    desired = rendering.desired(without, given.chart, given.releases, given.values, given.texts)
-    deployed = {} if given.against is None else _deployed(without, given, desired)
-    chosen = only(given.releases, request.only, worker_exists=given.against is None or NAMES[Role.WORKER] in deployed)
+def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: str | None, saved: str) -> Prepared:
+    """The plan; ``texts`` is what helm rendered, by release, ``saved`` what stands in the file ``against``, if any.
+
+    Raises ConfigError where the saved manifests are none, UsageError for ``--only`` with nothing left.
+    """
+    without, request, read = choice.session, choice.request, choice.facts
+    releases = tuple(each for each in pair(without.access.namespace, control_plane=True) if each.name in choice.values)
+    desired = rendering.desired(without, choice.chart, releases, choice.values, texts)
+    deployed = {} if against is None else _deployed(without, against, saved, desired)
+    chosen = only(releases, request.only, worker_exists=against is None or NAMES[Role.WORKER] in deployed)
     steps = [
         step
         for one in desired
@@ -32,14 +36,14 @@ def planned(without: Session, given: Rendered) -> Prepared:
         for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))
     ]
     manifests = {one.release.name: one.manifest for one in desired}
-    covered = proving.covered_by(without, read.nodes, given.settings, manifests)
+    covered = proving.covered_by(without, read.nodes, choice.settings, manifests)
     made = Prepared(
         Plan((), covered, ()),
         Cluster(read, None, {}, None, None, None),
-        given.profile,
-        given.settings,
-        given.chart,
-        given.releases,
+        choice.profile,
+        choice.settings,
+        choice.chart,
+        releases,
         desired,
         deployed,
     )
@@ -49,40 +53,40 @@ def planned(without: Session, given: Rendered) -> Prepared:
         tuple(steps),
         covered.with_running(nowhere),  # no pod was seen
         results,
-        notices=_notices(given),
+        notices=_notices(choice, facts_file),
         problems=plan.broken_claims(results),
     )
     return dataclasses.replace(made, plan=result)
 
 
-def _notices(given: Rendered) -> tuple[str, ...]:
+def _notices(choice: Choice, facts_file: str) -> tuple[str, ...]:
     """What is worth a line besides; the first says what this plan cannot know."""
-    request, settings = given.request, given.settings
+    request, settings = choice.request, choice.settings
     return (
-        f"offline: from `{given.facts_file}`, without asking a cluster: what is kept with the releases is not known, "
+        f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "
         "only the flags and files given here count",
         *value_notes(request),
         *idle_values(request.user, request.only),
         *proving.unknown_site(settings),
         *proving.two_sites(settings),
-        *proving.without_effect(given.profile, settings, given.facts.nodes),
+        *proving.without_effect(choice.profile, settings, choice.facts.nodes),
     )
 
 
-def _deployed(without: Session, given: Rendered, desired: Sequence[Desired]) -> Mapping[str, Deployed]:
+def _deployed(without: Session, against: str, saved: str, desired: Sequence[Desired]) -> Mapping[str, Deployed]:
     """The saved manifests as if they were what stands, by release; one that has none of them is not there."""
-    saved = _saved(without, given, desired)
+    standing = _saved(without, against, saved, desired)
     return {
         one.release.name: Deployed(
             one.release,
             Head(0, "deployed"),
             0,
-            saved[one.release.name],
+            standing[one.release.name],
             one.values.tree,
             chart_version=one.chart_version,
         )
         for one in desired
-        if one.release.name in saved
+        if one.release.name in standing
     }
 
 
@@ -107,13 +111,13 @@ def _context(without: Session, made: Prepared) -> claim.ProofContext:
     )
 
 
-def _saved(without: Session, given: Rendered, desired: Sequence[Desired]) -> Mapping[str, Manifest]:
+def _saved(without: Session, name: str, text: str, desired: Sequence[Desired]) -> Mapping[str, Manifest]:
     """Saved manifests, each object given to the release that has it, else to the one whose name it carries."""
     try:
-        whole = parse(given.saved, without.access.namespace, without.masker)
+        whole = parse(text, without.access.namespace, without.masker)
     except ConfigError as error:
         hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
-        what = f"`{given.against}` holds no manifests: {error.message}"
+        what = f"`{name}` holds no manifests: {error.message}"
         raise ConfigError(what, hint=hint, anchor="bad-manifest") from None
     parts: dict[str, list[Object]] = {one.release.name: [] for one in desired}
     for identity, obj in whole.objects.items():

@@ -5,9 +5,8 @@ another about what the cluster is or what is wanted. Nothing here writes.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,13 +14,13 @@ from msgspec.structs import replace
 from ddhelm import coverage, values
 from ddhelm.actions import agents, live
 from ddhelm.actions.building import build, recognise
-from ddhelm.actions.charts import at_hand, chart_of
+from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster, _deployed, all_deployed, earlier, not_busy, read
 from ddhelm.actions.rendering import render
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
-from ddhelm.actions.wrongvalues import refuse_misread, refuse_unfit
+from ddhelm.actions.wrongvalues import refuse_misread
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
 from ddhelm.plan import Deployed, Desired, Plan, conflicts_matter
@@ -30,7 +29,6 @@ from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
 from ddhelm.settings import Settings
 from ddhelm.source import source
-from ddhelm.values import Values
 
 
 def prepare(
@@ -53,42 +51,39 @@ def prepare(
     base = request.exactly or (Settings() if request.reset_settings else left.settings)
     refuse_misread(session, request, base, deployed)
     wanted = request.exactly or settings_of(base, request)
-    found = cache(lambda: recognise(session, cluster.facts, wanted, left.facts))
-    if not at_hand(session, request, wanted, deployed):
-        found()  # nothing is fetched for a cluster that nobody knows
-    chart = chart_of(session, request, wanted, deployed)
     if request.chart is not None:
         where = source(request.chart)
         wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
-    releases = _releases(session, True, request, deployed)
-    chosen: list[Release] = []
+    choice = Choice(session, request, cluster.facts, wanted, base, deployed, left.facts)
+    possible = _releases(session, True, request, deployed)
 
-    def choose() -> Mapping[str, Values]:
-        chosen[:] = _releases(session, found().control_plane_release, request, deployed)
-        built = build(session, cluster.facts, found(), wanted, chosen)
-        refuse_unfit(chart, request, base)
-        return built
+    def releases() -> tuple[Release, ...]:
+        return _releases(session, choice.profile.control_plane_release, request, deployed)
 
     def load() -> None:
         # helm is waited for longest: what else the API server is asked, and what is loaded, comes behind its start
-        asked.enter_context(live.expecting(session.kubectl, stands, session.access.namespace, conflicts=conflicts))
+        asked.enter_context(_expecting(session, deployed, possible))
         from ddhelm.actions import judging  # noqa: F401 - only loaded
 
         meanwhile()
 
-    stands = {release.name: deployed[release.name].manifest for release in releases if release.name in deployed}
-    conflicts = conflicts_matter(session.helm.major, deployed, releases)
     with ExitStack() as asked:
-        desired, keep = render(session, chart, releases, choose, deployed, request, meanwhile=load)
-        from ddhelm.actions import judging
-
+        desired, keep = render(
+            session,
+            choice.chart,
+            possible,
+            lambda: {release.name: choice.values[release.name] for release in releases()},
+            deployed,
+            request,
+            meanwhile=load,
+        )
         made = Prepared(
             Plan((), coverage.compute((), ()), ()),
             cluster,
-            found(),
+            choice.profile,
             wanted,
-            chart,
-            tuple(chosen),
+            choice.chart,
+            releases(),
             desired,
             deployed,
             carried_keys=left.keys,
@@ -98,7 +93,18 @@ def prepare(
             *value_notes(request),
             *idle_values(request.user, request.only),
         )
+        from ddhelm.actions import judging
+
         return judging.planned(session, request, made, keep, notices, left.taken_over)
+
+
+def _expecting(
+    session: Session, deployed: Mapping[str, Deployed], releases: Sequence[Release]
+) -> AbstractContextManager[None]:
+    """Ask already what applying the releases would meet, as if what is wanted were what stands."""
+    stands = {release.name: deployed[release.name].manifest for release in releases if release.name in deployed}
+    conflicts = conflicts_matter(session.helm.major, deployed, releases)
+    return live.expecting(session.kubectl, stands, session.access.namespace, conflicts=conflicts)
 
 
 def of_records(
