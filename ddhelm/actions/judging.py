@@ -59,14 +59,13 @@ def planned(
     secrets, writes, days = secrets_of(session, wanted, made)
     proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
-    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
     result = Plan(
         tuple(steps),
         covered,
         results,
         lost_crds=lost_crds(made, keep, request),
         creates_namespace=cluster.namespace is None,
-        labels_namespace=labels if request.label_namespace and not _privileged(cluster.namespace) else None,
+        labels_namespace=_LABELS if request.label_namespace and not _privileged(cluster.namespace) else None,
         writes=writes,
         taken_over=taken_over,
         notices=(
@@ -155,6 +154,7 @@ def _problems(
     )
 
 
+_LABELS = {"pod-security.kubernetes.io/enforce": "privileged"}
 _NOT_FORECAST = (
     "objects in the namespace are not forecast: it does not exist yet; rights were asked for, "
     "and everything is forecast once more when it has been made"

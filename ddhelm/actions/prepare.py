@@ -16,7 +16,7 @@ from ddhelm.actions import agents, live
 from ddhelm.actions.building import build, recognise
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
-from ddhelm.actions.reading import Cluster, _deployed, all_deployed, earlier, not_busy, read
+from ddhelm.actions.reading import Cluster, Earlier, _deployed, all_deployed, earlier, not_busy, read
 from ddhelm.actions.rendering import render
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
@@ -30,6 +30,8 @@ from ddhelm.release import NAMES, Release, Role, only, pair
 from ddhelm.settings import Settings
 from ddhelm.source import source
 
+_NOTHING = Plan((), coverage.compute((), ()), ())
+
 
 def prepare(
     session: Session,
@@ -42,19 +44,8 @@ def prepare(
 
     ``meanwhile`` is done while helm renders.
     """
-    cluster = read(session)
-    deployed = all_deployed(session, cluster)
-    not_busy(session, deployed, cluster.lease, now())
-    if not deployed:
-        _not_elsewhere(session, cluster)
-    left = earlier(deployed)
-    base = request.exactly or (Settings() if request.reset_settings else left.settings)
-    refuse_misread(session, request, base, deployed)
-    wanted = request.exactly or settings_of(base, request)
-    if request.chart is not None:
-        where = source(request.chart)
-        wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
-    choice = Choice(session, request, cluster.facts, wanted, base, deployed, left.facts)
+    cluster, left, choice = _decided(session, request, now())
+    deployed = choice.deployed
     possible = _releases(session, True, request, deployed)
 
     def releases() -> tuple[Release, ...]:
@@ -77,25 +68,33 @@ def prepare(
             request,
             meanwhile=load,
         )
-        made = Prepared(
-            Plan((), coverage.compute((), ()), ()),
-            cluster,
-            choice.profile,
-            wanted,
-            choice.chart,
-            releases(),
-            desired,
-            deployed,
-            carried_keys=left.keys,
-        )
+        decided = choice.profile, choice.settings, choice.chart
+        made = Prepared(_NOTHING, cluster, *decided, releases(), desired, deployed, carried_keys=left.keys)
         notices = (
-            *(left.notices if base is left.settings else ()),
+            *(left.notices if choice.stored is left.settings else ()),
             *value_notes(request),
             *idle_values(request.user, request.only),
         )
         from ddhelm.actions import judging
 
         return judging.planned(session, request, made, keep, notices, left.taken_over)
+
+
+def _decided(session: Session, request: Request, now: float) -> tuple[Cluster, Earlier, Choice]:
+    """What stands, what earlier runs left, and what the request makes of both."""
+    cluster = read(session)
+    deployed = all_deployed(session, cluster)
+    not_busy(session, deployed, cluster.lease, now)
+    if not deployed:
+        _not_elsewhere(session, cluster)
+    left = earlier(deployed)
+    base = request.exactly or (Settings() if request.reset_settings else left.settings)
+    refuse_misread(session, request, base, deployed)
+    wanted = request.exactly or settings_of(base, request)
+    if request.chart is not None:
+        where = source(request.chart)
+        wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
+    return cluster, left, Choice(session, request, cluster.facts, wanted, base, deployed, left.facts)
 
 
 def _expecting(
@@ -125,7 +124,7 @@ def of_records(
     left = earlier(goals)
     first = next(iter(targets.values()))
     made = Prepared(
-        Plan((), coverage.compute((), ()), ()),
+        _NOTHING,
         cluster,
         recognise(session, cluster.facts, left.settings, left.facts),
         left.settings,
