@@ -5,6 +5,7 @@ before the upgrade, because Helm compares with that one only and never removes w
 (Helm 3.22 and 4.3 on Kubernetes 1.36). CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -358,7 +359,12 @@ def conflict_problems(steps: Iterable[Step]) -> tuple[Problem, ...]:
     return (Problem(text, hint, "field-conflict", tuple(lines)),)
 
 
-def rescaled(steps: Iterable[Step], desired: Iterable[Desired], standing: Mapping[Identity, Object]) -> tuple[str, ...]:
+def rescaled(
+    steps: Iterable[Step],
+    desired: Iterable[Desired],
+    standing: Mapping[Identity, Object],
+    deployed: Mapping[str, Deployed],
+) -> tuple[str, ...]:
     """Notices about replicas that somebody wrote through the scale subresource, and what becomes of them.
 
     By themselves they are drift and no reason for a step; but whatever step is taken, Helm 3 overwrites them, and so
@@ -367,12 +373,15 @@ def rescaled(steps: Iterable[Step], desired: Iterable[Desired], standing: Mappin
     working = {step.release.name for step in steps if step.kind is not StepKind.NOTHING}
     found = []
     for one in desired:
+        before = deployed[one.release.name].manifest if one.release.name in deployed else None
         for identity, obj in one.manifest.objects.items():
             wanted = tree.get(obj.body, REPLICAS) if obj.ref.kind in WORKLOADS else None
             now = tree.get(standing[identity].body, REPLICAS) if identity in standing else None
-            if wanted is not None and now is not None and now != wanted:
+            was = tree.get(old.body, REPLICAS) if before and (old := before.get(identity)) else None
+            if wanted is not None and now is not None and now not in {wanted, was}:
                 fate = f"gets {wanted}" if one.release.name in working else f"keeps them, {wanted} were deployed"
-                found.append(f"{obj.ref} has {now} replicas and {fate}: `ddhelm drift` says who scaled it")
+                has = "1 replica" if now == 1 else f"{now} replicas"
+                found.append(f"{obj.ref} has {has} and {fate}: `ddhelm drift` says who scaled it")
     return tuple(found)
 
 
@@ -398,7 +407,11 @@ def admitted(steps: Iterable[Step], live: Live) -> tuple[str, ...]:
         each.ref
         for step in steps
         for each in step.objects
-        if each.action is Action.UPDATE and (met := live.changes.get(each.ref.identity)) and met.in_passing
+        if each.action is Action.UPDATE
+        and (met := live.changes.get(each.ref.identity))
+        and met.in_passing
+        and not met.scaled
+        and each.changes == met.changes  # and the chart does not change it too
     ]
     more = f" and {len(passing) - 1} more" if passing[1:] else ""
     said = f"{passing[0]}{more}: only admission (a webhook or policy) changes these, on their way in" if passing else ""
@@ -420,7 +433,7 @@ def _finish_uninstall(deployed: Deployed) -> Step:
 
 
 def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live, why: str) -> Step:
-    changes = object_changes(before, desired.manifest)
+    changes = tuple(_as_it_stands(each, live) for each in object_changes(before, desired.manifest))
     masker = desired.manifest.masker  # a hand-made release may hold keys in its values
     values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
@@ -472,6 +485,17 @@ def _repairs(met: Mapping[Identity, LiveChange], changed: Set[Identity]) -> Iter
             admitted = drift.in_passing and not drift.scaled
             action = Action.RECREATE if drift.missing else Action.UPDATE if admitted else Action.RESTORE
             yield ObjectChange(drift.ref, action, drift.changes, (), drift.before, drift.after)
+
+
+def _as_it_stands(change: ObjectChange, live: Live) -> ObjectChange:
+    """The change of an object that somebody scaled, from the replicas that it has: the others are what was deployed."""
+    met = live.changes.get(change.ref.identity)
+    if change.action is not Action.UPDATE or met is None or not met.scaled:
+        return change
+    scaled = tuple(each for each in met.changes if each.path == REPLICAS)
+    rest = tuple(each for each in change.changes if each.path != REPLICAS)
+    before = change.before if change.before is None else tree.put(change.before, REPLICAS, scaled[0].old)
+    return dataclasses.replace(change, changes=(*rest, *scaled), before=before)
 
 
 def _missing(live: Live, ref: ObjectRef) -> bool:

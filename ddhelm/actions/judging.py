@@ -101,7 +101,7 @@ def _idle_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -
 
 def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_over: tuple[str, ...]) -> Iterator[str]:
     """Notices about what the steps meet; of values given by hand only where nothing was taken over from them."""
-    yield from plan.rescaled(steps, made.desired, standing.standing)
+    yield from plan.rescaled(steps, made.desired, standing.standing, made.deployed)
     yield from plan.admitted(steps, standing.live)
     if not taken_over:
         yield from plan.past_ddhelm(steps, made.deployed)

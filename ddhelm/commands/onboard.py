@@ -167,7 +167,8 @@ def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str,
 def _nothing(prepared: Prepared, screen: "Console") -> None:
     """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
     behind = [each for each in prepared.workloads if not each.settled]
-    but = ", but for what was scaled" if rescaled(prepared.plan.steps, prepared.desired, prepared.standing) else ""
+    scaled = rescaled(prepared.plan.steps, prepared.desired, prepared.standing, prepared.deployed)
+    but = ", but for what was scaled" if scaled else ""
     screen.print(f"\nNothing to do: both releases are as wanted, and so is every object of theirs{but}.")
     look = pasted.hint("ddhelm status")
     for each in behind:

@@ -241,13 +241,18 @@ def test_replicas_that_somebody_scaled_are_said_where_a_step_sets_them_back() ->
 
     standing = manifest(scaled(3)).objects
     wanted = desired(scaled(1), configmap())
-    steps = plan.steps_for(wanted, deployed(scaled(1)), QUIET)
-    (notice,) = plan.rescaled(steps, [wanted], standing)
+    stood = deployed(scaled(1))
+    was = {stood.release.name: stood}
+    steps = plan.steps_for(wanted, stood, QUIET)
+    (notice,) = plan.rescaled(steps, [wanted], standing, was)
     assert "has 3 replicas and gets 1" in notice
     same = desired(scaled(1))
-    (kept,) = plan.rescaled(plan.steps_for(same, deployed(scaled(1)), QUIET), [same], standing)
+    (kept,) = plan.rescaled(plan.steps_for(same, stood, QUIET), [same], standing, was)
     assert "has 3 replicas and keeps them, 1 were deployed" in kept
-    assert plan.rescaled(steps, [wanted], manifest(scaled(1)).objects) == ()
+    assert plan.rescaled(steps, [wanted], manifest(scaled(1)).objects, was) == ()
+    # two that the user asks for by a value: nobody scaled what stands as it was deployed
+    two = desired(scaled(2))
+    assert plan.rescaled(plan.steps_for(two, stood, QUIET), [two], manifest(scaled(1)).objects, was) == ()
 
 
 def test_an_edited_pod_template_restarts_pods_also_where_the_object_changes_anyway() -> None:
@@ -296,6 +301,45 @@ def test_replicas_that_somebody_scaled_are_no_reason_for_a_step_and_restored_by_
     (step,) = plan.steps_for(desired(tame, configmap()), deployed(tame), live)
     assert {(each.ref.name, each.action) for each in step.objects} == {("confd", Action.CREATE), ("ca", Action.RESTORE)}
     assert (step.kind, step.unchanged, plan.admitted([step], live)) == (StepKind.UPGRADE, 0, ())
+
+
+def test_the_change_of_an_object_that_was_scaled_begins_with_the_replicas_that_it_has() -> None:
+    """And admission has no part in it: nothing but the chart and the scaling changes that object."""
+
+    def body(replicas: int, image: str) -> dict[str, Any]:
+        spec = {"replicas": replicas, "image": image}
+        return {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "ca"}, "spec": spec}
+
+    target = desired(body(2, "agent:8"))
+    (ref,) = (obj.ref for obj in target.manifest.objects.values())
+    changes = (
+        Change(("spec", "image"), "replace", "agent:7", "agent:8"),
+        Change(("spec", "replicas"), "replace", 3, 2),
+    )
+    live = Live({ref.identity: LiveChange(ref, False, changes, in_passing=False, scaled=True)})
+    (step,) = plan.steps_for(target, deployed(body(1, "agent:7")), live)
+    (change,) = step.objects
+    assert [(each.path[-1], each.old, each.new) for each in change.changes] == [
+        ("image", "agent:7", "agent:8"),
+        ("replicas", 3, 2),
+    ]
+    assert change.before is not None
+    assert change.before["spec"]["replicas"] == 3
+    assert plan.admitted([step], live) == ()
+
+
+def test_admission_is_not_blamed_for_a_change_of_replicas() -> None:
+    def body(replicas: int) -> dict[str, Any]:
+        spec = {"replicas": replicas}
+        return {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "ca"}, "spec": spec}
+
+    target = desired(body(2))
+    (ref,) = (obj.ref for obj in target.manifest.objects.values())
+    change = (Change(("spec", "replicas"), "replace", 3, 2),)
+    live = Live({ref.identity: LiveChange(ref, False, change, in_passing=True, scaled=True)})
+    (step,) = plan.steps_for(target, deployed(body(1)), live)
+    assert [each.changes for each in step.objects] == [change]
+    assert plan.admitted([step], live) == ()
 
 
 @pytest.mark.parametrize(("method", "written"), [("ssa", ["w", "confd"]), ("csa", ["w"])])
