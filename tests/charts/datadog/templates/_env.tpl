@@ -1,3 +1,18 @@
+{{/* A variable that is there where its value is: name and value, as they are or as JSON. */}}
+{{- define "dd.env.text" }}
+{{- if index . 1 }}
+- name: {{ index . 0 }}
+  value: {{ index . 1 | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "dd.env.json" }}
+{{- with index . 1 }}
+- name: {{ index $ 0 }}
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* Environment shared by every agent of any kind. Each define starts with a newline. */}}
 {{- define "dd.env.everyone" }}
 {{- with .Values.datadog.clusterName }}
@@ -8,12 +23,10 @@
 - name: DD_TAGS
   value: {{ tpl (toJson .) $ | quote }}
 {{- end }}
-{{- range $key, $name := dict "podLabelsAsTags" "DD_KUBERNETES_POD_LABELS_AS_TAGS" "podAnnotationsAsTags" "DD_KUBERNETES_POD_ANNOTATIONS_AS_TAGS" "nodeLabelsAsTags" "DD_KUBERNETES_NODE_LABELS_AS_TAGS" "namespaceLabelsAsTags" "DD_KUBERNETES_NAMESPACE_LABELS_AS_TAGS" }}
-{{- with get $.Values.datadog $key }}
-- name: {{ $name }}
-  value: {{ toJson . | quote }}
-{{- end }}
-{{- end }}
+{{- include "dd.env.json" (list "DD_KUBERNETES_NAMESPACE_LABELS_AS_TAGS" .Values.datadog.namespaceLabelsAsTags) }}
+{{- include "dd.env.json" (list "DD_KUBERNETES_NODE_LABELS_AS_TAGS" .Values.datadog.nodeLabelsAsTags) }}
+{{- include "dd.env.json" (list "DD_KUBERNETES_POD_ANNOTATIONS_AS_TAGS" .Values.datadog.podAnnotationsAsTags) }}
+{{- include "dd.env.json" (list "DD_KUBERNETES_POD_LABELS_AS_TAGS" .Values.datadog.podLabelsAsTags) }}
 {{- with .Values.datadog.site }}
 - name: DD_SITE
   value: {{ . | quote }}
@@ -80,12 +93,10 @@
   value: {{ include "dd.kubelet-ca" $ }}
 {{- end }}
 {{- include "dd.env.everyone" . }}
-{{- range $key, $name := dict "containerInclude" "DD_CONTAINER_INCLUDE" "containerExclude" "DD_CONTAINER_EXCLUDE" "acInclude" "DD_AC_INCLUDE" "acExclude" "DD_AC_EXCLUDE" }}
-{{- with get $.Values.datadog $key }}
-- name: {{ $name }}
-  value: {{ . | quote }}
-{{- end }}
-{{- end }}
+{{- include "dd.env.text" (list "DD_AC_EXCLUDE" .Values.datadog.acExclude) }}
+{{- include "dd.env.text" (list "DD_AC_INCLUDE" .Values.datadog.acInclude) }}
+{{- include "dd.env.text" (list "DD_CONTAINER_EXCLUDE" .Values.datadog.containerExclude) }}
+{{- include "dd.env.text" (list "DD_CONTAINER_INCLUDE" .Values.datadog.containerInclude) }}
 - name: DD_LANGUAGE_DETECTION_ENABLED
   value: "false"
 - name: DD_LANGUAGE_DETECTION_REPORTING_ENABLED
@@ -139,33 +150,32 @@
 
 {{/* The `agent` container: what it collects. */}}
 {{- define "dd.env.agent" }}
-{{- $d := .Values.datadog }}
 - name: DD_PROCESS_CONFIG_PROCESS_COLLECTION_ENABLED
-  value: {{ $d.processAgent.processCollection | quote }}
+  value: {{ $.Values.datadog.processAgent.processCollection | quote }}
 - name: DD_PROCESS_CONFIG_CONTAINER_COLLECTION_ENABLED
-  value: {{ $d.processAgent.containerCollection | quote }}
+  value: {{ $.Values.datadog.processAgent.containerCollection | quote }}
 - name: DD_PROCESS_AGENT_DISCOVERY_ENABLED
-  value: {{ $d.processAgent.processDiscovery | quote }}
+  value: {{ $.Values.datadog.processAgent.processDiscovery | quote }}
 - name: DD_STRIP_PROCESS_ARGS
-  value: {{ $d.processAgent.stripProcessArguments | quote }}
+  value: {{ $.Values.datadog.processAgent.stripProcessArguments | quote }}
 - name: DD_PROCESS_CONFIG_RUN_IN_CORE_AGENT_ENABLED
   value: "true"
 - name: DD_LOG_LEVEL
-  value: {{ .Values.agents.containers.agent.logLevel | default $d.logLevel | quote }}
+  value: {{ .Values.agents.containers.agent.logLevel | default $.Values.datadog.logLevel | quote }}
 - name: DD_DOGSTATSD_PORT
-  value: {{ $d.dogstatsd.port | quote }}
+  value: {{ $.Values.datadog.dogstatsd.port | quote }}
 - name: DD_DOGSTATSD_NON_LOCAL_TRAFFIC
-  value: {{ $d.dogstatsd.nonLocalTraffic | quote }}
+  value: {{ $.Values.datadog.dogstatsd.nonLocalTraffic | quote }}
 - name: DD_DOGSTATSD_TAG_CARDINALITY
-  value: {{ $d.dogstatsd.tagCardinality | quote }}
+  value: {{ $.Values.datadog.dogstatsd.tagCardinality | quote }}
 - name: DD_DOGSTATSD_SOCKET
-  value: {{ $d.dogstatsd.socketPath | quote }}
-{{- if $d.dogstatsd.originDetection }}
+  value: {{ $.Values.datadog.dogstatsd.socketPath | quote }}
+{{- if $.Values.datadog.dogstatsd.originDetection }}
 - name: DD_DOGSTATSD_ORIGIN_DETECTION
   value: "true"
 {{- end }}
 {{- include "dd.env.dca" . }}
-{{- if and $d.collectEvents (not (include "dd.any-dca" .)) }}
+{{- if and $.Values.datadog.collectEvents (not (include "dd.any-dca" .)) }}
 - name: DD_COLLECT_KUBERNETES_EVENTS
   value: "true"
 {{- end }}
@@ -177,26 +187,26 @@
 - name: DD_LOGS_ENABLED
   value: {{ include "dd.logs" . | not | not | quote }}
 - name: DD_LOGS_CONFIG_CONTAINER_COLLECT_ALL
-  value: {{ $d.logs.containerCollectAll | quote }}
+  value: {{ $.Values.datadog.logs.containerCollectAll | quote }}
 {{- if include "dd.logs" . }}
 - name: DD_LOGS_CONFIG_K8S_CONTAINER_USE_FILE
-  value: {{ $d.logs.containerCollectUsingFiles | quote }}
+  value: {{ $.Values.datadog.logs.containerCollectUsingFiles | quote }}
 {{- end }}
 - name: DD_LOGS_CONFIG_AUTO_MULTI_LINE_DETECTION
-  value: {{ $d.logs.autoMultiLineDetection | quote }}
+  value: {{ $.Values.datadog.logs.autoMultiLineDetection | quote }}
 - name: DD_HEALTH_PORT
   value: {{ .Values.agents.containers.agent.healthPort | quote }}
 {{- with include "dd.config-providers" . }}
 - name: DD_EXTRA_CONFIG_PROVIDERS
   value: {{ . | quote }}
 {{- end }}
-{{- $ignored := $d.ignoreAutoConfig }}
-{{- if $d.kubeStateMetricsCore.enabled }}{{ $ignored = append $ignored "kubernetes_state" }}{{ end }}
+{{- $ignored := $.Values.datadog.ignoreAutoConfig }}
+{{- if $.Values.datadog.kubeStateMetricsCore.enabled }}{{ $ignored = append $ignored "kubernetes_state" }}{{ end }}
 {{- with $ignored }}
 - name: DD_IGNORE_AUTOCONF
   value: {{ join " " . | quote }}
 {{- end }}
-{{- with $d.checksCardinality }}
+{{- with $.Values.datadog.checksCardinality }}
 - name: DD_CHECKS_TAG_CARDINALITY
   value: {{ . | quote }}
 {{- end }}
@@ -205,7 +215,7 @@
 - name: DD_ORCHESTRATOR_EXPLORER_ENABLED
   value: {{ include "dd.orchestrator" . | not | not | quote }}
 - name: DD_EXPVAR_PORT
-  value: {{ $d.expvarPort | quote }}
+  value: {{ $.Values.datadog.expvarPort | quote }}
 - name: DD_COMPLIANCE_CONFIG_ENABLED
   value: "false"
 - name: DD_COMPLIANCE_CONFIG_RUN_IN_SYSTEM_PROBE
@@ -215,7 +225,7 @@
 - name: DD_KUBELET_CORE_CHECK_ENABLED
   value: "true"
 - name: DD_KUBERNETES_KUBELET_PODRESOURCES_SOCKET
-  value: {{ printf "%s/kubelet.sock" $d.kubelet.podResourcesSocketDir | quote }}
+  value: {{ printf "%s/kubelet.sock" $.Values.datadog.kubelet.podResourcesSocketDir | quote }}
 - name: DD_KUBERNETES_KUBE_SERVICE_IGNORE_READINESS
   value: "false"
 - name: DD_ORCHESTRATOR_EXPLORER_KUBELET_CONFIG_CHECK_ENABLED

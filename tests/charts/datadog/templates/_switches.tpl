@@ -41,9 +41,8 @@
 
 {{/* Service discovery needs agent 7.78; the other features that need it are switches that users set knowingly. */}}
 {{- define "dd.probe" -}}
-{{- $d := .Values.datadog -}}
-{{- $wanted := or $d.networkMonitoring.enabled $d.serviceMonitoring.enabled $d.systemProbe.enableTCPQueueLength $d.systemProbe.enableOOMKill -}}
-{{- if or $wanted (and $d.discovery.enabled (semverCompare ">=7.78.0-0" (include "dd.agent-version" .))) }}yes{{ end -}}
+{{- $wanted := or $.Values.datadog.networkMonitoring.enabled $.Values.datadog.serviceMonitoring.enabled $.Values.datadog.systemProbe.enableTCPQueueLength $.Values.datadog.systemProbe.enableOOMKill -}}
+{{- if or $wanted (and $.Values.datadog.discovery.enabled (semverCompare ">=7.78.0-0" (include "dd.agent-version" .))) }}yes{{ end -}}
 {{- end -}}
 
 {{- define "dd.probe-host-files" -}}
