@@ -521,7 +521,9 @@ def _run(arguments: list[str]) -> int:
     except TyperException as error:
         from ddhelm.views import errors as view
 
-        command = getattr(getattr(error, "ctx", None), "command_path", "ddhelm")
+        first = next(iter(arguments), "")
+        named = f"ddhelm {first}" if first.isalpha() else "ddhelm"  # Typer tells some mistakes without the command
+        command = getattr(getattr(error, "ctx", None), "command_path", named)
         view.usage(error.format_message(), command, arguments)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -545,7 +547,7 @@ def _interrupted(told: Interrupted) -> int:
 def _interruption() -> Interrupted:
     """What is told of a ^C that met no write."""
     if BEGUN.is_set():
-        return Interrupted("interrupted after the changes were made", hint="ddhelm status", anchor="interrupted")
+        return Interrupted("interrupted after changes had begun", hint="ddhelm status", anchor="interrupted")
     return Interrupted("interrupted before anything was changed", anchor="interrupted")
 
 

@@ -30,7 +30,7 @@ from ddhelm.errors import (
     Reported,
     ToolError,
 )
-from ddhelm.interrupts import interruptible
+from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.plan import Deployed, Step, StepKind, server_side
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
 from ddhelm.rollout import Stalled
@@ -60,6 +60,8 @@ class How(Struct, frozen=True):
 
 
 _HOW = How()
+_WAITED = 10
+"""Seconds that an API server may take for each answer when somebody waits for the end of an interrupted run."""
 
 
 def carry_out(
@@ -92,7 +94,8 @@ def carry_out(
             _secret(session, keys, wrote, observer)
             return _steps(session, prepared, request, how, observer, lease, wrote)
     except Interrupted as error:
-        details = (*error.details, *_left(wrote), *_standing(session, prepared))
+        with undisturbed():  # a ^C more must not hide in which state the releases were left
+            details = (*error.details, *_left(wrote), *_standing(session, prepared))
         raise Interrupted(error.message, hint="ddhelm status", anchor="interrupted", details=details) from None
 
 
@@ -121,7 +124,7 @@ def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
     """Where each release stands after an interruption, one line each, as Helm's own records tell it."""
     names = _names(prepared)
     try:
-        heads = session.kubectl.heads(names)
+        heads = session.kubectl_within(_WAITED).heads(names)
     except Reported as error:
         return (f"where the releases stand could not be read: {error.message}",)
     lines = []

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from ddhelm import process, reads
-from ddhelm.errors import PlanStale, Reported
+from ddhelm.errors import Interrupted, PlanStale, Reported
 from ddhelm.interrupts import undisturbed
 from ddhelm.record import seconds
 from ddhelm.release import LEASE
@@ -140,7 +140,16 @@ def held(
     who: str = "",
 ) -> Iterator[Lock]:
     """Hold the Lease for the length of the block; raises PlanStale (5) with the holder after ``wait`` seconds."""
-    lock = _take(cluster, namespace, who or me(), now, sleep, now() + wait)
+    who = who or me()
+    try:
+        lock = _take(cluster, namespace, who, now, sleep, now() + wait)
+    except (Interrupted, KeyboardInterrupt):
+        # the API server may have heard what kubectl was interrupted at
+        with undisturbed(), suppress(Reported):
+            lease = cluster.tree(reads.lease(namespace))
+            if lease is not None and (current := holder(lease)) and current.who == who:
+                Lock(cluster, lease, now).release()
+        raise
     try:
         yield lock
     finally:

@@ -10,7 +10,7 @@ import pytest
 
 from ddhelm import process
 from ddhelm.actions import lock
-from ddhelm.errors import ClusterError, PlanStale, ReleaseError
+from ddhelm.errors import ClusterError, Interrupted, PlanStale, ReleaseError
 
 
 class Server:
@@ -109,6 +109,36 @@ def test_waiting_ends_when_the_holder_lets_go() -> None:
         held = lock.holder(server.lease)
         assert held is not None
         assert held.who == "ben"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["create", "replace"])
+@pytest.mark.parametrize("raised", [Interrupted("interrupted"), KeyboardInterrupt()], ids=["child", "between"])
+def test_a_lock_that_was_interrupted_while_it_was_taken_is_given_back(first: bool, raised: BaseException) -> None:
+    """kubectl may be ended when the API server has heard it: nobody else would give that Lease back."""
+
+    class Hearing(Server):
+        def create(self, obj: Any) -> Any:
+            super().create(obj)
+            raise raised
+
+        def replace(self, obj: Any) -> Any:
+            answer = super().replace(obj)
+            if obj["spec"]["holderIdentity"]:
+                raise raised
+            return answer
+
+    server, time = Hearing(), Time()
+    if not first:
+        usual = Server()
+        with holding(usual, time, "before"):
+            pass
+        server.lease = usual.lease
+    with pytest.raises(type(raised)), holding(server, time, "a"):
+        pass
+    assert server.lease is not None
+    assert server.lease["spec"]["holderIdentity"] == ""
+    with pytest.raises(type(raised)), holding(server, time, "b"):
+        pass
 
 
 def test_a_lease_with_an_unreadable_time_counts_as_dead() -> None:
