@@ -107,10 +107,7 @@ def resolve(
     """
     source = os.environ if environ is None else environ
     refuse_foreign_variables(source)
-    space = _first((namespace, "--namespace"), (source.get("HELM_NAMESPACE"), "HELM_NAMESPACE")) or _Found(
-        DEFAULT_NAMESPACE, "default"
-    )
-    _refuse_bad_namespace(space)
+    space = _space(namespace, source)
     files = _files(kubeconfig, source)
     if files is None:
         return _in_cluster(source, space, context, token_file)
@@ -135,6 +132,18 @@ def resolve(
         server=_server(merged, chosen, files),
         origins={"kubeconfig": files.origin, "context": chosen.origin, "namespace": space.origin},
     )
+
+
+def namespace_of(namespace: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """The namespace alone: what the flag said, HELM_NAMESPACE, `datadog`; ConfigError for one that cannot be."""
+    return _space(namespace, os.environ if environ is None else environ).value
+
+
+def _space(namespace: str | None, environ: Mapping[str, str]) -> _Found:
+    found = _first((namespace, "--namespace"), (environ.get("HELM_NAMESPACE"), "HELM_NAMESPACE"))
+    space = found or _Found(DEFAULT_NAMESPACE, "default")
+    _refuse_bad_namespace(space)
+    return space
 
 
 def contexts(kubeconfig: str | None = None, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:

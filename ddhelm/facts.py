@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct, json
+from msgspec import Struct, convert, json
 
 from ddhelm import masking
 from ddhelm.errors import ClusterError
@@ -169,20 +169,15 @@ def to_json(facts: ClusterFacts) -> Tree:
 
 
 def from_json(tree: Mapping[str, Any]) -> ClusterFacts:
-    """The facts that ``to_json`` wrote down."""
+    """The facts that ``to_json`` wrote down; ValueError, KeyError or TypeError for anything else."""
     return ClusterFacts(
-        uid=tree["uid"],
-        server_version=tree["serverVersion"],
-        api_groups=frozenset(tree["apiGroups"]),
-        nodes=tuple(
-            Node(**{**node, "taints": tuple(Taint(**taint) for taint in node["taints"])}) for node in tree["nodes"]
-        ),
-        static_pods=tuple(
-            StaticPod(**{**pod, "args": tuple(pod["args"]), "mounts": tuple((a, b) for a, b in pod["mounts"])})
-            for pod in tree["staticPods"]
-        ),
-        kubeadm_config=tree["kubeadmConfig"],
-        unread=tuple(Unread(**unread) for unread in tree["unread"]),
+        uid=convert(tree["uid"], str | None),
+        server_version=convert(tree["serverVersion"], str | None),
+        api_groups=convert(tree["apiGroups"], frozenset[str]),
+        nodes=convert(tree["nodes"], tuple[Node, ...]),
+        static_pods=convert(tree["staticPods"], tuple[StaticPod, ...]),
+        kubeadm_config=convert(tree["kubeadmConfig"], dict[str, Any] | None),
+        unread=convert(tree["unread"], tuple[Unread, ...]),
     )
 
 

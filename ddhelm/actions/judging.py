@@ -17,6 +17,7 @@ from ddhelm.actions.proving import (
     denied,
     downgrades,
     kept_elsewhere,
+    left_standing,
     lost_crds,
     refused,
     secrets_of,
@@ -28,7 +29,6 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.manifest import Manifest
 from ddhelm.plan import Desired, Plan, Problem, Step, StepKind
-from ddhelm.release import NAMES, Role
 
 
 def planned(
@@ -109,9 +109,7 @@ def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_
 
 def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
     """Notices about what was found before anything was rendered."""
-    name = NAMES[Role.CONTROL_PLANE]
-    if made.profile.managed and name in made.deployed and request.only is None:
-        yield f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"
+    yield from left_standing(made.profile, made.deployed, request)
     yield from unknown_site(made.settings)
     yield from two_sites(made.settings)
     yield from without_effect(made.profile, made.settings, made.cluster.facts.nodes)

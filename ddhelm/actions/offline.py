@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddhelm import facts
-from ddhelm.access import Access
+from ddhelm.access import Access, namespace_of
 from ddhelm.actions import wrongvalues
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.request import Request, settings_of
@@ -18,7 +18,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Offline, Render
-from ddhelm.release import DEFAULT_NAMESPACE, pair
+from ddhelm.release import pair
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
 
@@ -30,7 +30,7 @@ _LIMIT = 256 * 1024 * 1024
 
 def session(namespace: str | None) -> Session:
     """A session that knows no cluster; helm is still needed to render."""
-    access = Access(None, "", namespace or DEFAULT_NAMESPACE, "(offline)", {})
+    access = Access(None, "", namespace_of(namespace), "(offline)", {})
     return Session(access, Secrets())
 
 
@@ -63,7 +63,7 @@ def plan_offline(
         [Render(each.name, choice.chart.path, is_upgrade=against is not None) for each in possible],
         lambda: {name: each.tree for name, each in choice.values.items()},
         # what the chart makes of the values where the API offers what the facts say
-        offline=Offline(read.server_version or "v1.30.0", tuple(sorted(read.api_groups))),
+        offline=Offline(read.server_version or "", tuple(sorted(read.api_groups))),
         meanwhile=load,
     )
     from ddhelm.actions import offline_judging
@@ -81,11 +81,18 @@ def _facts(name: str) -> ClusterFacts:
         ) from None
     try:
         document = tree.get("data", tree)
-        return facts.from_json(document.get("facts", document))
+        read = facts.from_json(document.get("facts", document))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             f"`{name}` holds no facts of a cluster", hint="ddhelm detect -o json > FILE", anchor="bad-facts-file"
         ) from None
+    if read.version == (0, 0, 0):
+        raise ConfigError(
+            f"`{name}` does not say which Kubernetes version the cluster has (`serverVersion`)",
+            hint="ddhelm detect -o json > FILE",
+            anchor="bad-facts-file",
+        )
+    return read
 
 
 def _text(name: str) -> str:

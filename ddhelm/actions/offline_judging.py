@@ -35,7 +35,8 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
         if one.release in chosen
         for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))
     ]
-    manifests = {one.release.name: one.manifest for one in desired}
+    manifests = {name: state.manifest for name, state in deployed.items()}
+    manifests |= {one.release.name: one.manifest for one in desired}
     covered = proving.covered_by(without, read.nodes, choice.settings, manifests)
     made = Prepared(
         Plan((), covered, ()),
@@ -53,13 +54,13 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
         tuple(steps),
         covered.with_running(nowhere),  # no pod was seen
         results,
-        notices=_notices(choice, facts_file),
+        notices=_notices(choice, facts_file, deployed),
         problems=plan.broken_claims(results),
     )
     return dataclasses.replace(made, plan=result)
 
 
-def _notices(choice: Choice, facts_file: str) -> tuple[str, ...]:
+def _notices(choice: Choice, facts_file: str, deployed: Mapping[str, Deployed]) -> tuple[str, ...]:
     """What is worth a line besides; the first says what this plan cannot know."""
     request, settings = choice.request, choice.settings
     return (
@@ -67,6 +68,7 @@ def _notices(choice: Choice, facts_file: str) -> tuple[str, ...]:
         "only the flags and files given here count",
         *value_notes(request),
         *idle_values(request.user, request.only),
+        *proving.left_standing(choice.profile, deployed, request),
         *proving.unknown_site(settings),
         *proving.two_sites(settings),
         *proving.without_effect(choice.profile, settings, choice.facts.nodes),
@@ -75,18 +77,17 @@ def _notices(choice: Choice, facts_file: str) -> tuple[str, ...]:
 
 def _deployed(without: Session, against: str, saved: str, desired: Sequence[Desired]) -> Mapping[str, Deployed]:
     """The saved manifests as if they were what stands, by release; one that has none of them is not there."""
-    standing = _saved(without, against, saved, desired)
+    wanted = {one.release.name: one for one in desired}
     return {
-        one.release.name: Deployed(
-            one.release,
+        release.name: Deployed(
+            release,
             Head(0, "deployed"),
             0,
-            standing[one.release.name],
-            one.values.tree,
-            chart_version=one.chart_version,
+            manifest,
+            wanted[release.name].values.tree if release.name in wanted else {},
+            chart_version=wanted[release.name].chart_version if release.name in wanted else "",
         )
-        for one in desired
-        if one.release.name in standing
+        for release, manifest in _saved(without, against, saved, desired).items()
     }
 
 
@@ -111,7 +112,7 @@ def _context(without: Session, made: Prepared) -> claim.ProofContext:
     )
 
 
-def _saved(without: Session, name: str, text: str, desired: Sequence[Desired]) -> Mapping[str, Manifest]:
+def _saved(without: Session, name: str, text: str, desired: Sequence[Desired]) -> Mapping[Release, Manifest]:
     """Saved manifests, each object given to the release that has it, else to the one whose name it carries."""
     try:
         whole = parse(text, without.access.namespace, without.masker)
@@ -119,11 +120,12 @@ def _saved(without: Session, name: str, text: str, desired: Sequence[Desired]) -
         hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
         what = f"`{name}` holds no manifests: {error.message}"
         raise ConfigError(what, hint=hint, anchor="bad-manifest") from None
-    parts: dict[str, list[Object]] = {one.release.name: [] for one in desired}
+    # both, also where the cluster gets one release: what the other left is not the worker release's to delete
+    parts: dict[Release, list[Object]] = {each: [] for each in pair(without.access.namespace, control_plane=True)}
     for identity, obj in whole.objects.items():
         owner = next((one.release for one in desired if identity in one.manifest.objects), None)
-        parts[(owner or _named(obj, [one.release for one in desired])).name].append(obj)
-    return {name: Manifest(objects, without.masker) for name, objects in parts.items() if objects}
+        parts[owner or _named(obj, tuple(parts))].append(obj)
+    return {release: Manifest(objects, without.masker) for release, objects in parts.items() if objects}
 
 
 def _named(obj: Object, releases: Sequence[Release]) -> Release:

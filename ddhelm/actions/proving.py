@@ -1,6 +1,6 @@
 """What speaks against a plan: claims, refusals of the API server, missing rights, downgrades, CRDs that would go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ddhelm import claim, coverage, facts, plan, profile, recordsize, tree
 from ddhelm.actions import agents, live, rights
@@ -17,7 +17,7 @@ from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
 from ddhelm.plan import Desired, StepKind
 from ddhelm.profile import Profile
-from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN
+from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Role
 from ddhelm.settings import SITES, Settings
 
 _NAMED = 5
@@ -270,6 +270,14 @@ def without_effect(found: Profile, wanted: Settings, nodes: Sequence[Node]) -> l
         for text in picking_none(wanted.accept_uncovered, nodes)
     ]
     return [*idle, *_of_no_release(found, wanted)]
+
+
+def left_standing(found: Profile, deployed: Collection[str], request: Request) -> list[str]:
+    """A line about a control-plane release (of those ``deployed``, by name) in a cluster that gets none any more."""
+    name = NAMES[Role.CONTROL_PLANE]
+    if not found.managed or name not in deployed or request.only is not None:
+        return []
+    return [f"release `{name}` stands although no control-plane node is visible: `helm uninstall {name}` removes it"]
 
 
 def unknown_site(wanted: Settings) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.charts import chart, is_stand_in, package
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, read_facts, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 
@@ -120,9 +120,19 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     saved.write_text("".join(helm(sandbox, "4.3", "get", "manifest", r, "-n", "datadog").stdout for r in RELEASES))
     assert ddhelm(*flags, "--against", str(saved), environment=offline).json["data"]["changes"] is False
     ddhelm(*flags, "--against", str(saved), "--no-logs", code=2, environment=offline)
+    left = ddhelm(*flags, "--against", str(saved), "--distribution", "eks", code=2, environment=offline).json["data"]
+    live = ddhelm("plan", "--distribution", "eks", "-o", "json").json["data"]
+    assert [each["objects"] for each in left["steps"]] == [each["objects"] for each in live["steps"]]
+    (standing,) = [each for each in left["notices"] if "stands although no control-plane node" in each]
+    assert standing in live["notices"]
     swapped = ddhelm(*flags, "--against", str(facts), code=3, environment=offline)
     assert f"`{facts}` holds no manifests" in swapped.err
     ddhelm("plan", "--facts", str(facts), code=64)
+    where = {**offline, "HELM_NAMESPACE": "monitoring"}
+    assert ddhelm(*flags, code=2, environment=where).json["data"]["namespace"]["name"] == "monitoring"
+    assert "bad-namespace" in ddhelm(*flags, "-n", "Not_A_Name", code=3, environment=offline).err
+    facts.write_text(facts.read_text().replace(read_facts(sandbox).server_version or "", "banana"))
+    assert "does not say which Kubernetes version" in ddhelm(*flags, code=3, environment=offline).err
     facts.write_text("{}")
     ddhelm(*flags, code=3, environment=offline)
 
@@ -154,6 +164,8 @@ def test_a_patch_makes_the_manifests_and_keeps_them_up_to_date(cluster: Clusters
 def test_revisions_versions_and_values_can_be_compared(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "3.22")
+    for nothing in (("values", *ddhelm.chart()), ("revision", "1", "2")):
+        assert "there is no release" in ddhelm("diff", *nothing, "--detailed-exitcode", code=1).err
     ddhelm.onboard()
     assert "set by" in ddhelm("diff", "values", "--no-logs", "--detailed-exitcode", code=2).out
     assert "No value differs" in ddhelm("diff", "values").out

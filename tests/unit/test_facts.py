@@ -311,6 +311,31 @@ def test_facts_written_as_json_are_read_back_equal(these: ClusterFacts) -> None:
     assert facts.from_json(json.loads(json.dumps(facts.to_json(these)))) == these
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (("nodes", 0, "taints"), [{"key": 1}]),
+        (("nodes", 0, "taints"), [{"key": None}]),
+        (("nodes", 0, "kubelet_version"), None),
+        (("nodes", 0, "labels"), {"a": 1}),
+        (("nodes",), {}),
+        (("serverVersion",), 1),
+        (("apiGroups",), "v1"),
+        (("staticPods",), [{"component": "etcd"}]),
+        (("kubeadmConfig",), []),
+    ],
+)
+def test_facts_of_the_wrong_shape_are_refused(path: tuple[Any, ...], wrong: Any) -> None:
+    """A person may have edited them; what is wrong is found here and not when it is used."""
+    tree = facts.to_json(ClusterFacts("u", "v1.36.3", frozenset({"v1"}), (Node("n", {"a": "b"}, {}),), (), None))
+    at: Any = tree
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = wrong
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        facts.from_json(json.loads(json.dumps(tree)))
+
+
 @given(
     st.lists(st.text(string.printable, max_size=10), max_size=6), st.sampled_from(["kube-apiserver", "etcd-manager-x"])
 )
