@@ -62,7 +62,7 @@ def explain(text: str, facts: defaultdict[str, str], rows: Iterable[Row]) -> Ddh
             )
     return ToolError(
         f"`{facts['doing']}` failed: {last_line(text) or 'it said nothing'}",
-        hint=f"ddhelm --verbose shows what {facts['tool']} was asked",
+        hint=f"the same command with --verbose shows what {facts['tool']} was asked",
         anchor="tool-failed",
     )
 

@@ -1,7 +1,8 @@
 """Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
 
-from ddhelm import plan
+from ddhelm import plan, record
 from ddhelm.actions import charts, prepare, rendering
+from ddhelm.actions import revisions as revisions_
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
@@ -23,9 +24,11 @@ def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
     for at, release in enumerate(releases):
         first, second = records[2 * at], records[2 * at + 1]
         if first is not None and second is not None:
-            before, after = (parse(record.manifest, release.namespace, session.masker) for record in (first, second))
+            before, after = (parse(each.manifest, release.namespace, session.masker) for each in (first, second))
             steps.append(_step(release, before, after, f"revision {old} to {new}"))
     if not steps:
+        if not any(record.head(session.kubectl.release_rows(), release.name) for release in releases):
+            raise revisions_.none_in(session.access.namespace)
         raise ReleaseError(
             f"no release in namespace `{session.access.namespace}` has both revision {old} and {new}",
             hint="ddhelm history",

@@ -56,8 +56,11 @@ def versions(session: Session, options: Options, old: str, new: str, *, detailed
 def values(session: Session, options: Options, *, detailed: bool) -> int:
     """Show which values helm would be sent differ from the stored ones, and which layer sets them."""
     from ddhelm.actions import prepare
+    from ddhelm.actions import revisions as revisions_
 
     prepared = prepare.prepare(session, requests.request(options))
+    if not prepared.deployed:
+        raise revisions_.none_in(session.access.namespace)
     screen, steps = console.out(), prepared.plan.steps
     view.lines(diff.of_values(steps, diff.layers_of(steps, prepared.values), diff.How()), screen)
     changed = any(step.values_changes for step in steps)

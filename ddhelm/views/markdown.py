@@ -66,7 +66,10 @@ def document_text(data: tree.Tree) -> str:
 
 def _remarks(data: tree.Tree) -> Iterator[str]:
     """A list of what a reader should know besides: checks that do not hold, what is left out or lost, notes."""
-    broken = [row for row in data["checks"] if not (row["ok"] or row["skipped"] or row["unknown"])]
+    told = {problem["text"].partition(":")[0] for problem in data["problems"]}
+    broken = [
+        row for row in data["checks"] if not (row["ok"] or row["skipped"] or row["unknown"] or row["name"] in told)
+    ]
     remarks = [
         *(f"**DELETES** {_escaped(crd)} and every object of that kind (--delete-crds)" for crd in data["lostCrds"]),
         *(_escaped("; ".join([f"{r['name']}: not so: {r['claim']}", *r["details"][:_DETAILS]])) for r in broken),
