@@ -197,6 +197,12 @@ KINDS: Mapping[str, Kind] = {
             "ddhelm onboard --tolerate KEY[=VALUE][:EFFECT]",
         ),
         Kind(
+            "PodLimit",
+            60,
+            "nodes run as many pods as they may, and `{workload}` has no room {where}: {detail}",
+            "move a pod to another node, or raise `maxPods` of the node's kubelet",
+        ),
+        Kind(
             "Resources",
             60,
             "nodes have no room for `{workload}` {where}: {detail}",

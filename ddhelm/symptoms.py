@@ -29,7 +29,8 @@ _CREATION: Sequence[tuple[str, re.Pattern[str]]] = (
 _SCHEDULING: Sequence[tuple[str, re.Pattern[str]]] = (
     ("AntiAffinity", re.compile(r"didn't (match|satisfy) (existing )?pods? anti-affinity rules")),
     ("HostPorts", re.compile(r"didn't have free ports")),
-    ("Resources", re.compile(r"Insufficient \S+|Too many pods")),
+    ("PodLimit", re.compile(r"Too many pods|Insufficient pods")),
+    ("Resources", re.compile(r"Insufficient \S+")),
     ("Taint", re.compile(r"untolerated taint")),
 )
 _HOST_PATH = re.compile(r"hostPath type check failed: (?P<path>.+?) is not an? (?P<what>[\w ]+?)\s*$")

@@ -102,7 +102,7 @@ def test_why_a_pod_cannot_be_created(message: str, reason: str, words: str) -> N
             "HostPorts",
         ),
         (f"0/8 nodes are available: 1 Insufficient memory{ELSEWHERE}", "Resources"),
-        (f"0/8 nodes are available: 1 Too many pods{ELSEWHERE}", "Resources"),
+        (f"0/8 nodes are available: 1 Too many pods{ELSEWHERE}", "PodLimit"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {dedicated: x}.", "Taint"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint(s).", "Taint"),
         (f"0/8 nodes are available: 1 node(s) were unschedulable{ELSEWHERE}", "Unschedulable"),
