@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ddhelm import coverage, values
-from ddhelm.actions import agents, live
+from ddhelm.actions import agents
 from ddhelm.actions.building import build, recognise
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
@@ -101,6 +101,8 @@ def _expecting(
     session: Session, deployed: Mapping[str, Deployed], releases: Sequence[Release]
 ) -> AbstractContextManager[None]:
     """Ask already what applying the releases would meet, as if what is wanted were what stands."""
+    from ddhelm.actions import live  # behind helm's start
+
     stands = {release.name: deployed[release.name].manifest for release in releases if release.name in deployed}
     conflicts = conflicts_matter(session.helm.major, deployed, releases)
     return live.expecting(session.kubectl, stands, session.access.namespace, conflicts=conflicts)

@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from ddhelm.access import Access, resolve
 from ddhelm.errors import DdhelmError
-from ddhelm.kubectl import Kubectl
 from ddhelm.run import Runner, Secrets, cache_folder, find
 
-if TYPE_CHECKING:  # loaded by the first who uses them: nothing is read of the cluster before this module is
+if TYPE_CHECKING:  # loaded by the first who uses them: a plan without a cluster needs no kubectl, a status no helm
     from ddhelm.helm import Helm
+    from ddhelm.kubectl import Kubectl
     from ddhelm.library import Library
     from ddhelm.masking import Masker
 
@@ -45,8 +45,10 @@ class Session(Struct, frozen=True, dict=True):
         return Runner(self.secrets)
 
     @cached_property
-    def kubectl(self) -> Kubectl:
+    def kubectl(self) -> "Kubectl":
         """kubectl, bound to this cluster; ToolError where there is none."""
+        from ddhelm.kubectl import Kubectl
+
         return Kubectl(self.runner, find("kubectl"), self.access, proxied=True)
 
     def begin(self, paths: Sequence[str] = ()) -> None:
@@ -59,7 +61,7 @@ class Session(Struct, frozen=True, dict=True):
         if "kubectl" in self.__dict__:  # asked for at all
             self.kubectl.close()
 
-    def kubectl_within(self, seconds: int) -> Kubectl:
+    def kubectl_within(self, seconds: int) -> "Kubectl":
         """The same with another limit for each request to the API server."""
         return self.kubectl.within(seconds)
 

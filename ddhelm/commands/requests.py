@@ -58,10 +58,14 @@ SETTING_FLAGS = (
 def request(options: Options) -> "Request":
     """One request from the options of a command (a mapping of its parameters), settings file included."""
     from ddhelm import settings
-    from ddhelm.actions import configfile
     from ddhelm.actions.request import Request
 
-    given, origins = configfile.read(options["config"]) if options.get("config") else ({}, {})
+    given: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if options.get("config"):
+        from ddhelm.actions import configfile
+
+        given, origins = configfile.read(options["config"])
     for name in SETTING_FLAGS:
         value = options.get(name)
         if value is not None:
