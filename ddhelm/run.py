@@ -85,7 +85,8 @@ def hide(text: str) -> str:
 class Later:
     """Standard input that is not known yet when its process is started: that one comes up meanwhile.
 
-    Given once, within the ``meanwhile`` of ``run_all``; a process that was given nothing by then is ended.
+    Given once, within the ``meanwhile`` of ``run_all``; a process that was given nothing by then is ended. All commands
+    of that call must fit into the runner's ``limit``: none of them ends before it was given its input.
     """
 
     def __init__(self) -> None:
