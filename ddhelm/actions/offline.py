@@ -18,6 +18,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Offline, Render
+from ddhelm.pasting import typed
 from ddhelm.release import pair
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
@@ -25,6 +26,7 @@ from ddhelm.settings import Settings
 if TYPE_CHECKING:
     from ddhelm.actions.prepared import Prepared
 
+_OF_THE_CHART = ("chart-refuses", "values-schema")
 _LIMIT = 256 * 1024 * 1024
 
 
@@ -59,13 +61,19 @@ def plan_offline(
 
         meanwhile()
 
-    texts = without.helm.templates(
-        [Render(each.name, choice.chart.path, is_upgrade=against is not None) for each in possible],
-        lambda: {name: each.tree for name, each in choice.values.items()},
-        # what the chart makes of the values where the API offers what the facts say
-        offline=Offline(read.server_version or "", tuple(sorted(read.api_groups))),
-        meanwhile=load,
-    )
+    try:
+        texts = without.helm.templates(
+            [Render(each.name, choice.chart.path, is_upgrade=against is not None) for each in possible],
+            lambda: {name: each.tree for name, each in choice.values.items()},
+            # what the chart makes of the values where the API offers what the facts say
+            offline=Offline(read.server_version or "", tuple(sorted(read.api_groups))),
+            meanwhile=load,
+        )
+    except ConfigError as error:
+        if error.anchor not in _OF_THE_CHART:
+            raise
+        look = typed("helm show values {chart}", chart=str(choice.chart.path))  # `ddhelm values` asks a cluster
+        raise ConfigError(error.message, hint=look, anchor=error.anchor, details=error.details) from None
     from ddhelm.actions import offline_judging
 
     return offline_judging.planned(choice, texts, facts_file, against, saved)

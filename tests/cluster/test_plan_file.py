@@ -128,6 +128,8 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     swapped = ddhelm(*flags, "--against", str(facts), code=3, environment=offline)
     assert f"`{facts}` holds no manifests" in swapped.err
     ddhelm("plan", "--facts", str(facts), code=64)
+    refused = ddhelm(*flags, "--set", "datadog.clusterName=Not_A_Name", code=3, environment=offline)
+    assert "hint: helm show values" in refused.err
     where = {**offline, "HELM_NAMESPACE": "monitoring"}
     assert ddhelm(*flags, code=2, environment=where).json["data"]["namespace"]["name"] == "monitoring"
     assert "bad-namespace" in ddhelm(*flags, "-n", "Not_A_Name", code=3, environment=offline).err
