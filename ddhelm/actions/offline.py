@@ -5,6 +5,7 @@ Little is loaded before helm is started: it comes up while the values are made, 
 """
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,10 @@ def _facts(name: str) -> ClusterFacts:
 
 
 def _text(name: str) -> str:
+    """What stands in a file, or comes on standard input for ``-``."""
     try:
+        if name == "-":
+            return sys.stdin.buffer.read(_LIMIT).decode("utf-8-sig")
         with Path(name).expanduser().open("rb") as stream:
             return stream.read(_LIMIT).decode("utf-8-sig")
     except OSError as error:

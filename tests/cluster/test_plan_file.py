@@ -127,6 +127,10 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     assert standing in live["notices"]
     swapped = ddhelm(*flags, "--against", str(facts), code=3, environment=offline)
     assert f"`{facts}` holds no manifests" in swapped.err
+    piped = ("-" if each == str(facts) else each for each in flags)
+    assert ddhelm(*piped, "--against", str(saved), stdin=facts.read_text(), environment=offline).code == 0
+    twice = ddhelm("plan", "--offline", "--facts", "-", "--against", "-", code=64, stdin=facts.read_text())
+    assert "would both read standard input" in twice.err
     ddhelm("plan", "--facts", str(facts), code=64)
     refused = ddhelm(*flags, "--set", "datadog.clusterName=Not_A_Name", code=3, environment=offline)
     assert "hint: helm show values" in refused.err
