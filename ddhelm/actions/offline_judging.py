@@ -63,8 +63,9 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
 def _notices(choice: Choice, facts_file: str, deployed: Mapping[str, Deployed]) -> tuple[str, ...]:
     """What is worth a line besides; the first says what this plan cannot know."""
     request, settings = choice.request, choice.settings
+    source = "standard input" if facts_file == "-" else f"`{facts_file}`"
     return (
-        f"offline: from `{facts_file}`, without asking a cluster: what is kept with the releases is not known, "
+        f"offline: from {source}, without asking a cluster: what is kept with the releases is not known, "
         "only the flags and files given here count",
         *value_notes(request),
         *idle_values(request.user, request.only),
