@@ -97,13 +97,9 @@ class Helm:
 
         Without an exact version the repository is asked each time; a known exact version needs no network.
         """
-        if where.kind == "path":
-            return Path(where.chart)
-        shelf = Shelf(self._cache / "charts")
-        wanted = exact(version)
-        kept = shelf.find(where, wanted) if wanted else None
-        if kept:
-            return kept
+        if (here := self.at_hand(where, version)) is not None:
+            return here
+        shelf, wanted = Shelf(self._cache / "charts"), exact(version)
         with shelf.desk() as desk:
             chosen = ("--version", wanted or version) if version else ()
             repo = ("--repo", where.repo) if where.repo else ()
@@ -117,10 +113,12 @@ class Helm:
                 raise ToolError(f"`helm pull {where.chart}` brought no chart", hint="helm pull", anchor="tool-failed")
             return shelf.put(where, archives[0])
 
-    def has(self, where: Source, version: str | None = None) -> bool:
-        """Whether ``pull`` would fetch nothing."""
+    def at_hand(self, where: Source, version: str | None = None) -> Path | None:
+        """The chart where ``pull`` would fetch nothing."""
+        if where.kind == "path":
+            return Path(where.chart)
         wanted = exact(version)
-        return where.kind == "path" or bool(wanted and Shelf(self._cache / "charts").find(where, wanted))
+        return Shelf(self._cache / "charts").find(where, wanted) if wanted else None
 
     def versions(self, where: Source) -> tuple[str, ...]:
         """The versions that a repository offers, newest first; () for other kinds of source."""

@@ -120,6 +120,11 @@ class LiveChange:
     unsent: bool = False
     scaled: bool = False
 
+    @property
+    def admitted(self) -> bool:
+        """Whether only admission would change it."""
+        return self.in_passing and not self.scaled
+
 
 class Live(Struct, frozen=True):
     """What applying the desired objects would meet, per identity.
@@ -312,14 +317,17 @@ def kept(obj: Object) -> bool:
     return bool(tree.get(obj.body, ("metadata", "annotations", KEEP_POLICY)) == "keep")
 
 
-def server_side(state: Deployed | None) -> bool:
-    """Whether Helm 4 changes this release by server-side apply; releases that Helm 3 ever wrote stay client-side."""
-    return state is None or state.apply_method == "ssa"
+def server_side(helm: int, state: Deployed | None) -> bool:
+    """Whether helm of this major version changes the release by server-side apply (None: makes it).
+
+    Helm 3 never does, and releases that it ever wrote stay client-side.
+    """
+    return helm >= 4 and (state is None or state.apply_method == "ssa")
 
 
 def conflicts_matter(helm: int, deployed: Mapping[str, Deployed], releases: Iterable[Release]) -> bool:
     """Whether helm of this major version would apply one of the releases server-side, where others' fields stop it."""
-    return helm >= 4 and any(server_side(deployed.get(release.name)) for release in releases)
+    return any(server_side(helm, deployed.get(release.name)) for release in releases)
 
 
 def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]:
@@ -409,8 +417,7 @@ def admitted(steps: Iterable[Step], live: Live) -> tuple[str, ...]:
         for each in step.objects
         if each.action is Action.UPDATE
         and (met := live.changes.get(each.ref.identity))
-        and met.in_passing
-        and not met.scaled
+        and met.admitted
         and each.changes == met.changes  # and the chart does not change it too
     ]
     more = f" and {len(passing) - 1} more" if passing[1:] else ""
@@ -482,8 +489,7 @@ def _met(
 def _repairs(met: Mapping[Identity, LiveChange], changed: Set[Identity]) -> Iterable[ObjectChange]:
     for identity, drift in met.items():
         if identity not in changed:
-            admitted = drift.in_passing and not drift.scaled
-            action = Action.RECREATE if drift.missing else Action.UPDATE if admitted else Action.RESTORE
+            action = Action.RECREATE if drift.missing else Action.UPDATE if drift.admitted else Action.RESTORE
             yield ObjectChange(drift.ref, action, drift.changes, (), drift.before, drift.after)
 
 

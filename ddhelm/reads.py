@@ -1,6 +1,6 @@
 """What is asked of every cluster first, by names: apart from its parsing, to be asked before that is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from ddhelm.release import LEASE, NAMES, SECRET
@@ -39,14 +39,23 @@ def lease(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE}"
 
 
+def records(namespace: str, names: Iterable[str], *, superseded: bool) -> str:
+    """Where the API server lists the Secrets of these releases' revisions.
+
+    Superseded ones left out, a pair that went well has two.
+    """
+    chosen = "%2C".join(names)
+    left_out = "" if superseded else "%2Cstatus%21%3Dsuperseded"
+    return f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%20in%20%28{chosen}%29{left_out}"
+
+
 def before_a_plan(namespace: str) -> Mapping[str, str]:
     """Everything that is asked before a plan is made, the facts among it: name → path."""
-    names = "%2C".join(NAMES.values())
     place = f"/api/v1/namespaces/{namespace}"
     return {
         **READS,
         "namespace": place,
-        "releases": f"{place}/secrets?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29%2Cstatus%21%3Dsuperseded",
+        "releases": records(namespace, NAMES.values(), superseded=False),
         "daemonsets": DAEMONSETS,
         "datadog-agents": DATADOG_AGENTS,
         **WORKLOADS,

@@ -98,6 +98,11 @@ class Later:
         """Whether there is something to read."""
         return self._text is not None
 
+    @property
+    def awaited(self) -> bool:
+        """Whether it has been neither given nor withdrawn."""
+        return not self._settled.is_set()
+
     def give(self, text: str) -> None:
         """Let the process read this."""
         self._text = text
@@ -227,16 +232,14 @@ class Runner:
                         children.append(_Child(command, self.secrets, self._notice))
                 if meanwhile is not None and not signals.count:
                     meanwhile()
-                for child in children:
-                    child.stop_unless_given()
                 going_well = True
             finally:
-                # what cannot be started or done must not leave the others behind; not asked of sys.exc_info(), which
-                # also knows the error that a caller is just cleaning up after
-                if not going_well:
-                    for child in children[len(done) :]:
+                # what cannot be started or done must not leave the others behind, nor one that waits for input which
+                # nobody will give it any more; not asked of sys.exc_info(), which also knows the error that a caller is
+                # just cleaning up after
+                for child in children[len(done) :]:
+                    if not going_well or child.waits_for_input:
                         child.stop()
-                        child.stop_unless_given()
                 done.extend(child.wait() for child in children[len(done) :])
         if signals.count:
             raise _interrupted(commands, done)
@@ -423,6 +426,11 @@ class _Child:
         process = self._process  # which another thread that waits for its end takes away
         return process is not None and bool(process.is_alive()[0])
 
+    @property
+    def waits_for_input(self) -> bool:
+        """Whether it has been given no standard input yet, and may be."""
+        return isinstance(self.command.stdin, Later) and self.command.stdin.awaited
+
     def wait(self) -> Completed:
         """Block until the process has ended and its output is read."""
         process = self._process
@@ -455,14 +463,9 @@ class _Child:
         if self._timer:
             self._timer.cancel()
         _kill_group(self._group, self._ladder.pop(0))
+        if isinstance(self.command.stdin, Later):
+            self.command.stdin.withdraw()
         self._later(self.command.grace, self.stop)
-
-    def stop_unless_given(self) -> None:
-        """Stop a process that still waits for its standard input: nobody will give it any."""
-        given = self.command.stdin
-        if isinstance(given, Later) and not given.given:
-            self.stop()
-            given.withdraw()
 
     def end(self) -> None:
         """End a server, of which nothing can be left half done, by SIGTERM.

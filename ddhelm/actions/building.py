@@ -10,7 +10,7 @@ from ddhelm import settings as settings_
 from ddhelm.actions.session import Session
 from ddhelm.facts import ClusterFacts
 from ddhelm.profile import Profile
-from ddhelm.release import Release, Role, pair
+from ddhelm.release import Release, Role
 from ddhelm.settings import FORMAT, Settings
 
 
@@ -41,15 +41,15 @@ def build(
 ) -> Mapping[str, values.Values]:
     """The values of each release, by name, with ddhelm's own record under the key ``ddhelm``.
 
-    ``user`` are the user's layers where they are to say who set what; otherwise those of the settings are taken.
+    ``releases`` are all that fit the cluster: what one is sent depends on whether there is the other. ``user`` are the
+    user's layers where they are to say who set what; otherwise those of the settings are taken.
     """
-    whole = pair(session.access.namespace, control_plane=found.control_plane_release)
     kept = {"format": FORMAT, **settings_.to_record(wanted), "facts": found.to_record()}
     return {
         release.name: values.build(
             values.layers_for(
                 release.role,
-                releases=whole,
+                releases=releases,
                 settings=wanted,
                 profile=found,
                 library=session.library,

@@ -253,7 +253,7 @@ def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...
 
 def _run(session: Session, prepared: Prepared, request: Request, step: Step, observer: Observer) -> None:
     state = prepared.deployed.get(step.release.name)
-    applies = session.helm.major >= 4 and server_side(state)
+    applies = server_side(session.helm.major, state)
     force = applies and state is not None and (request.force_conflicts or step.kind is StepKind.REPAIR)
     if step.target is not None:
         session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=applies)
@@ -325,7 +325,7 @@ def _roll_back(session: Session, before: Deployed, observer: Observer) -> Report
             name,
             before.base,
             timeout=HELM_TIMEOUT,
-            force_conflicts=session.helm.major >= 4 and before.apply_method == "ssa",
+            force_conflicts=server_side(session.helm.major, before),
         )
     except Reported as error:
         return error

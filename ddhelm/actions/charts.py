@@ -34,7 +34,7 @@ def chart_of(session: Session, request: Request, wanted: Settings, deployed: "Ma
 
 def at_hand(session: Session, request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]") -> bool:
     """Whether that chart needs no fetching."""
-    return session.helm.has(*_asked(request, wanted, deployed))
+    return session.helm.at_hand(*_asked(request, wanted, deployed)) is not None
 
 
 def _asked(request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]") -> tuple[Source, str | None]:

@@ -14,7 +14,7 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
 from ddhelm.facts import ClusterFacts
-from ddhelm.release import pair
+from ddhelm.release import Release, pair
 from ddhelm.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,12 +52,16 @@ class Choice(Struct, frozen=True, dict=True):
             _ = self.profile  # nothing is fetched for a cluster that nobody knows
         return charts.chart_of(*asked)
 
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """Those that fit the cluster."""
+        return pair(self.session.access.namespace, control_plane=self.profile.control_plane_release)
+
     @cached_property
     def values(self) -> "Mapping[str, Values]":
-        """What helm would be sent for each release that fits the cluster; ConfigError where the chart objects."""
+        """What helm would be sent for each of ``releases``, by name; ConfigError where the chart objects."""
         from ddhelm.actions import building
 
-        releases = pair(self.session.access.namespace, control_plane=self.profile.control_plane_release)
-        built = building.build(self.session, self.facts, self.profile, self.settings, releases)
+        built = building.build(self.session, self.facts, self.profile, self.settings, self.releases)
         wrongvalues.refuse_unfit(self.chart, self.request, self.stored)
         return built

@@ -1,6 +1,6 @@
 """Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
 
-from ddhelm import plan, record
+from ddhelm import plan
 from ddhelm.actions import charts, prepare, rendering
 from ddhelm.actions import revisions as revisions_
 from ddhelm.actions.request import Request
@@ -27,8 +27,7 @@ def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
             before, after = (parse(each.manifest, release.namespace, session.masker) for each in (first, second))
             steps.append(_step(release, before, after, f"revision {old} to {new}"))
     if not steps:
-        if not any(record.head(session.kubectl.release_rows(), release.name) for release in releases):
-            raise revisions_.none_in(session.access.namespace)
+        revisions_.existing(session, revisions_.read(session))
         raise ReleaseError(
             f"no release in namespace `{session.access.namespace}` has both revision {old} and {new}",
             hint="ddhelm history",

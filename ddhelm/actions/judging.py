@@ -140,8 +140,11 @@ def _problems(
     broken: Sequence[Problem],
 ) -> tuple[Problem, ...]:
     """What stops the plan: broken claims, conflicts, refusals of the API server, a downgrade, missing rights."""
-    stops = session.helm.major >= 4 and not request.force_conflicts
-    unforced = [step for step in steps if stops and plan.server_side(made.deployed.get(step.release.name))]
+    unforced = [
+        step
+        for step in steps
+        if not request.force_conflicts and plan.server_side(session.helm.major, made.deployed.get(step.release.name))
+    ]
     manifests = {one.release.name: one.manifest for one in made.desired}
     return (
         *broken,

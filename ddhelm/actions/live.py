@@ -174,7 +174,8 @@ def _difference(
     stands = live.unmasked()
     rescaled = scaled and any(each.path == REPLICAS for each in changes)
     untouched = all(in_passing(each.path, wanted, stands) or (rescaled and each.path == REPLICAS) for each in changes)
-    return LiveChange(ref, False, changes, before, after, untouched, untouched and _holds(stands, wanted), rescaled)
+    unsent = untouched and _holds(stands, wanted)
+    return LiveChange(ref, False, changes, before, after, in_passing=untouched, unsent=unsent, scaled=rescaled)
 
 
 def _holds(live: Any, wanted: Any) -> bool:

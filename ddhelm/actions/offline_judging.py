@@ -25,10 +25,9 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
     Raises ConfigError where the saved manifests are none, UsageError for ``--only`` with nothing left.
     """
     without, request, read = choice.session, choice.request, choice.facts
-    releases = tuple(each for each in pair(without.access.namespace, control_plane=True) if each.name in choice.values)
-    desired = rendering.desired(without, choice.chart, releases, choice.values, texts)
+    desired = rendering.desired(without, choice.chart, choice.releases, choice.values, texts)
     deployed = {} if against is None else _deployed(without, against, saved, desired)
-    chosen = only(releases, request.only, worker_exists=against is None or NAMES[Role.WORKER] in deployed)
+    chosen = only(choice.releases, request.only, worker_exists=against is None or NAMES[Role.WORKER] in deployed)
     steps = [
         step
         for one in desired
@@ -44,7 +43,7 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
         choice.profile,
         choice.settings,
         choice.chart,
-        releases,
+        choice.releases,
         desired,
         deployed,
     )

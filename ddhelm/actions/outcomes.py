@@ -34,7 +34,7 @@ def of_steps(
     for one in desired:
         step, state = last[one.release.name], deployed.get(one.release.name)
         if state is not None and step.kind in _HELM_APPLIES:
-            method: Method = "ssa" if session.helm.major >= 4 and server_side(state) else "csa"
+            method: Method = "ssa" if server_side(session.helm.major, state) else "csa"
             touched = _touched(session, one, state, standing)
             found += fates.coming(touched, method, forced=forced or step.kind is StepKind.REPAIR)
     return tuple(found)

@@ -46,10 +46,11 @@ def prepare(
     """
     cluster, left, choice = _decided(session, request, now())
     deployed = choice.deployed
-    possible = _releases(session, True, request, deployed)
 
-    def releases() -> tuple[Release, ...]:
-        return _releases(session, choice.profile.control_plane_release, request, deployed)
+    def asked_for(releases: Sequence[Release]) -> tuple[Release, ...]:
+        return only(releases, request.only, worker_exists=NAMES[Role.WORKER] in deployed)
+
+    possible = asked_for(pair(session.access.namespace, control_plane=True))
 
     def load() -> None:
         # helm is waited for longest: what else the API server is asked, and what is loaded, comes behind its start
@@ -63,21 +64,31 @@ def prepare(
             session,
             choice.chart,
             possible,
-            lambda: {release.name: choice.values[release.name] for release in releases()},
+            lambda: {release.name: choice.values[release.name] for release in asked_for(choice.releases)},
             deployed,
             request,
             meanwhile=load,
         )
-        decided = choice.profile, choice.settings, choice.chart
-        made = Prepared(_NOTHING, cluster, *decided, releases(), desired, deployed, carried_keys=left.keys)
-        notices = (
-            *(left.notices if choice.stored is left.settings else ()),
-            *value_notes(request),
-            *idle_values(request.user, request.only),
+        made = Prepared(
+            _NOTHING,
+            cluster,
+            choice.profile,
+            choice.settings,
+            choice.chart,
+            asked_for(choice.releases),
+            desired,
+            deployed,
+            carried_keys=left.keys,
         )
         from ddhelm.actions import judging
 
-        return judging.planned(session, request, made, keep, notices, left.taken_over)
+        return judging.planned(session, request, made, keep, _notices(request, left, choice), left.taken_over)
+
+
+def _notices(request: Request, left: Earlier, choice: Choice) -> tuple[str, ...]:
+    """What is worth a line of what earlier runs left and of the values that were given."""
+    kept = left.notices if choice.stored is left.settings else ()
+    return (*kept, *value_notes(request), *idle_values(request.user, request.only))
 
 
 def _decided(session: Session, request: Request, now: float) -> tuple[Cluster, Earlier, Choice]:
@@ -182,10 +193,3 @@ def _not_elsewhere(session: Session, cluster: Cluster) -> None:
             hint=f"the same command with `--namespace {place}`; or remove them first: ddhelm uninstall -n {place}",
             anchor="installed-elsewhere",
         )
-
-
-def _releases(
-    session: Session, control_plane: bool, request: Request, deployed: Mapping[str, Deployed]
-) -> tuple[Release, ...]:
-    releases = pair(session.access.namespace, control_plane=control_plane)
-    return only(releases, request.only, worker_exists=NAMES[Role.WORKER] in deployed)

@@ -3,14 +3,14 @@
 A Secret holds a revision with its whole chart (up to 440 KB); one list of twenty is cheaper than twenty processes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
-from ddhelm import record
+from ddhelm import reads, record
 from ddhelm import settings as settings_
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
 from ddhelm.record import Record
-from ddhelm.release import Release, pair
+from ddhelm.release import pair
 from ddhelm.settings import RECORD_KEY, Settings
 
 NEVER_STOOD = frozenset({"failed", "pending-install", "pending-upgrade", "pending-rollback"})
@@ -24,7 +24,8 @@ def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Rec
     Secret that cannot be read.
     """
     releases = pair(session.access.namespace, control_plane=True)
-    tree = session.kubectl.tree(path(session.access.namespace, releases, superseded=superseded))
+    names = [release.name for release in releases]
+    tree = session.kubectl.tree(reads.records(session.access.namespace, names, superseded=superseded))
     found: dict[str, list[Record]] = {}
     for item in (tree or {}).get("items") or ():
         entry = record.decode(item)
@@ -36,15 +37,8 @@ def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Rec
     }
 
 
-def path(namespace: str, releases: Sequence[Release], *, superseded: bool) -> str:
-    """Where the API server lists them."""
-    names = "%2C".join(release.name for release in releases)
-    left_out = "" if superseded else "%2Cstatus%21%3Dsuperseded"
-    return f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%20in%20%28{names}%29{left_out}"
-
-
-def existing(session: Session, found: Mapping[str, Sequence[Record]]) -> None:
-    """Raises ReleaseError where no release stands."""
+def existing(session: Session, found: Sized) -> None:
+    """Raises ReleaseError where no release stands, that is: where nothing of them was ``found``."""
     if not found:
         raise none_in(session.access.namespace)
 

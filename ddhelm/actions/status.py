@@ -25,7 +25,7 @@ from ddhelm.facts import Node, Unread
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
 from ddhelm.pools import Pool
-from ddhelm.reads import DAEMONSETS, READS
+from ddhelm.reads import DAEMONSETS, READS, records
 from ddhelm.record import Record
 from ddhelm.release import Release, Role, pair
 from ddhelm.rollout import Reading
@@ -151,7 +151,7 @@ def _facts(read: _Read) -> Tree:
 def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
     namespace, names = releases[0].namespace, tuple(release.name for release in releases)
     paths = {
-        "releases": record_path(namespace, names),
+        "releases": records(namespace, names, superseded=False),
         "nodes": READS["nodes"],
         "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
         "daemonsets": DAEMONSETS,
@@ -194,15 +194,6 @@ _ESSENTIAL = {
 def _not_looked_for(failure: DdhelmError) -> Problem:
     text = f"other Datadog agents were not looked for outside this namespace: {failure.message}"
     return Problem(text, failure.hint, fatal=False)
-
-
-def record_path(namespace: str, names: Sequence[str]) -> str:
-    """The Secrets of these releases' revisions, superseded ones left out: two of a pair that went well."""
-    chosen = "%2C".join(names)
-    return (
-        f"/api/v1/namespaces/{namespace}/secrets"
-        f"?labelSelector=owner%3Dhelm%2Cname%20in%20%28{chosen}%29%2Cstatus%21%3Dsuperseded"
-    )
 
 
 def _records(document: Tree | None, read: _Read) -> Mapping[str, tuple[Record, ...]]:

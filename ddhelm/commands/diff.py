@@ -59,8 +59,7 @@ def values(session: Session, options: Options, *, detailed: bool) -> int:
     from ddhelm.actions import revisions as revisions_
 
     prepared = prepare.prepare(session, requests.request(options))
-    if not prepared.deployed:
-        raise revisions_.none_in(session.access.namespace)
+    revisions_.existing(session, prepared.deployed)
     screen, steps = console.out(), prepared.plan.steps
     view.lines(diff.of_values(steps, diff.layers_of(steps, prepared.values), diff.How()), screen)
     changed = any(step.values_changes for step in steps)

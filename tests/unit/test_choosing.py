@@ -24,8 +24,8 @@ class Helm:
         self.here = has
         self.fetched: list[str] = []
 
-    def has(self, _where: Any, _version: str | None = None) -> bool:
-        return self.here
+    def at_hand(self, _where: Any, _version: str | None = None) -> Path | None:
+        return Path("/nowhere") if self.here else None
 
     def pull(self, where: Any, _version: str | None = None) -> Path:
         self.fetched.append(str(where))
