@@ -12,7 +12,7 @@ def main() -> None:
     """Entry point; see ``cli.main``."""
     # looking for garbage at every 700 new objects is a third of the time in which 5,000 nodes are read, and a twentieth
     # of the start; a watch of hours makes 50,000 often enough
-    gc.set_threshold(50_000)
+    gc.set_threshold(200_000)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _at_once)
     from ddhelm import cli

@@ -32,9 +32,9 @@ def chart_of(session: Session, request: Request, wanted: Settings, deployed: "Ma
     return chart_at(session, where, version, asked=request.version)
 
 
-def at_hand(session: Session, request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]") -> bool:
-    """Whether that chart needs no fetching."""
-    return session.helm.at_hand(*_asked(request, wanted, deployed)) is not None
+def at_hand(session: Session, request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]") -> Path | None:
+    """That chart where it needs no fetching; a path of the user's need not be there."""
+    return session.helm.at_hand(*_asked(request, wanted, deployed))
 
 
 def _asked(request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]") -> tuple[Source, str | None]:

@@ -5,6 +5,7 @@ Each is decided when it is first asked for, and what decides it is loaded then: 
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -48,9 +49,15 @@ class Choice(Struct, frozen=True, dict=True):
     def chart(self) -> Chart:
         """The chart; ConfigError, or whatever helm's words stand for, where it cannot be had."""
         asked = (self.session, self.request, self.settings, self.deployed)
-        if not charts.at_hand(*asked):
+        if charts.at_hand(*asked) is None:
             _ = self.profile  # nothing is fetched for a cluster that nobody knows
         return charts.chart_of(*asked)
+
+    @property
+    def chart_path(self) -> Path:
+        """Where the chart is: one that is at hand has not been read yet, so that helm can start with it."""
+        here = charts.at_hand(self.session, self.request, self.settings, self.deployed)
+        return here if here is not None and here.exists() else self.chart.path
 
     @property
     def releases(self) -> tuple[Release, ...]:

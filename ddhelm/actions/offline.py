@@ -64,7 +64,7 @@ def plan_offline(
 
     try:
         texts = without.helm.templates(
-            [Render(each.name, choice.chart.path, is_upgrade=against is not None) for each in possible],
+            [Render(each.name, choice.chart_path, is_upgrade=against is not None) for each in possible],
             lambda: {name: each.tree for name, each in choice.values.items()},
             # what the chart makes of the values where the API offers what the facts say
             offline=Offline(read.server_version or "", tuple(sorted(read.api_groups))),
@@ -73,7 +73,7 @@ def plan_offline(
     except ConfigError as error:
         if error.anchor not in _OF_THE_CHART:
             raise
-        look = typed("helm show values {chart}", chart=str(choice.chart.path))  # `ddhelm values` asks a cluster
+        look = typed("helm show values {chart}", chart=str(choice.chart_path))  # `ddhelm values` asks a cluster
         raise ConfigError(error.message, hint=look, anchor=error.anchor, details=error.details) from None
     from ddhelm.actions import offline_judging
 

@@ -25,7 +25,7 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
     Raises ConfigError where the saved manifests are none, UsageError for ``--only`` with nothing left.
     """
     without, request, read = choice.session, choice.request, choice.facts
-    desired = rendering.desired(without, choice.chart, choice.releases, choice.values, texts)
+    desired = rendering.desired(choice, choice.releases, choice.values, texts)
     deployed = {} if against is None else _deployed(without, against, saved, desired)
     chosen = only(choice.releases, request.only, worker_exists=against is None or NAMES[Role.WORKER] in deployed)
     steps = [

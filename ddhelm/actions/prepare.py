@@ -61,12 +61,9 @@ def prepare(
 
     with ExitStack() as asked:
         desired, keep = render(
-            session,
-            choice.chart,
+            choice,
             possible,
             lambda: {release.name: choice.values[release.name] for release in asked_for(choice.releases)},
-            deployed,
-            request,
             meanwhile=load,
         )
         made = Prepared(

@@ -1,17 +1,17 @@
 """From values to manifests: what the chart makes of them in this cluster."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from ddhelm import plan, shapes, tree
-from ddhelm.actions.request import Request
+from ddhelm.actions.choosing import Choice
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
 from ddhelm.helm import Render
 from ddhelm.manifest import Manifest, parse
-from ddhelm.plan import Deployed, Desired
+from ddhelm.plan import Desired
 from ddhelm.release import Release
 from ddhelm.values import Values
 
@@ -20,23 +20,16 @@ Choose = Callable[[], Mapping[str, Values]]
 
 
 def render(
-    session: Session,
-    chart: Chart,
-    releases: Sequence[Release],
-    choose: Choose,
-    deployed: Mapping[str, Deployed],
-    request: Request,
-    *,
-    meanwhile: Callable[[], None] = lambda: None,
+    choice: Choice, releases: Sequence[Release], choose: Choose, *, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[tuple[Desired, ...], Mapping[str, Desired]]:
     """The desired state of each release, and per release the state that keeps CRDs which would be lost."""
-    made = desired_of(session, chart, releases, choose, deployed, meanwhile=meanwhile)
-    if request.delete_crds:
+    made = _desired_of(choice, releases, choose, meanwhile)
+    if choice.request.delete_crds:
         return made, {}
     losing = [
         one
         for one in made
-        if (state := deployed.get(one.release.name)) and plan.lost_crds(state.manifest, one.manifest)
+        if (state := choice.deployed.get(one.release.name)) and plan.lost_crds(state.manifest, one.manifest)
     ]
     if not losing:
         return made, {}
@@ -47,7 +40,7 @@ def render(
         for path, value in keep.items():
             kept = tree.put(kept, path, value)
         with_operator[one.release.name] = replace(one.values, tree=kept)
-    keepers = desired_of(session, chart, [one.release for one in losing], lambda: with_operator, deployed)
+    keepers = _desired_of(choice, [one.release for one in losing], lambda: with_operator)
     return made, {one.release.name: one for one in keepers}
 
 
@@ -60,21 +53,15 @@ def manifests_of(
     return _parsed(session, built, texts)
 
 
-def desired_of(
-    session: Session,
-    chart: Chart,
-    releases: Sequence[Release],
-    choose: Choose,
-    upgrades: Collection[str],
-    *,
-    meanwhile: Callable[[], None] = lambda: None,
+def _desired_of(
+    choice: Choice, releases: Sequence[Release], choose: Choose, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[Desired, ...]:
     """What each release shall be that ``choose`` names: its values, and what the chart makes of them in this cluster.
 
-    ``upgrades`` are the names of those that stand. Raises what helm's words stand for; an object that another release
-    owns is left to the claim about owners.
+    Raises what helm's words stand for; an object that another release owns is left to the claim about owners.
     """
-    renders = [Render(each.name, chart.path, is_upgrade=each.name in upgrades) for each in releases]
+    helm = choice.session.helm
+    renders = [Render(each.name, choice.chart_path, is_upgrade=each.name in choice.deployed) for each in releases]
     built: dict[str, Values] = {}
 
     def values() -> Mapping[str, tree.Tree]:
@@ -82,26 +69,23 @@ def desired_of(
         return {name: each.tree for name, each in built.items()}
 
     try:
-        texts = session.helm.templates(renders, values, meanwhile=meanwhile)
+        texts = helm.templates(renders, values, meanwhile=meanwhile)
     except PreflightFailed as error:
         if error.anchor != "owned-elsewhere":
             raise
         # helm names one object and its release at most; the claim about it names all of them and who has them
-        texts = session.helm.templates([replace(each, is_upgrade=True) for each in renders], values)
-    return desired(session, chart, [each for each in releases if each.name in built], built, texts)
+        texts = helm.templates([replace(each, is_upgrade=True) for each in renders], values)
+    return desired(choice, [each for each in releases if each.name in built], built, texts)
 
 
 def desired(
-    session: Session,
-    chart: Chart,
-    releases: Iterable[Release],
-    built: Mapping[str, Values],
-    texts: Mapping[str, str],
+    choice: Choice, releases: Iterable[Release], built: Mapping[str, Values], texts: Mapping[str, str]
 ) -> tuple[Desired, ...]:
     """What was rendered (values and texts by release) as what each release shall be."""
+    chart = choice.chart
     return tuple(
         Desired(release, built[release.name], manifest, chart.version, chart.app_version)
-        for release, manifest in _parsed(session, releases, texts).items()
+        for release, manifest in _parsed(choice.session, releases, texts).items()
     )
 
 

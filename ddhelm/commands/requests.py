@@ -115,25 +115,31 @@ def _proxy_of_this_machine() -> dict[str, Any]:
 
 
 def _files(names: Sequence[str] | None) -> "list[Source]":
+    if not names:
+        return []
     from ddhelm.uservalues import Source
 
-    return [Source("file", name, _read(name)) for name in names or ()]
+    return [Source("file", name, _read(name)) for name in names]
 
 
 def _plain(
     kind: 'Literal["set", "set-string", "set-json"]', arguments: Sequence[str] | None, flag: str = ""
 ) -> "list[Source]":
+    if not arguments:
+        return []
     from ddhelm.uservalues import Source
 
-    return [Source(kind, argument, flag=flag) for argument in arguments or ()]
+    return [Source(kind, argument, flag=flag) for argument in arguments]
 
 
 def _set_files(arguments: Sequence[str] | None) -> "list[Source]":
+    if not arguments:
+        return []
     from ddhelm.uservalues import Source, set_file_paths
 
     return [
         Source("set-file", argument, files={path: _text(path) for path in set_file_paths(argument)})
-        for argument in arguments or ()
+        for argument in arguments
     ]
 
 
