@@ -4,9 +4,10 @@ import hashlib
 import json
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec import Struct
 from msgspec.json import decode
@@ -39,13 +40,21 @@ Secret.
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
 
+Piecewise = Callable[[Iterable[bytes]], object]
+"""Makes something of a body while it arrives; ValueError where it is not what it should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a GET came to: ``body`` is None where nothing is there (404), and where it failed (see ``failure``)."""
+    """What a GET came to: ``body`` is None where nothing is there (404), and where it failed (see ``failure``).
+
+    ``made`` is what a ``Piecewise`` made of the body while it arrived; ``body`` is None then too.
+    """
 
     path: str
     body: bytes | None = field(repr=False)
     failure: DdhelmError | None = None
+    made: Any = field(default=None, repr=False)
 
     @property
     def found(self) -> bool:

@@ -14,17 +14,19 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from ddhelm.answers import Piecewise
 from ddhelm.errors import DdhelmError
 from ddhelm.run import Command, RunnerLike, Server
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    from http.client import HTTPConnection, HTTPResponse
 
 log = logging.getLogger("ddhelm.apiproxy")
 
@@ -39,21 +41,30 @@ _NOT_ASKED = "^(POST|PUT|DELETE)$"
 _ANY = "application/json, */*"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-Got = tuple[int, bytes]
-"""Status and body: 200, 201, 404 or ``TIMED_OUT``."""
+_BLOCK = 256 * 1024
+
+
+class Got(NamedTuple):
+    """Status (200, 201, 404 or ``TIMED_OUT``) and body, or what the question's ``piecewise`` made of that."""
+
+    status: int
+    body: bytes = b""
+    made: object = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of.
 
-    ``bare``: only the metadata of each object, for lists of Secrets whose data nobody wants.
+    ``bare``: only the metadata of each object, for lists of Secrets whose data nobody wants. ``piecewise`` is handed
+    the body as it arrives, which is then held by nobody.
     """
 
     path: str
     body: bytes | None = field(default=None, repr=False)
     query: str = ""
     bare: bool = False
+    piecewise: Piecewise | None = field(default=None, repr=False)
 
     @classmethod
     def forecast(cls, path: str, body: bytes, *, manager: str, force: bool) -> "Question":
@@ -241,6 +252,26 @@ def _work(
             done.put((at, line.ask(questions[at])))
 
 
+def _read(response: "HTTPResponse", question: Question) -> Got:
+    if question.piecewise is None or response.status != 200:
+        return Got(response.status, response.read())
+    return Got(response.status, made=question.piecewise(_pieces(response)))
+
+
+def _pieces(response: "HTTPResponse") -> Iterator[bytes]:
+    """The body as it arrives; ValueError for one that was cut short."""
+    if response.getheader("Content-Encoding") != "gzip":
+        while block := response.read1(_BLOCK):
+            yield block
+        return
+    packed = zlib.decompressobj(wbits=31)  # gzip
+    while block := response.read1(_BLOCK):
+        yield packed.decompress(block)
+    yield packed.flush()
+    if not packed.eof:
+        raise ValueError("cut short")
+
+
 class _Line:
     """One connection to the proxy, opened when it is first needed and again where it broke."""
 
@@ -257,22 +288,24 @@ class _Line:
         began = time.monotonic()
         try:
             response = self._sent(question).getresponse()
-            body = response.read()
+            got = _read(response, question)
         except TimeoutError:
             self.close()
-            return TIMED_OUT, b""
-        except (OSError, HTTPException, ValueError):
+            return Got(TIMED_OUT)
+        except (OSError, HTTPException, ValueError, zlib.error):
             self.close()
             return None
         if response.will_close:
             self.close()
         log.debug("%s %s  # %s, %.2f s", question.method, question.target, response.status, time.monotonic() - began)
-        return (response.status, body) if response.status in {200, 201, 404} else None
+        return got if got.status in {200, 201, 404} else None
 
     def _sent(self, question: Question) -> "HTTPConnection":
         connection = self._opened()
         # without Accept-Encoding kubectl asks for gzip and unpacks it, as it does for itself
         connection.putrequest(question.method, question.target, skip_accept_encoding=True)
+        if question.piecewise is not None:
+            connection.putheader("Accept-Encoding", "gzip")  # a twentieth goes through the socket, and we unpack faster
         connection.putheader("Accept", f"{_METADATA}, {_ANY}" if question.bare else _ANY)
         if question.body is not None:
             connection.putheader("Content-Type", "application/apply-patch+yaml")

@@ -8,7 +8,7 @@ later and said.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, convert, json
@@ -38,10 +38,16 @@ class Failure(Struct, frozen=True):
 
 
 class Answers:
-    """Raw documents by the names of ``READS``. ``take`` gives each away once, so that big ones are freed early."""
+    """Raw documents by the names of ``READS``. ``take`` gives each away once, so that big ones are freed early.
 
-    def __init__(self, documents: Mapping[str, str | bytes | Failure]) -> None:
+    ``nodes`` are those that ``nodes_of`` made while they arrived; their document is not looked at then.
+    """
+
+    def __init__(
+        self, documents: Mapping[str, str | bytes | Failure], *, nodes: "tuple[Node, ...] | None" = None
+    ) -> None:
         self._documents = dict(documents)
+        self.nodes = nodes
 
     def take(self, name: str) -> str | bytes | Failure:
         """The document, or why there is none."""
@@ -128,7 +134,7 @@ def parse(answers: Answers) -> ClusterFacts:
             unread.append(Unread(name, WORDS[name], document.text))
         return None
 
-    nodes = _nodes(take("nodes"))
+    nodes = _nodes(take("nodes")) if answers.nodes is None else answers.nodes
     version = _object("version", take("version"))
     namespace = _object("kube-system", take("kube-system"))
     pods = [
@@ -240,31 +246,75 @@ class _ListOf(Struct, Generic[_Item], frozen=True):
 
 
 _NODES = json.Decoder(_ListOf[_NodeAnswer])
+_SOME_NODES = json.Decoder(list[_NodeAnswer])
 _PODS = json.Decoder(_ListOf[Tree])
 
 
+_AT_ONCE = 256 * 1024
+_FIRST = b'"items":['
+# a quote within a text is escaped, so no text holds this; within a node it would leave JSON that nothing can read
+_BETWEEN = b'},{"metadata":{"name":'
+
+
+def nodes_of(pieces: Iterable[bytes]) -> tuple[Node, ...]:
+    """The nodes by name of a NodeList that arrives in pieces, as the API server writes one: read while it does.
+
+    ValueError for any other text, also for JSON that another program wrote.
+    """
+    nodes, held, begun = _Nodes(), b"", False
+    for piece in pieces:
+        held += piece
+        if len(held) < _AT_ONCE:
+            continue
+        if not begun:
+            held, begun = _behind_the_head(held), True
+        if (end := held.rfind(_BETWEEN) + 1) > 0:
+            nodes.add(_SOME_NODES.decode(b"[%b]" % held[:end]))
+            held = held[end + 1 :]
+    held = (held if begun else _behind_the_head(held)).rstrip()
+    if not held.endswith(b"]}"):
+        raise ValueError("no list of nodes as the API server writes it")
+    nodes.add(_SOME_NODES.decode(b"[%b" % held[:-1]))
+    return nodes.by_name()
+
+
+def _behind_the_head(text: bytes) -> bytes:
+    head, found, rest = text.partition(_FIRST)
+    if not found or not head.startswith(b'{"kind":"NodeList",'):
+        raise ValueError("no list of nodes as the API server writes it")
+    return rest
+
+
 def _nodes(document: str | bytes | None) -> tuple[Node, ...]:
-    """The nodes by name. Of 5,000 nodes most strings are the same few: one copy of each is kept, masked once."""
-    pool: dict[str, str] = {}
-    shown: dict[tuple[str, str], str] = {}
+    """The nodes by name."""
+    nodes = _Nodes()
+    nodes.add(_items("nodes", document, _NODES))
+    return nodes.by_name()
 
-    keep = pool.setdefault  # called some hundred thousand times
 
-    def one(text: str) -> str:
-        return keep(text, text)
+class _Nodes:
+    """Of 5,000 nodes most strings are the same few: one copy of each is kept, masked once."""
 
-    def annotation(key: str, value: str) -> str:
-        if (known := shown.get((key, value))) is None:
-            known = shown[key, value] = one(_annotation(key, value))
-        return known
+    def __init__(self) -> None:
+        self._found: list[Node] = []
+        self._keep = dict[str, str]().setdefault  # called some hundred thousand times
+        self._shown: dict[tuple[str, str], str] = {}
 
-    def node(read: _NodeAnswer) -> Node:
-        info = read.status.node_info
+    def add(self, answers: Iterable[_NodeAnswer]) -> None:
+        """Take these in."""
+        self._found += map(self._node, answers)
+
+    def by_name(self) -> tuple[Node, ...]:
+        """All of them."""
+        return tuple(sorted(self._found, key=lambda each: each.name))
+
+    def _node(self, read: _NodeAnswer) -> Node:
+        info, one, keep = read.status.node_info, self._one, self._keep
         return Node(
             name=read.metadata.name,
             labels={keep(k, k): keep(v, v) for k, v in (read.metadata.labels or {}).items()},
             annotations={
-                keep(key, key): annotation(key, value) for key, value in (read.metadata.annotations or {}).items()
+                keep(key, key): self._annotation(key, value) for key, value in (read.metadata.annotations or {}).items()
             },
             taints=tuple(Taint(one(t.key), one(t.value), one(t.effect)) for t in read.spec.taints or ()),
             unschedulable=bool(read.spec.unschedulable),
@@ -278,7 +328,13 @@ def _nodes(document: str | bytes | None) -> tuple[Node, ...]:
             address=next((each.address for each in read.status.addresses or () if each.type == "InternalIP"), ""),
         )
 
-    return tuple(sorted(map(node, _items("nodes", document, _NODES)), key=lambda each: each.name))
+    def _one(self, text: str) -> str:
+        return self._keep(text, text)
+
+    def _annotation(self, key: str, value: str) -> str:
+        if (known := self._shown.get((key, value))) is None:
+            known = self._shown[key, value] = self._one(_annotation(key, value))
+        return known
 
 
 def _annotation(key: str, value: str) -> str:

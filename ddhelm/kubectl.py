@@ -9,6 +9,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -17,7 +18,18 @@ from msgspec.structs import replace
 
 from ddhelm import failures, record, resources
 from ddhelm.access import Access
-from ddhelm.answers import KEY_NAMES, Answer, Right, RightAnswer, SecretKeys, answered, bare, documents, listed
+from ddhelm.answers import (
+    KEY_NAMES,
+    Answer,
+    Piecewise,
+    Right,
+    RightAnswer,
+    SecretKeys,
+    answered,
+    bare,
+    documents,
+    listed,
+)
 from ddhelm.applying import ApplyResult, Attribution, identity
 from ddhelm.conflicts import Conflict, Identity
 from ddhelm.errors import DdhelmError
@@ -29,6 +41,7 @@ if TYPE_CHECKING:
     from ddhelm.apiproxy import Ahead, Proxy, Question
     from ddhelm.resources import Resource
 
+NOTHING: Mapping[str, Piecewise] = MappingProxyType({})
 ALL = "*"
 """In place of a namespace: all of them."""
 
@@ -84,10 +97,11 @@ class Kubectl:
         self._forecast_ahead: Ahead | None = None
         self._kinds: dict[str, Mapping[str, Resource]] = {}
 
-    def start(self, paths: Sequence[str] = ()) -> None:
+    def start(self, paths: Sequence[str] = (), piecewise: Mapping[str, Piecewise] = NOTHING) -> None:
         """Start the proxy ahead of the first round of reads: it comes up while the caller loads what it needs.
 
-        ``paths`` are asked for as soon as it is up, and what it answers is kept for the first round.
+        ``paths`` are asked for as soon as it is up, and what it answers is kept for the first round, if that names the
+        same ``piecewise``.
         """
         if self._proxied:
             from ddhelm.apiproxy import Question
@@ -96,7 +110,8 @@ class Kubectl:
             proxy.start()
             if paths:
                 self._reads_ahead = proxy.ahead(
-                    lambda: [Question(path) for path in paths], timeout=self._request_timeout
+                    lambda: [Question(path, piecewise=piecewise.get(path)) for path in paths],
+                    timeout=self._request_timeout,
                 )
 
     @contextmanager
@@ -137,10 +152,13 @@ class Kubectl:
             raise answer.failure
         return answer.body
 
-    def raws(self, paths: Sequence[str]) -> tuple[Answer, ...]:
-        """GET several paths at the same time; a failure is part of its answer, none is raised."""
+    def raws(self, paths: Sequence[str], piecewise: Mapping[str, Piecewise] = NOTHING) -> tuple[Answer, ...]:
+        """GET several paths at the same time; a failure is part of its answer, none is raised.
+
+        ``piecewise`` (by path) makes something of a big answer while it arrives, where that comes through the proxy.
+        """
         many = self._proxied and len(paths) >= _MANY
-        known = self._through_a_proxy(paths) if many or (self._proxy and self._proxy.runs) else {}
+        known = self._through_a_proxy(paths, piecewise) if many or (self._proxy and self._proxy.runs) else {}
         left = [path for path in dict.fromkeys(paths) if path not in known]
         done = self._runner.run_all([self._command("get", "--raw", path) for path in left])
         known |= {path: self._answer(path, each) for path, each in zip(left, done, strict=True)}
@@ -436,22 +454,22 @@ class Kubectl:
         where, space = self.access.where, self.access.namespace
         return failures.error(done, doing=f"kubectl {verb}", where=where, namespace=space)
 
-    def _through_a_proxy(self, paths: Sequence[str]) -> dict[str, Answer]:
+    def _through_a_proxy(self, paths: Sequence[str], piecewise: Mapping[str, Piecewise]) -> dict[str, Answer]:
         """The answers that are there and those that say that nothing is; a frozen server is not asked twice."""
         from ddhelm.apiproxy import TIMED_OUT, Question
 
-        questions, ahead = [Question(path) for path in paths], self._reads_ahead
-        self._reads_ahead = None
+        questions = [Question(path, piecewise=piecewise.get(path)) for path in paths]
+        ahead, self._reads_ahead = self._reads_ahead, None
         got = self._proxy_of_run().ask(questions, timeout=self._request_timeout, ahead=ahead)
         known: dict[str, Answer] = {}
         for path, each in zip(paths, got, strict=True):
             if each is None:
                 continue
-            status, body = each
-            if status == TIMED_OUT:
+            if each.status == TIMED_OUT:
                 known[path] = self._answer(path, self._silent(path))
             else:
-                known[path] = Answer(path, body if status == 200 else None)
+                body = each.body if each.status == 200 and each.made is None else None
+                known[path] = Answer(path, body, made=each.made)
         return known
 
     def _labelled_secrets(self, namespace: str, selector: str) -> "Sequence[Tree] | None":
@@ -460,11 +478,11 @@ class Kubectl:
 
         path = f"/api/v1/namespaces/{quote(namespace)}/secrets?labelSelector={quote(selector)}"
         (got,) = self._proxy_of_run().ask([Question(path, bare=True)], timeout=self._request_timeout)
-        if got is not None and got[0] == TIMED_OUT:
+        if got is not None and got.status == TIMED_OUT:
             raise self._error(self._silent(path), "get")
-        if got is None or got[0] != 200:
+        if got is None or got.status != 200:
             return None
-        return [item.get("metadata") or {} for item in decode(got[1]).get("items") or ()]
+        return [item.get("metadata") or {} for item in decode(got.body).get("items") or ()]
 
     def _proxy_of_run(self) -> "Proxy":
         from ddhelm.apiproxy import Proxy
@@ -493,14 +511,14 @@ class Kubectl:
         got = self._proxy_of_run().ask(questions, timeout=self._request_timeout, ahead=ahead)
         reads = len(objects) if standing else 0
         answers = [each for each in got if each is not None]
-        if any(status == TIMED_OUT for status, _ in answers):
+        if any(each.status == TIMED_OUT for each in answers):
             raise self._error(self._silent(questions[0].path), "get")
-        if len(answers) < len(got) or any(status == 404 for status, _ in answers[reads:]):
+        if len(answers) < len(got) or any(each.status == 404 for each in answers[reads:]):
             return None
-        found = tuple(None if status == 404 else dict(decode(body)) for status, body in answers[:reads])
-        forecast = tuple(dict(decode(body)) for _, body in answers[reads:])
-        for each in forecast:  # as kubectl prints it
-            each["metadata"].pop("managedFields", None)
+        found = tuple(None if each.status == 404 else dict(decode(each.body)) for each in answers[:reads])
+        forecast = tuple(dict(decode(each.body)) for each in answers[reads:])
+        for tree in forecast:  # as kubectl prints it
+            tree["metadata"].pop("managedFields", None)
         return found, ApplyResult(forecast)
 
     def _questions(

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ddhelm.reads import NODES
 from ddhelm.rollout import Reading
 from ddhelm.workloads import Event, Pod, Workload, event, node_down, pod, workload
 
@@ -27,7 +28,6 @@ NODES_AGAIN = 10
 """Every so many looks all nodes are read to find those that are down; 21 MB at 5,000 nodes, 0.9 s."""
 DOWN_LIMIT = 10
 EVENTS = 50
-NODES = "/api/v1/nodes?resourceVersion=0"
 
 
 class Reads(Protocol):

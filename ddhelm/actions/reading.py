@@ -46,14 +46,13 @@ class Cluster(Struct, frozen=True):
 def read(session: Session) -> Cluster:
     """Everything that is asked of the cluster first, in one parallel round."""
     paths = before_a_plan(session.access.namespace)
-    answers = dict(zip(paths, session.kubectl.raws(list(paths.values())), strict=True))
+    answers = dict(zip(paths, session.ask(list(paths.values())), strict=True))
     failure = answers["version"].failure
     if failure is not None:
         raise failure
     if (failure := answers["releases"].failure) is not None:
         raise failure
-    documents = {name: _document(answers.pop(name)) for name in READS}
-    read_facts = facts.parse(facts.Answers(documents))
+    read_facts = _parsed(answers)
     records: dict[str, list[Record]] = {}
     for item in (answers["releases"].tree() if answers["releases"].found else {}).get("items") or ():
         entry = record.decode(item)
@@ -91,10 +90,16 @@ def installed(session: Session) -> Installed | None:
 
 def facts_of(session: Session) -> ClusterFacts:
     """The facts alone, in one parallel round; raises where the API server cannot be asked for its version."""
-    answers = dict(zip(READS, session.kubectl.raws(list(READS.values())), strict=True))
+    answers = dict(zip(READS, session.ask(list(READS.values())), strict=True))
     if (failure := answers["version"].failure) is not None:
         raise failure
-    return facts.parse(facts.Answers({name: _document(answers.pop(name)) for name in READS}))
+    return _parsed(answers)
+
+
+def _parsed(answers: dict[str, Answer]) -> ClusterFacts:
+    """The facts in the answers to ``READS``, which are taken out."""
+    nodes = answers["nodes"].made
+    return facts.parse(facts.Answers({name: _document(answers.pop(name)) for name in READS}, nodes=nodes))
 
 
 def _document(answer: Answer) -> str | bytes | facts.Failure:

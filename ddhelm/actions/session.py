@@ -1,7 +1,7 @@
 """One run's connections: which cluster, through which programs, told once and used by every action."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from ddhelm.access import Access, resolve
 from ddhelm.errors import DdhelmError
+from ddhelm.reads import NODES
 from ddhelm.run import Runner, Secrets, cache_folder, find
 
 if TYPE_CHECKING:  # loaded by the first who uses them: a plan without a cluster needs no kubectl, a status no helm
+    from ddhelm.answers import Answer
+    from ddhelm.facts import Node
     from ddhelm.helm import Helm
     from ddhelm.kubectl import Kubectl
     from ddhelm.library import Library
@@ -24,6 +27,15 @@ Observer = Callable[[object], None]
 
 def silent(_event: object) -> None:
     """The observer of somebody who does not look."""
+
+
+def _nodes(pieces: Iterable[bytes]) -> "tuple[Node, ...]":
+    from ddhelm.facts import nodes_of
+
+    return nodes_of(pieces)
+
+
+_PIECEWISE = {NODES: _nodes}
 
 
 class Session(Struct, frozen=True, dict=True):
@@ -54,7 +66,11 @@ class Session(Struct, frozen=True, dict=True):
     def begin(self, paths: Sequence[str] = ()) -> None:
         """Let kubectl come up, and GET ``paths``, while the caller loads the rest; who asks is told what fails."""
         with suppress(DdhelmError):
-            self.kubectl.start(paths)
+            self.kubectl.start(paths, _PIECEWISE)
+
+    def ask(self, paths: Sequence[str]) -> "tuple[Answer, ...]":
+        """GET several paths in one round, as ``begin`` may have done already: the nodes are ``made`` as they arrive."""
+        return self.kubectl.raws(paths, _PIECEWISE)
 
     def close(self) -> None:
         """End what runs beside the run. Nothing else is held: no connection, no lock."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -107,6 +107,31 @@ def test_what_was_asked_ahead_answers_the_first_round_and_no_later_one(
     assert kubectl.tree(late) is not None
     assert plain(kubectl.raws(PATHS)) == plain(edge.kubectl.raws(PATHS))
     assert started.read_text().split() == ["proxy"]
+
+
+def test_a_body_is_made_something_of_while_it_arrives_and_kubectl_is_asked_where_that_fails(
+    edge: Edge, started: Path, proxied: Proxied
+) -> None:
+    """Packed on its way, and each question answered as it was asked."""
+
+    def whole(pieces: Iterable[bytes]) -> object:
+        return sorted(item["metadata"]["name"] for item in json.loads(b"".join(pieces))["items"])
+
+    def refuses(pieces: Iterable[bytes]) -> object:
+        raise ValueError(next(iter(pieces))[:1])
+
+    kubectl, nodes = proxied(), {PATHS[3]: whole, PATHS[4]: whole}
+    kubectl.start([*PATHS[:3], PATHS[3]], nodes)
+    got = kubectl.raws(PATHS, nodes)
+    assert got[3].made == whole([edge.kubectl.raw(PATHS[3]) or b""])
+    assert len(got[3].made) == 8
+    assert (got[3].body, got[4].found, got[4].made) == (None, False, None)
+    assert plain(got[:3]) == plain(edge.kubectl.raws(PATHS[:3]))
+    assert len(kubectl.raws(PATHS[2:5])[1].tree()["items"]) == 8
+    assert started.read_text().split() == ["proxy"]
+    answer = kubectl.raws(PATHS[:4], {PATHS[3]: refuses})[3]
+    assert (answer.made, len(answer.tree()["items"])) == (None, 8)
+    assert started.read_text().split() == ["proxy", "get"]
 
 
 def test_what_is_expected_answers_the_first_forecast_of_the_block_and_only_what_is_equal(

@@ -7,6 +7,7 @@ import pytest
 from ddhelm.actions import look
 from ddhelm.actions.look import Baseline, Looker, Target
 from ddhelm.errors import ClusterError
+from ddhelm.reads import NODES
 from tests.adapters.apiserver import ApiServer, items
 from tests.unit import apitrees as api
 
@@ -69,7 +70,7 @@ def test_a_daemonset_that_cannot_make_its_pods_is_asked_why(server: ApiServer) -
     server.serve(DAEMONSET.path, api.daemonset(available=0, updated=0, scheduled=0))
     server.serve(pods("status.phase!=Running"), items())
     server.serve(pods("status.phase=Running"), items())
-    server.serve(look.NODES, items(node("w-1")))
+    server.serve(NODES, items(node("w-1")))
     own = api.event("FailedCreate", "no", kind="DaemonSet", name=api.WORKER)
     own["involvedObject"]["uid"] = f"uid-{api.WORKER}"
     former = api.event("FailedCreate", "no", kind="DaemonSet", name=api.WORKER, uid="former")
@@ -87,13 +88,13 @@ def test_pods_that_run_and_are_not_ready_are_paged_for_and_then_remembered(serve
     server.serve(pods("status.phase=Running"), items(*fine, token="t1"))
     server.serve(pods("status.phase=Running", token="t1"), items(*fine, bad, token="t2"))
     server.serve(pods("status.phase=Running", token="t2"), items(*fine))
-    server.serve(look.NODES, items(*(node(f"w-{i}") for i in range(100))))
+    server.serve(NODES, items(*(node(f"w-{i}") for i in range(100))))
     server.serve("/api/v1/nodes/w-99", node("w-99"))
     server.serve(f"/api/v1/namespaces/{api.NAMESPACE}/pods/z", bad, {**bad, **api.pod("z", ready=True)})
     looker = Looker(server, (DAEMONSET,), since=Baseline())
     seen = [[each.name for each in looker.deep(looker.quick()).pods] for _ in range(4)]
     assert seen == [[], ["z"], ["z"], []], "found on the second page, kept while bad, dropped when ready"
-    assert len(server.asked_for(look.NODES)) == 1, "all nodes are read once in ten looks"
+    assert len(server.asked_for(NODES)) == 1, "all nodes are read once in ten looks"
     assert all("limit=" in path for path in server.asked_for("/pods?"))
 
 
@@ -101,7 +102,7 @@ def test_agents_on_dead_nodes_are_found_through_the_nodes(server: ApiServer) -> 
     server.serve(DAEMONSET.path, api.daemonset(desired=5000, available=4999))
     server.serve(pods("status.phase!=Running"), items())
     server.serve(pods("status.phase=Running"), items(token="more"))
-    server.serve(look.NODES, items(node("w-1"), node("w-2", ready=False)))
+    server.serve(NODES, items(node("w-1"), node("w-2", ready=False)))
     server.serve(pods("spec.nodeName=w-2"), items(api.pod("p", "w-2", phase="Running")))
     found = look.look(server, (DAEMONSET,))
     assert [each.name for each in found.pods] == ["p"]
@@ -131,7 +132,7 @@ def test_known_dead_nodes_are_not_read_again(server: ApiServer) -> None:
 
 def test_without_rights_to_pods_and_events_the_workloads_are_still_told(server: ApiServer) -> None:
     server.serve(DAEMONSET.path, api.daemonset(available=4, scheduled=4))
-    for path in (pods("status.phase!=Running"), pods("status.phase=Running"), failed_create(), look.NODES):
+    for path in (pods("status.phase!=Running"), pods("status.phase=Running"), failed_create(), NODES):
         server.serve(path, FORBIDDEN)
     found = look.look(server, (DAEMONSET,))
     assert found.workloads[0].behind == 1
@@ -146,7 +147,7 @@ def test_events_that_were_there_before_are_old_until_they_happen_again(server: A
     server.serve(DAEMONSET.path, api.daemonset(available=0, scheduled=0))
     server.serve(pods("status.phase!=Running"), items())
     server.serve(pods("status.phase=Running"), items())
-    server.serve(look.NODES, items())
+    server.serve(NODES, items())
     before = look.baseline(server, (DAEMONSET,))
     looker = Looker(server, (DAEMONSET,), since=before)
     assert looker.deep(looker.quick()).events == ()
@@ -160,6 +161,6 @@ def test_without_a_baseline_the_first_look_is_the_baseline(server: ApiServer) ->
     server.serve(DAEMONSET.path, api.daemonset(available=0, scheduled=0))
     server.serve(pods("status.phase!=Running"), items())
     server.serve(pods("status.phase=Running"), items())
-    server.serve(look.NODES, items())
+    server.serve(NODES, items())
     looker = Looker(server, (DAEMONSET,))
     assert [len(looker.deep(looker.quick()).events) for _ in range(2)] == [0, 1]

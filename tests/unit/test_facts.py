@@ -4,6 +4,7 @@ import json
 import string
 import tracemalloc
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,64 @@ def test_the_list_is_read_however_it_is_laid_out(layout: dict[str, Any]) -> None
     document = json.dumps({"kind": "NodeList", "metadata": {"resourceVersion": "7"}, "items": [NODE, NODE]}, **layout)
 
     assert len(facts.parse(answers(nodes=document)).nodes) == 2
+
+
+def written(items: list[dict[str, Any]]) -> bytes:
+    """A list of nodes as the API server writes it."""
+    head = {"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}}
+    return json.dumps({**head, "items": items}, separators=(",", ":")).encode() + b"\n"
+
+
+def named(name: str, **annotations: str) -> dict[str, Any]:
+    return NODE | {"metadata": {**NODE["metadata"], "name": name, "annotations": annotations}}
+
+
+@given(st.integers(0, 12), st.integers(1, 2000))
+def test_a_list_that_arrives_in_pieces_comes_to_the_same(count: int, size: int) -> None:
+    tricky = '},{"metadata":{"name":"x"}]}'
+    text = written([named(f"n-{i:02}", note=tricky, more="\\" + tricky) for i in reversed(range(count))])
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+
+    with mock.patch.object(facts, "_AT_ONCE", 1500):
+        read = facts.nodes_of(pieces)
+
+    assert read == facts.parse(answers(nodes=text)).nodes
+    assert facts.parse(Answers({}, nodes=read)).nodes == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"<html>",
+        b'{"kind":"Status","items":[]}',
+        b'{"kind":"NodeList","items":null}',
+        b'{"kind":"NodeList","items":[],"metadata":{}}',
+        json.dumps({"kind": "NodeList", "items": [NODE]}).encode(),
+        written([named("a"), named("b")])[:-5],
+        written([named("a"), named("b") | {"parts": [{}, {"metadata": {"name": "inner"}}, {}]}]),
+    ],
+)
+def test_what_cannot_be_read_in_pieces_is_refused_and_never_misread(text: bytes) -> None:
+    with (
+        mock.patch.object(facts, "_AT_ONCE", 1),
+        pytest.raises(ValueError, match=r"as the API server writes it|JSON|truncated"),
+    ):
+        facts.nodes_of(text[at : at + 1] for at in range(len(text)))
+
+
+def test_of_many_nodes_in_pieces_the_text_is_never_held() -> None:
+    images = [{"names": [f"registry.example.com/image-{i}@sha256:{'0' * 64}"], "sizeBytes": i} for i in range(50)]
+    text = written([named(f"n-{i:04}") | {"status": NODE["status"] | {"images": images}} for i in range(500)])
+    tracemalloc.start()
+
+    read = facts.nodes_of(text[at : at + 64 * 1024] for at in range(0, len(text), 64 * 1024))
+
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(read) == 500
+    assert len(text) > 3_000_000
+    assert peak < kept + 1_500_000
 
 
 @pytest.mark.parametrize("items", ["[]", "null", "[ ]"])
