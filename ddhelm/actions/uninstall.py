@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "Kept", "Removal", "Removed", "Started", "carry_out", "prepare"]
 
 _NOT_REMOVED = 4
+_AGAIN = 0.5
+"""Seconds between two looks at what is going."""
 
 
 class Started(Struct, frozen=True):
@@ -180,7 +182,7 @@ class _Run:
                 self._problems.append(Kept(what, f"still there after {self._timeout:.0f} s", command))
                 return False
             self.renew()
-            self._clock.sleep(1.0)
+            self._clock.sleep(_AGAIN)
         return True
 
     def hooks(self) -> None:
@@ -218,7 +220,7 @@ class _Run:
                     )
                 )
                 return
-            self._clock.sleep(1.0)
+            self._clock.sleep(_AGAIN)
 
     def _timed(self, what: str, do: Callable[[], None]) -> None:
         self._observer(Started(what))
