@@ -20,7 +20,7 @@ ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 NAMES = {
     "kube_apiserver_metrics": "apiserver_storage_size_bytes",
     "kube_scheduler": "scheduler_pending_pods",
-    "kube_controller_manager": "node_collector_zone_size",
+    "kube_controller_manager": "root_ca_cert_publisher_sync_total",  # there before any pod, which needs that CA
     "etcd": "etcd_server_has_leader",
 }
 """Check to a metric that only its component serves."""
