@@ -13,8 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm.coverage import Coverage, Placement
-from ddhelm.facts import Node
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
+from ddhelm.nodes import Node
 from ddhelm.pasting import typed
 from ddhelm.release import Role
 from ddhelm.tree import Tree, get

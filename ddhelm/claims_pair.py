@@ -24,8 +24,8 @@ from ddhelm.claim import (
     pod_template,
 )
 from ddhelm.coverage import agent_placements, schedulable
-from ddhelm.facts import Node
 from ddhelm.manifest import Object
+from ddhelm.nodes import Node
 from ddhelm.pasting import typed
 from ddhelm.release import Role
 from ddhelm.taints import show, transient

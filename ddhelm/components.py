@@ -11,7 +11,7 @@ from msgspec import Struct
 from ddhelm import etcd, servers
 from ddhelm.controlplane import CheckInstance, ControlPlane, Found, HostFile, LeftOut
 from ddhelm.distribution import COMPONENTS, Distribution, Endpoint
-from ddhelm.facts import Node
+from ddhelm.nodes import Node
 from ddhelm.signals import Look
 
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from ddhelm.distribution import Distribution, Endpoint
-from ddhelm.facts import ClusterFacts, Node
+from ddhelm.facts import ClusterFacts
+from ddhelm.nodes import Node
 from ddhelm.staticpods import StaticPod
 from ddhelm.tree import Tree
 

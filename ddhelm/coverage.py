@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import selector
-from ddhelm.facts import Node, Taint
 from ddhelm.manifest import Manifest, Object
+from ddhelm.nodes import Node, Taint
 from ddhelm.pasting import typed
 from ddhelm.scheduling import NO_EXECUTE, NO_SCHEDULE, Rules, rules
 from ddhelm.selector import Requirement

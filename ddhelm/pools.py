@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec import Struct
 
 from ddhelm.coverage import ARCH, OS, Blame, Coverage, Verdict, show
-from ddhelm.facts import Node
+from ddhelm.nodes import Node
 
 # How providers and tools name a node's pool, in the order in which they are believed.
 POOL_LABELS = (

@@ -12,7 +12,8 @@ from ddhelm import components
 from ddhelm.admission import Pattern
 from ddhelm.controlplane import CheckInstance, HostFile, LeftOut
 from ddhelm.distribution import PARTS, Confidence, Distribution, NodeKind, Requirement, ValuesPart
-from ddhelm.facts import ClusterFacts, Node, Unread
+from ddhelm.facts import ClusterFacts, Unread
+from ddhelm.nodes import Node
 from ddhelm.recognition import Evidence, detected, evidence_for, lineage, named, resolved, role_keys
 from ddhelm.signals import Look, matches
 from ddhelm.tree import Tree

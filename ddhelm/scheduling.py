@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ddhelm.facts import Node, Taint
+from ddhelm.nodes import Node, Taint
 from ddhelm.selector import Requirement
 from ddhelm.tree import Tree, get
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 from msgspec import Struct
 
 from ddhelm.distribution import Row
-from ddhelm.facts import ClusterFacts, Node, version_of
+from ddhelm.facts import ClusterFacts, version_of
+from ddhelm.nodes import Node
 
 _WORDS: Mapping[str, str] = {
     "node.label": "label",

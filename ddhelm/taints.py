@@ -2,7 +2,7 @@
 
 from ddhelm import selector
 from ddhelm.errors import ConfigError
-from ddhelm.facts import Taint
+from ddhelm.nodes import Taint
 from ddhelm.scheduling import NO_EXECUTE, NO_SCHEDULE
 from ddhelm.tree import Tree
 

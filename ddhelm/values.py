@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ddhelm import etcd
 from ddhelm.checkfiles import check_file, file_name, mounted, volumes, without_templates
 from ddhelm.coverage import schedulable
-from ddhelm.facts import Node
+from ddhelm.nodes import Node
 from ddhelm.placeholders import fill, placeholders
 from ddhelm.profile import CheckInstance, HostFile, Profile, ValuesPart
 from ddhelm.release import Release, Role

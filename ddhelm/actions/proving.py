@@ -12,9 +12,9 @@ from ddhelm.answers import CLIENT_CERTIFICATE
 from ddhelm.chart import Chart
 from ddhelm.coverage import picking_none
 from ddhelm.errors import PreflightFailed
-from ddhelm.facts import Node
 from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
+from ddhelm.nodes import Node
 from ddhelm.plan import Desired, StepKind
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Role

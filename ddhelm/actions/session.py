@@ -15,11 +15,11 @@ from ddhelm.run import Runner, Secrets, cache_folder, find
 
 if TYPE_CHECKING:  # loaded by the first who uses them: a plan without a cluster needs no kubectl, a status no helm
     from ddhelm.answers import Answer
-    from ddhelm.facts import Node
     from ddhelm.helm import Helm
     from ddhelm.kubectl import Kubectl
     from ddhelm.library import Library
     from ddhelm.masking import Masker
+    from ddhelm.nodes import Node
 
 Observer = Callable[[object], None]
 """Told of events while an action runs; a view, never the action, turns them into words."""
@@ -30,7 +30,7 @@ def silent(_event: object) -> None:
 
 
 def _nodes(pieces: Iterable[bytes]) -> "tuple[Node, ...]":
-    from ddhelm.facts import nodes_of
+    from ddhelm.nodes import nodes_of
 
     return nodes_of(pieces)
 

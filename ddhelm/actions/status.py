@@ -21,9 +21,10 @@ from ddhelm.actions.promises import Problem, ReleaseLine, WorkloadLine
 from ddhelm.causes import explain
 from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError, DdhelmError
-from ddhelm.facts import Node, Unread
+from ddhelm.facts import Unread
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
+from ddhelm.nodes import Node
 from ddhelm.pools import Pool
 from ddhelm.reads import DAEMONSETS, READS, records
 from ddhelm.record import Record

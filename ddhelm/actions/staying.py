@@ -13,8 +13,8 @@ from ddhelm.coverage import Coverage, Verdict, agent_placements, compute, is_age
 from ddhelm.workloads import Workload, pod, workload
 
 if TYPE_CHECKING:
-    from ddhelm.facts import Node
     from ddhelm.manifest import Manifest
+    from ddhelm.nodes import Node
     from ddhelm.release import Release
 
 LIMIT = 20

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ddhelm import coverage
 from ddhelm.coverage import Placement
-from ddhelm.facts import Node
+from ddhelm.nodes import Node
 from tests.bench.measure import Program, Row, Sample, Work, in_turns, table
 from tests.bench.stage import NAMESPACE, RELEASES, Stage, plugins_with
 

@@ -19,8 +19,8 @@ import yaml
 
 from ddhelm import facts, manifest
 from ddhelm.coverage import Placement, agent_placements
-from ddhelm.facts import Node
 from ddhelm.masking import Masker
+from ddhelm.nodes import Node
 from tests.agent import install, shape
 from tests.bench.measure import Program
 from tests.demo.chart import STAND_IN

@@ -12,7 +12,8 @@ import pytest
 from ddhelm import selector
 from ddhelm.coverage import Placement, compute
 from ddhelm.errors import ConfigError
-from ddhelm.facts import ClusterFacts, Node
+from ddhelm.facts import ClusterFacts
+from ddhelm.nodes import Node
 from ddhelm.tree import Tree
 from tests.cluster.driver import placements_of, read_facts
 from tests.sandbox.api import ApiError, at_once

@@ -34,9 +34,10 @@ from ddhelm.coverage import Blame, Coverage, Verdict
 from ddhelm.distribution import Requirement
 from ddhelm.drift import Change, Drift, Fate, FieldDrift, ObjectDrift
 from ddhelm.errors import ClusterError, PreflightFailed
-from ddhelm.facts import Node, Taint, Unread
+from ddhelm.facts import Unread
 from ddhelm.managedfields import Writer
 from ddhelm.manifest import ObjectRef
+from ddhelm.nodes import Node, Taint
 from ddhelm.plan import Action, ObjectChange, Plan, Restart, Step, StepKind
 from ddhelm.plan import Problem as Stopped
 from ddhelm.pools import pools

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddhelm.coverage import Placement, placement
-from ddhelm.facts import Node, Taint
 from ddhelm.manifest import Object, from_objects
 from ddhelm.masking import Masker
+from ddhelm.nodes import Node, Taint
 from ddhelm.tree import Tree
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"

@@ -6,7 +6,8 @@ from typing import Any
 
 from ddhelm import library, profile
 from ddhelm.distribution import Distribution, NodeKind
-from ddhelm.facts import ClusterFacts, Node, Taint, Unread
+from ddhelm.facts import ClusterFacts, Unread
+from ddhelm.nodes import Node, Taint
 from ddhelm.staticpods import StaticPod
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from ddhelm.claim import ChartView
 from ddhelm.coverage import agent_placements, compute
-from ddhelm.facts import Node
 from ddhelm.manifest import Manifest, from_objects
+from ddhelm.nodes import Node
 from ddhelm.proof import LiveObject, LiveState, ProofContext, ReleaseView
 from ddhelm.tree import Path, Tree, put
 from tests.unit.clusters import (

@@ -10,7 +10,8 @@ from ddhelm.actions.choosing import Choice
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import ClusterError, ConfigError
-from ddhelm.facts import ClusterFacts, Node
+from ddhelm.facts import ClusterFacts
+from ddhelm.nodes import Node
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
 

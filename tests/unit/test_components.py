@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ddhelm.facts import ClusterFacts, Taint
+from ddhelm.facts import ClusterFacts
+from ddhelm.nodes import Taint
 from ddhelm.staticpods import StaticPod
 from tests.unit.factsets import (
     CONTROL_PLANE,

@@ -17,8 +17,8 @@ from ddhelm.coverage import (
     transient,
 )
 from ddhelm.errors import ConfigError
-from ddhelm.facts import Node
 from ddhelm.manifest import from_objects
+from ddhelm.nodes import Node
 from ddhelm.taints import show
 from tests.unit.clusters import (
     ARCH,

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddhelm import facts
+from ddhelm import facts, nodes
 from ddhelm.errors import ClusterError
-from ddhelm.facts import Answers, ClusterFacts, Failure, Node, Taint, Unread
+from ddhelm.facts import Answers, ClusterFacts, Failure, Unread
+from ddhelm.nodes import Node, Taint, nodes_of
 from ddhelm.reads import READS
 from ddhelm.staticpods import StaticPod
 
@@ -143,8 +144,8 @@ def test_a_list_that_arrives_in_pieces_comes_to_the_same(count: int, size: int) 
     text = written([named(f"n-{i:02}", note=tricky, more="\\" + tricky) for i in reversed(range(count))])
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
 
-    with mock.patch.object(facts, "_AT_ONCE", 1500):
-        read = facts.nodes_of(pieces)
+    with mock.patch.object(nodes, "_AT_ONCE", 1500):
+        read = nodes_of(pieces)
 
     assert read == facts.parse(answers(nodes=text)).nodes
     assert facts.parse(Answers({}, nodes=read)).nodes == read
@@ -165,10 +166,10 @@ def test_a_list_that_arrives_in_pieces_comes_to_the_same(count: int, size: int) 
 )
 def test_what_cannot_be_read_in_pieces_is_refused_and_never_misread(text: bytes) -> None:
     with (
-        mock.patch.object(facts, "_AT_ONCE", 1),
+        mock.patch.object(nodes, "_AT_ONCE", 1),
         pytest.raises(ValueError, match=r"as the API server writes it|JSON|truncated"),
     ):
-        facts.nodes_of(text[at : at + 1] for at in range(len(text)))
+        nodes_of(text[at : at + 1] for at in range(len(text)))
 
 
 def test_of_many_nodes_in_pieces_the_text_is_never_held() -> None:
@@ -176,7 +177,7 @@ def test_of_many_nodes_in_pieces_the_text_is_never_held() -> None:
     text = written([named(f"n-{i:04}") | {"status": NODE["status"] | {"images": images}} for i in range(500)])
     tracemalloc.start()
 
-    read = facts.nodes_of(text[at : at + 64 * 1024] for at in range(0, len(text), 64 * 1024))
+    read = nodes_of(text[at : at + 64 * 1024] for at in range(0, len(text), 64 * 1024))
 
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ddhelm import profile
-from ddhelm.facts import Node, Taint
+from ddhelm.nodes import Node, Taint
 from tests.unit.factsets import (
     CONTROL_PLANE,
     CRI_SOCKET,

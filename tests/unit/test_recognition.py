@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ddhelm import distribution, profile
 from ddhelm.distribution import Distribution
 from ddhelm.errors import ClusterError, ConfigError
-from ddhelm.facts import ClusterFacts, Node
+from ddhelm.facts import ClusterFacts
+from ddhelm.nodes import Node
 from tests.unit.factsets import (
     CONTROL_PLANE,
     CRI_SOCKET,

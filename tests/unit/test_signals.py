@@ -3,7 +3,8 @@
 import pytest
 
 from ddhelm.distribution import Row
-from ddhelm.facts import ClusterFacts, Node, Taint
+from ddhelm.facts import ClusterFacts
+from ddhelm.nodes import Node, Taint
 from ddhelm.signals import Look, matches
 from tests.unit.factsets import CONTROL_PLANE, cluster, control_planes, node, pod, workers
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ddhelm import etcd, library, tree
 from ddhelm.errors import ConfigError
-from ddhelm.facts import Node, Taint
+from ddhelm.nodes import Node, Taint
 from ddhelm.placeholders import fill, placeholders
 from ddhelm.profile import CheckInstance, HostFile, Profile, ValuesPart
 from ddhelm.release import Role, pair

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from inline_snapshot import snapshot
 
 from ddhelm.coverage import compute
-from ddhelm.facts import Node
+from ddhelm.nodes import Node
 from ddhelm.pools import pools
 from ddhelm.views import console, coverage
 from tests.unit.clusters import WORKER, control_plane, node, pair

@@ -17,7 +17,8 @@ from ddhelm.actions.promises import (
 )
 from ddhelm.actions.status import Status
 from ddhelm.coverage import Blame, Coverage, Verdict
-from ddhelm.facts import Node, Unread
+from ddhelm.facts import Unread
+from ddhelm.nodes import Node
 from ddhelm.pools import Pool, pools
 from ddhelm.proof import ForeignAgent
 from ddhelm.release import Release, Role
