@@ -5,16 +5,21 @@ going back means both as they stood together, also where a run changed only one 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.audit import Entry
+from ddhelm.manifest import Manifest, parse
+from ddhelm.masking import Masker
+from ddhelm.plan import matters, object_changes
 from ddhelm.record import Record, seconds
 from ddhelm.release import Release
 
 TOGETHER = 300.0
 """Seconds that may lie between the two revisions of one run: as long as one helm call may take."""
+_MASKER = Masker(b"timeline")
 _STOOD = ("deployed", "superseded")
 _SLACK = 1.0
 """Seconds by which Helm's time of a revision may lie outside of the run that made it: one clock, rounded."""
@@ -52,23 +57,34 @@ def told(
 ) -> tuple[Told, ...]:
     """The story with what was recorded of its runs, oldest first; ``shared`` are the cluster's entries.
 
-    A revision belongs to the run during which it was made: Helm and the record have one clock, and the lock keeps
-    other runs out. What no entry claims is told as ``runs`` tells it.
+    A revision belongs to the run that has recorded its number; one that failed is in no record, and belongs to the run
+    during which it was made: Helm and the record have one clock, and the lock keeps other runs out. What no entry
+    claims is told as ``runs`` tells it.
     """
     known = {entry.id for entry in shared}
-    entries = {entry.id: entry for entry in (*here, *shared)}.values()
-    left = list(records)
-    found: list[Told] = []
-    for entry in entries:
-        mine = [each for each in left if _made(entry, each)]
-        left = [each for each in left if not _made(entry, each)]
-        mine.sort(key=lambda each: (seconds(each.last_deployed), each.name, each.revision))
-        found.append(Told(entry, tuple(mine), entry.id in known))
+    entries = {entry.id: entry for entry in (*here, *shared)}
+    made: dict[str, list[Record]] = {name: [] for name in entries}
+    left: list[Record] = []
+    for each in sorted(records, key=lambda each: (seconds(each.last_deployed), each.name, each.revision)):
+        owner = _maker(each, entries.values())
+        (left if owner is None else made[owner.id]).append(each)
+    found = [Told(entry, tuple(made[name]), name in known) for name, entry in entries.items()]
     found += [Told(None, run.records) for run in runs(left, releases)]
     return tuple(sorted(found, key=lambda each: each.at))
 
 
-def _made(entry: Entry, record: Record) -> bool:
+def _maker(record: Record, entries: Iterable[Entry]) -> Entry | None:
+    """The entry of the run that made a revision; of two short ones that touch each other, the one that says so."""
+    possible = [entry for entry in entries if _meets(entry, record)]
+    named = [
+        entry
+        for entry in possible
+        if any(each.release == record.name and each.revision == record.revision for each in entry.changes)
+    ]
+    return max(named or possible, key=lambda entry: seconds(entry.began), default=None)
+
+
+def _meets(entry: Entry, record: Record) -> bool:
     if not any(change.release == record.name for change in entry.changes):
         return False
     moment = seconds(record.last_deployed)
@@ -96,20 +112,29 @@ def runs(records: Iterable[Record], releases: Sequence[Release]) -> tuple[Run, .
     return tuple(Run(tuple(each)) for each in found)
 
 
-def before(story: Sequence[Run | Told], current: Mapping[str, int]) -> Mapping[str, int]:
+def before(
+    story: Sequence[Run | Told], current: Mapping[str, int], halfway: Mapping[str, int] = MappingProxyType({})
+) -> Mapping[str, int]:
     """Release to the revision at which it stood before the last change; only releases that would change.
 
-    ``current`` is the deployed revision of each release. What stood together after a run counts, not what stood
-    between its revisions, such as one that stalled and was rolled back; a revision that says the same as the current
-    one (a repair, a rollback) is no change.
+    ``current`` is the revision of each release that counts, ``halfway`` the newest one of those whose newest failed or
+    never ended: the run that made it is the last change then, and all that it did goes back. What stood together after
+    a run counts, not what stood between its revisions, such as one that stalled and was rolled back; a revision that
+    says the same as the current one (a repair, a rollback) is no change.
     """
     kept = {(each.name, each.revision): each for run in story for each in run.records}
     now = {name: kept[name, revision] for name, revision in current.items() if (name, revision) in kept}
-    states: list[dict[str, Record]] = []
-    state: dict[str, Record] = {}
+    states: list[dict[str, Record]] = [{}]
     for run in story:
-        state = {**state, **{each.name: each for each in run.records if each.status in _STOOD}}
-        states.append(state)
+        states.append({**states[-1], **{each.name: each for each in run.records if each.status in _STOOD}})
+    broken = [at for at, run in enumerate(story) if any(halfway.get(e.name) == e.revision for e in run.records)]
+    if broken:
+        old = states[max(broken)]
+        return {
+            name: old[name].revision
+            for name, here in now.items()
+            if name in old and (name in halfway or not same(old[name], here))
+        }
     for old in reversed(states):
         targets = {name: old[name].revision for name, here in now.items() if name in old and not same(old[name], here)}
         if targets:
@@ -118,5 +143,11 @@ def before(story: Sequence[Run | Told], current: Mapping[str, int]) -> Mapping[s
 
 
 def same(one: Record, other: Record) -> bool:
-    """Whether two revisions say the same: their manifests and the values that made them."""
-    return one.manifest == other.manifest and tree.same(one.config, other.config)
+    """Whether two revisions say the same: their manifests, noise apart, and the values that made them."""
+    return tree.same(one.config, other.config) and (
+        one.manifest == other.manifest or not any(map(matters, object_changes(_parsed(one), _parsed(other))))
+    )
+
+
+def _parsed(record: Record) -> Manifest:
+    return parse(record.manifest, record.namespace, _MASKER)

@@ -35,6 +35,8 @@ def read(session: Session) -> Drift:
     """The drift of both releases; ReleaseError where none stands, ClusterError where the cluster cannot be read."""
     records = revisions.read(session, superseded=False)
     revisions.existing(session, records)
+    if any(revisions.standing(found) is None for found in records.values()):
+        records = revisions.read(session)
     deployed = {name: base for name, found in records.items() if (base := revisions.standing(found)) is not None}
     if not deployed:
         raise ReleaseError(
@@ -151,7 +153,7 @@ def _heads(records: Mapping[str, Sequence[Record]], deployed: Mapping[str, Recor
             notes.append(f"`{name}`: no revision was ever deployed (revision {head.revision} is `{head.status}`)")
         elif head.revision != base.revision:
             notes.append(
-                f"`{name}`: compared with revision {base.revision}, the last deployed one; "
+                f"`{name}`: compared with revision {base.revision}, the last one that stood; "
                 f"revision {head.revision} is `{head.status}`, and what it changed shows as drift written by helm"
             )
     return tuple(notes)

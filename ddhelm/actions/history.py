@@ -45,8 +45,7 @@ def read(session: Session) -> History:
 def back(session: Session, found: Mapping[str, Sequence[Record]]) -> Mapping[str, int]:
     """Release to the revision that a rollback without a number goes to, of the releases ``found``; may be empty.
 
-    That is where it stood before the last run that changed one of them. One whose newest revision failed or never ended
-    goes to the one that still counts: the live objects are not that one's.
+    That is where it stood before the last run that changed one of them, or failed to.
     """
     shared, _ = recorded(session)
     releases = pair(session.access.namespace, control_plane=True)
@@ -55,8 +54,8 @@ def back(session: Session, found: Mapping[str, Sequence[Record]]) -> Mapping[str
 
 def _back(found: Mapping[str, Sequence[Record]], runs: Sequence[Told]) -> dict[str, int]:
     standing = {name: base.revision for name, kept in found.items() if (base := revisions.standing(kept))}
-    halfway = {name: number for name, number in standing.items() if found[name][-1].status in revisions.NEVER_STOOD}
-    return {**halfway, **timeline.before(runs, standing)}
+    halfway = {name: found[name][-1].revision for name in standing if found[name][-1].status in revisions.NEVER_STOOD}
+    return dict(timeline.before(runs, standing, halfway))
 
 
 def _records(found: Mapping[str, Sequence[Record]]) -> list[Record]:

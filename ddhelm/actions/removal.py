@@ -63,6 +63,8 @@ class Removal(Struct, frozen=True):
     kept: tuple[Kept, ...] = ()
     delete_namespace: bool = False
     exists: bool = True
+    terminating: bool = False
+    """Whether the namespace is being deleted already: nothing can be made in it, not even a lock."""
     pods: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     services: frozenset[str] = frozenset()
@@ -105,7 +107,8 @@ def prepare(
     )
     own = leftovers.of_ddhelm(kubectl, namespace)
     made = [leftovers.lock(namespace), *(() if delete_secrets else (leftovers.history(namespace),))]
-    if going or own:
+    terminating = (found.tree().get("status") or {}).get("phase") == "Terminating"
+    if (going or own) and not terminating:
         own = (*own, *(each for each in made if each not in own))  # this very run makes them
     agents = leftovers.of_agents(kubectl, namespace, releases)
     removal = Removal(
@@ -119,8 +122,13 @@ def prepare(
         services=hook_services,
         pair=tuple(releases),
         unread=unread,
+        terminating=terminating,
     )
-    why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
+    why_not = (
+        ""
+        if terminating
+        else _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
+    )
     removal = replace(removal, delete_namespace=not why_not)
     return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
 

@@ -60,5 +60,10 @@ def settings(found: Mapping[str, Sequence[Record]]) -> Settings:
 
 
 def standing(records: Sequence[Record]) -> Record | None:
-    """The revision that Helm compares with: the newest `deployed` one."""
-    return max((each for each in records if each.status == "deployed"), key=lambda each: each.revision, default=None)
+    """The revision that counts: the newest `deployed` one; after a rollback that failed Helm calls none so (3.22, 4.3),
+    and it is the newest that stood.
+    """
+    for status in ("deployed", "superseded"):
+        if found := [each for each in records if each.status == status]:
+            return max(found, key=lambda each: each.revision)
+    return None

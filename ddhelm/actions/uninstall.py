@@ -6,7 +6,7 @@ a bound: a finaliser without its controller would hold it for ever.
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
 from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, Reported, ToolError
-from ddhelm.interrupts import interruptible
+from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.pasting import typed
 
 if TYPE_CHECKING:
@@ -82,19 +82,33 @@ def carry_out(
     run = _Run(removal, kubectl, helm, observer, clock, timeout)
     try:
         with interruptible():
-            held = lock.held(kubectl, removal.namespace, now=now, sleep=clock.sleep, wait=lock_timeout)
+            held: AbstractContextManager[lock.Lock | None] = (
+                nullcontext()
+                if removal.terminating
+                else lock.held(kubectl, removal.namespace, now=now, sleep=clock.sleep, wait=lock_timeout)
+            )
             return _go(run, removal, held)
     except Interrupted as error:
-        details = error.details or run.so_far()
-        raise Interrupted(error.message, hint="ddhelm uninstall", anchor=error.anchor, details=details) from None
+        with undisturbed():
+            details = run.state()
+        raise Interrupted(error.message, hint=_again(removal), anchor=error.anchor, details=details) from None
 
 
-def _go(run: "_Run", removal: Removal, held: AbstractContextManager[lock.Lock]) -> Removed:
+def _again(removal: Removal) -> str:
+    """The command that goes on."""
+    flags = (" --delete-secrets" if removal.secrets else "") + (
+        " --delete-namespace" if removal.delete_namespace else ""
+    )
+    return f"ddhelm uninstall{flags}"
+
+
+def _go(run: "_Run", removal: Removal, held: AbstractContextManager[lock.Lock | None]) -> Removed:
     if not removal.exists:
         run.hooks()
         return run.result()
     with held as lease:
-        run.renew = lease.renew
+        if lease is not None:
+            run.renew = lease.renew
         run.releases()
         if run.gone(removal.pods, "Cluster Agent pods"):
             run.hooks()
@@ -123,6 +137,7 @@ class _Run:
         self._done: list[str] = []
         self._kept = list(removal.kept)
         self._problems: list[Kept] = []
+        self._going = self._release = ""
         self.renew: Callable[[], None] = lambda: None
 
     def result(self) -> Removed:
@@ -131,23 +146,19 @@ class _Run:
     def releases(self) -> None:
         for going in self._removal.releases:
             self.renew()
-            name = going.release.name
+            self._release = name = going.release.name
             try:
                 self._timed(f"release `{name}`", lambda name=name: self._uninstall(name))  # type: ignore[misc]
             except (ReleaseError, ClusterError, ToolError) as error:
                 raise self._half_way(error, name) from None
-            except Interrupted as error:
-                details = (self._left(name), *self.so_far())
-                raise Interrupted(
-                    error.message, hint="ddhelm uninstall", anchor=error.anchor, details=details
-                ) from None
+            self._release = ""
 
     def _uninstall(self, name: str) -> None:
         self._helm.uninstall(name, timeout=int(self._timeout), wait=True)
 
     def _half_way(self, error: DdhelmError, name: str) -> DdhelmError:
         details = (*error.details, self._left(name), *self.so_far())
-        hint = error.hint or "ddhelm uninstall goes on where it stopped"
+        hint = error.hint or _again(self._removal)
         return type(error)(error.message, hint=hint, anchor=error.anchor, details=details)
 
     def _left(self, name: str) -> str:
@@ -163,6 +174,12 @@ class _Run:
     def so_far(self) -> tuple[str, ...]:
         """What is gone already, one line each."""
         return tuple(f"gone already: {each}" for each in self._done)
+
+    def state(self) -> tuple[str, ...]:
+        """Where an interrupted run left what it was at, and what is gone already."""
+        if self._release:
+            return self._left(self._release), *self.so_far()
+        return (f"not waited for to the end: {self._going}",) * bool(self._going) + self.so_far()
 
     def gone(self, selectors: Sequence[str], what: str) -> bool:
         """Wait until no pod of the selectors is left; False, and a problem noted, when time runs out."""
@@ -223,9 +240,11 @@ class _Run:
             self._clock.sleep(_AGAIN)
 
     def _timed(self, what: str, do: Callable[[], None]) -> None:
+        self._going = what
         self._observer(Started(what))
         began, problems = self._clock.now(), len(self._problems)
         do()
+        self._going = ""
         if len(self._problems) == problems:
             self._finished(what, self._clock.now() - began)
 

@@ -1,5 +1,6 @@
 """onboard: show what will happen, ask, do it, tell what happened; apply and upgrade end the same way."""
 
+import hmac
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -198,14 +199,17 @@ def given_keys(session: Session, options: Options) -> Mapping[str, Key]:
 
 
 def _obtain(session: Session, prepared: Prepared, given: Mapping[str, Key], ask: keys.Ask | None) -> Mapping[str, Key]:
-    """The secret texts for the plan's writes: given, found in a hand-made release, asked for, or made (the token)."""
+    """The secret texts for the plan's writes: found in a hand-made release, given, asked for, or made (the token).
+
+    What the running agents have comes first: another key under them is a rotation, which says so and can be undone.
+    """
     found: dict[str, Key] = {}
     for name in prepared.plan.writes:
-        if name in given:
-            found[name] = given[name]
-        elif name in prepared.carried_keys:
+        if name in prepared.carried_keys:
             session.secrets.add(prepared.carried_keys[name])
             found[name] = Key("the hand-made release's values", prepared.carried_keys[name])
+        elif name in given:
+            found[name] = given[name]
         elif name == TOKEN:
             found[name] = keys.new_token(session.secrets)
         else:
@@ -216,17 +220,19 @@ def _obtain(session: Session, prepared: Prepared, given: Mapping[str, Key], ask:
 def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], screen: "Console") -> None:
     """Say where a given key is not used, or does not look like one."""
     for name, key in given.items():
-        what = _WORDS[name][0]
-        if name in prepared.plan.writes:
+        what, carried, kept = _WORDS[name][0], prepared.carried_keys.get(name), ""
+        if name not in prepared.plan.writes:
+            there = prepared.cluster.namespace is not None
+            if there and session.kubectl.secret_equals(SECRET, name, key.reveal()) is False:
+                kept = f"Secret `{SECRET}`, which stays"
+        elif carried is None:
             if warning := keys.looks_wrong(what, key):
                 screen.print(f"! {warning}", style="yellow", markup=False)
-        elif (
-            prepared.cluster.namespace is not None
-            and session.kubectl.secret_equals(SECRET, name, key.reveal()) is False
-        ):
+        elif not hmac.compare_digest(carried.encode(), key.reveal().encode()):
+            kept = f"the hand-made release's values, which moves into Secret `{SECRET}`"
+        if kept:
             screen.print(
-                f"! the {what} from {key.origin} differs from the one in Secret `{SECRET}`, which stays; "
-                f"to change it: ddhelm rotate {name}",
+                f"! the {what} from {key.origin} differs from the one in {kept}; to change it: ddhelm rotate {name}",
                 style="yellow",
                 markup=False,
             )

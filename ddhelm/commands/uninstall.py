@@ -37,7 +37,7 @@ def uninstall(
         )
     screen = console.out() if output == "table" else console.err()
     with recording.recorded(session, "uninstall", cluster=removal.uid) as run:
-        run.keeps = removal.exists and not (delete_secrets or delete_namespace)
+        run.keeps = removal.exists and not (delete_secrets or removal.delete_namespace)
         removed = action.carry_out(
             removal,
             session.kubectl,

@@ -1,6 +1,7 @@
 """Shows an uninstall: before, what goes and what stays; while it runs, what is gone; after, what is left."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.removal import Kept, Removal
@@ -91,7 +92,8 @@ def _going(removal: Removal, console: "Console") -> None:
     for each in (*removal.hooks, *removal.secrets):
         shown.add_row(words(f"- {each}"), words(each.why))
     if removal.delete_namespace:
-        shown.add_row(words(f"- namespace `{removal.namespace}`"), words("made by ddhelm, with all that is left in it"))
+        why = "is being deleted already" if removal.terminating else "made by ddhelm, with all that is left in it"
+        shown.add_row(words(f"- namespace `{removal.namespace}`"), words(why))
     shown.show_header = False
     console.print(shown)
 
@@ -100,11 +102,11 @@ def _staying(kept: Sequence[Kept], console: "Console") -> None:
     if not kept:
         return
     console.print("Stays:", style="head")
-    shown = grid("", "", "")
-    shown.show_header = False
-    for each in kept:
-        shown.add_row(words(f"- {each.what}"), words(each.why), words(pasted.hint(each.command), "hint"))
-    console.print(shown)
+    for command, those in groupby(kept, key=lambda each: each.command):
+        for each in those:
+            console.print(words(f"- {each.what} ({each.why})"))
+        if command:  # whole, also where the terminal is narrow: a command that is cut cannot be pasted
+            console.print(words(f"    {pasted.hint(command)}", "hint"), soft_wrap=True)
 
 
 def _kept_json(kept: Sequence[Kept]) -> list[Tree]:

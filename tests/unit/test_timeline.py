@@ -2,10 +2,11 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import replace as replaced
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ddhelm.audit import Change, Entry, Who
 from ddhelm.record import Record, seconds
@@ -14,12 +15,19 @@ from ddhelm.timeline import Told, before, runs, told
 
 RELEASES = pair("datadog", control_plane=True)
 W, C = (release.name for release in RELEASES)
+MANIFEST = """
+kind: ConfigMap
+apiVersion: v1
+metadata: {{name: ours, labels: {{helm.sh/chart: "datadog-{noise}"}}}}
+data: {{says: {says}}}
+"""
 START = datetime.datetime(2026, 11, 24, 3, 0, tzinfo=datetime.UTC)
 
 
 def record(name: str, revision: int, at: float, says: str, status: str = "superseded") -> Record:
     stamp = (START + datetime.timedelta(seconds=at)).isoformat()
-    return Record(name, "datadog", revision, status, "datadog", "3.240.0", "7", stamp, stamp, "", {"says": says}, says)
+    text = MANIFEST.format(says=says, noise=revision)
+    return Record(name, "datadog", revision, status, "datadog", "3.240.0", "7", stamp, stamp, "", {"says": says}, text)
 
 
 def story(*told: tuple[str, int, float, str] | tuple[str, int, float, str, str]) -> tuple[list[Record], dict[str, int]]:
@@ -30,7 +38,7 @@ def story(*told: tuple[str, int, float, str] | tuple[str, int, float, str, str])
         if each.status != "failed" and not any(
             later.name == each.name and later.status != "failed" for later in records[at + 1 :]
         ):
-            records[at] = replace(each, status="deployed")
+            records[at] = replaced(each, status="deployed")
             current[each.name] = each.revision
     return records, current
 
@@ -75,6 +83,29 @@ def test_a_repair_is_no_change() -> None:
 def test_a_half_that_failed_and_was_set_back_leaves_the_other_to_undo() -> None:
     told = [(W, 1, 0, "a"), (C, 1, 3, "a"), (W, 2, 60, "b"), (C, 2, 63, "b", "failed"), (C, 3, 70, "a")]
     assert back(*told) == {W: 1}  # type: ignore[arg-type]
+
+
+def halfway(*told: tuple[str, int, float, str] | tuple[str, int, float, str, str]) -> dict[str, int]:
+    records, current = story(*told)
+    newest = {each.name: each for each in records}
+    failed = {name: each.revision for name, each in newest.items() if each.status == "failed"}
+    return dict(before(runs(records, RELEASES), current, failed))
+
+
+PAIR = ((W, 1, 0, "a"), (C, 1, 3, "a"), (W, 2, 60, "b"), (C, 2, 63, "b"))
+
+
+def test_a_change_that_failed_is_the_last_one_and_is_all_that_goes_back() -> None:
+    assert halfway(*PAIR, (W, 3, 900, "c", "failed")) == {W: 2}
+    assert halfway(*PAIR, (W, 3, 900, "c"), (C, 3, 903, "c", "failed")) == {W: 2, C: 2}
+    assert halfway(*PAIR, (C, 3, 900, "c", "failed")) == {C: 2}
+    assert halfway(*PAIR, (W, 3, 900, "c", "failed"), (C, 3, 2000, "c", "failed")) == {W: 2, C: 2}
+    assert halfway(*PAIR, (W, 3, 900, "b", "failed")) == {W: 2}, "what it wanted is the same, and it did not get there"
+
+
+def test_what_never_stood_has_nothing_to_go_back_to() -> None:
+    assert halfway((W, 1, 0, "a", "failed")) == {}
+    assert halfway((W, 1, 0, "a"), (C, 1, 3, "a", "failed")) == {}
 
 
 def test_a_control_plane_release_that_came_later_is_not_taken_away() -> None:
@@ -138,6 +169,22 @@ def test_revisions_belong_to_the_run_during_which_they_were_made() -> None:
         ("first", [(W, 1), (C, 1)]),
         ("second", [(W, 2), (W, 3)]),
         (None, [(W, 4)]),
+    ]
+
+
+def test_two_short_runs_that_touch_each_other_keep_their_own() -> None:
+    """A script's: the second begins within the second that Helm's and the record's clocks may lie apart."""
+    records, _ = story((W, 1, 0, "a"), (C, 1, 1, "a"), (W, 2, 2.5, "b"), (C, 2, 3.5, "b"), (W, 3, 5, "c", "failed"))
+
+    def numbered(name: str, began: float, ended: float, number: int | None) -> Entry:
+        changes = tuple(Change("upgrade", release, number) for release in (W, C))
+        return replace(entry(name, began, ended), changes=changes)
+
+    shared = [numbered("one", -1, 2, 1), numbered("two", 2.2, 4.5, 2), numbered("three", 4.7, 5.5, None)]
+    assert names(told(records, RELEASES, shared)) == [
+        ("one", [(W, 1), (C, 1)]),
+        ("two", [(W, 2), (C, 2)]),
+        ("three", [(W, 3)]),
     ]
 
 

@@ -36,8 +36,9 @@ Goes:
 - release `worker-node-ddagent`                   revision 3, uninstalling, 36 objects, 1 of them empty CRDs
 - mutatingwebhookconfiguration `datadog-webhook`  its Service goes with the release
 Stays:
-- secret `ddhelm`      written by ddhelm: keys, token or certificates  ddhelm uninstall --delete-secrets
-- namespace `datadog`  ddhelm did not make it\
+- secret `ddhelm` (written by ddhelm: keys, token or certificates)
+    ddhelm uninstall --delete-secrets
+- namespace `datadog` (ddhelm did not make it)\
 """)
 
 
@@ -47,7 +48,8 @@ def test_nothing_to_remove_is_said_with_what_stays() -> None:
     assert console.text(screen) == snapshot("""\
 Nothing to remove: no release of ddhelm's in namespace `datadog`.
 Stays:
-- secret `ddhelm`  written by ddhelm: keys, token or certificates  ddhelm uninstall --delete-secrets
+- secret `ddhelm` (written by ddhelm: keys, token or certificates)
+    ddhelm uninstall --delete-secrets
 ! webhook configurations could not all be looked at: User `x` cannot list them\
 """)
 
@@ -73,7 +75,7 @@ def test_after_it_only_what_is_new_is_told() -> None:
     assert removed.exit_code == 4
     assert console.text(screen) == snapshot("""\
 Stays:
-- namespace `datadog`  it holds what is not ours: ConfigMap `mine`
+- namespace `datadog` (it holds what is not ours: ConfigMap `mine`)
 ✗ Cluster Agent pods: still there after 300 s
   hint: kubectl -n datadog get pods -l app=x\
 """)
