@@ -14,7 +14,10 @@ from typing import Any
 
 _SECRET_WORDS = re.compile(
     # `secret_backend_…` and its like say where secrets are kept; what looks like one in their values is still masked.
-    r"passw(or)?d|passphrase|(^|[^a-z])(pw|pwd)([^a-z]|$)|(^|[^a-z])pass$|token|credential|"
+    r"passw(or)?d|passphrase|(^|[^a-z])(pw|pwd)([^a-z]|$)|token|credential|creds$|"
+    # glued to what it opens; `bypass` and `compass` are none
+    r"(^|[^a-z]|pg|db|sql|user|admin|root|redis|mongo|smtp|ftp|ldap|http|proxy|app|svc|service|login|key|store)pass$|"
+    r"(^|[^a-z])cred$|[^a-z]salt$|"
     r"secret(?![^a-z]?(backend|refresh|audit|scope|allowed|image)([^a-z]|$))|"
     r"(api|app|application|access|auth|priv|private|license|encryption|signing|session|client|shared|account|master)"
     r"[^a-z]?key|authorization|bearer|cookie|(^|[^a-z])(dsn|jwt|sas)$|connection[^a-z]?string|"
@@ -65,6 +68,9 @@ _SHAPES = re.compile(
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|(?<=://)[^/\s:@]*:(?!(?:%%[^%\s]{1,99}%%|ENC\[[^\]\s]{1,299}\]|<[A-Z0-9_]{1,99}>)@)[^/\s@]+(?=@)"
     r"|(?<![0-9A-Za-z])(?:[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])"  # Datadog application and API key
+    r"|(?<=[Bb]asic )(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{8,}={0,2}(?![A-Za-z0-9+/=])"
+    r"|(?:(?<=[?&]sig=)|(?<=[?&]X-Amz-Signature=)|(?<=[?&]X-Goog-Signature=)|(?<=[?&]Signature=))"
+    r"(?!\*\*\*|%%|[$<{])[^\s&\"'<>\\]{8,}"  # whoever has the signed address may do what it says
     r"|\bdd(?:app|api|pat)_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[a-z]_\w{30,}|\bxox[a-z]-[\w-]{10,}",
     re.DOTALL,
 )
@@ -100,7 +106,7 @@ _BARE = re.compile(r"""(?P<lead>[ \t]*(?:-[ \t]+)*)["']?(?P<key>[A-Za-z_][\w./-]
 _ITEM = re.compile(r"(?P<lead>[ \t]*)(?P<dash>-[ \t]+)?(?!.*:(?:\s|$))(?P<value>[^\s#{}\[\]|>&*!?-].*)")
 _OPTION = re.compile(r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)[ \t]+)(?P<value>[^\s-]\S*)")
 _HINT = re.compile(
-    r"(?i)pass|pw(?![a-ce-z])|secret|token|credential|key|auth|bearer|cookie|dsn|jwt|sas|string|community|hook"
+    r"(?i)pass|pw(?![a-ce-z])|secret|token|cred|salt|key|auth|bearer|cookie|dsn|jwt|sas|string|community|hook"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # Nine tenths of a render: schemas, prose and rules, which have no place for a secret below their metadata.

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert, to_builtins
 
-from ddhelm import tree
+from ddhelm import settings, tree
 from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import Identity, Manifest, Object
@@ -41,6 +41,12 @@ _PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
     *((("plan", key), list) for key in ("leftOut", "lostCrds", "notices")),
 )
 """What a plan file is read for, and of which type each part is."""
+_TYPES: Mapping[str, Any] = {
+    "releases": dict[str, dict[str, Any]],
+    "objects": dict[str, dict[str, Any] | None],
+    "nodes": dict[str, list[str]],
+    "tools": dict[str, str],
+}
 _BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "nodes", "tools", "steps")
 
 
@@ -76,18 +82,22 @@ def parse(name: str, data: str) -> PlanFile:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _bad(name, f"is no JSON: {error}") from None
+        raise bad(name, f"is no JSON: {error}") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise _bad(name, "is no plan of ddhelm's")
+        raise bad(name, "is no plan of ddhelm's")
     if content.get("apiVersion") != API_VERSION:
-        raise _bad(name, f"is of version `{content.get('apiVersion')}`; this ddhelm reads `{API_VERSION}`")
+        raise bad(name, f"is of version `{content.get('apiVersion')}`; this ddhelm reads `{API_VERSION}`")
     checksum = content.pop("checksum", None)
     if checksum != digest(content):
-        raise _bad(name, "is damaged: its checksum is not that of its content")
+        raise bad(name, "is damaged: its checksum is not that of its content")
     lacking = [tree.show(path) for path, kind in _PARTS if not isinstance(tree.get(content, path), kind)]
     if lacking:
         more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-        raise _bad(name, f"was not written by this version of ddhelm: it has no `{lacking[0]}`{more}")
+        raise bad(name, f"was not written by this version of ddhelm: it has no `{lacking[0]}`{more}")
+    try:
+        _read(content["bound"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise bad(name, f"was edited, and holds what no plan does: {error}") from None
     return PlanFile(
         str(content["created"]),
         str(content["expires"]),
@@ -95,6 +105,15 @@ def parse(name: str, data: str) -> PlanFile:
         content["bound"],
         content["plan"],
     )
+
+
+def _read(bound: tree.Tree) -> None:
+    """Raises where a part is not of the type that it is read as: the checksum of an edited file may be right."""
+    stored = settings.from_record(bound["settings"], "the plan file")
+    convert(to_builtins(stored), settings.Settings)
+    for key, kind in _TYPES.items():
+        convert(bound[key], kind)
+    convert(bound["request"]["skip"], list[str])
 
 
 def file_digest(data: str) -> str:
@@ -150,6 +169,8 @@ def of_nodes(coverage: Coverage) -> tree.Tree:
 
 def moved(planned: tree.Tree, found: tree.Tree) -> tuple[str, ...]:
     """What is no longer as it was when the plan was made, one line each; empty when everything is."""
+    if planned.get("cluster") != found.get("cluster"):  # nothing else of the plan is there then
+        return tuple(_moved("cluster", planned.get("cluster"), found.get("cluster")))
     lines: list[str] = []
     for part in _BOUND:
         lines += _moved(part, planned.get(part), found.get(part))
@@ -226,7 +247,8 @@ def _short(value: Any) -> str:
     return f"`{plain}`" if len(plain) <= 60 else f"`{plain[:57]}…`"
 
 
-def _bad(name: str, why: str) -> ConfigError:
+def bad(name: str, why: str) -> ConfigError:
+    """The error of a file that is no plan, ``why`` goes on with its name."""
     return ConfigError(f"`{name}` {why}", hint="ddhelm plan --out FILE", anchor="bad-plan-file")
 
 

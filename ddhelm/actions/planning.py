@@ -1,6 +1,7 @@
 """Writes a plan file, and makes its plan again to hold it against what stands now."""
 
 import datetime
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from ddhelm.planfile import PlanFile
 from ddhelm.release import Role
 
 _LIMIT = 64 * 1024 * 1024
+_ANOTHER_CHART = ("chart-not-found", "chart-version-not-found", "bad-chart")
 
 
 def make(session: Session, prepared: Prepared, request: Request, shown: tree_.Tree, now: float) -> PlanFile:
@@ -85,17 +87,28 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
             anchor="plan-expired",
         )
     request = request_of(file)
-    prepared = prepare(session, request, now=now)
-    moved = planfile.moved(file.bound, bound(session, prepared, request))
-    if moved:
-        things = "1 thing" if len(moved) == 1 else f"{len(moved)} things"
-        raise PlanStale(
-            f"{things} moved since the plan of {file.created} was made; nothing was changed",
-            hint="ddhelm plan … --out FILE, with the same flags, and review it again",
-            anchor="plan-stale",
-            details=moved,
-        )
+    try:
+        prepared = prepare(session, request, now=now)
+    except ConfigError as error:
+        if error.anchor not in _ANOTHER_CHART:
+            raise
+        raise _stale(file, (f"the chart: {error.message}",)) from None
+    found = bound(session, prepared, request)
+    if found["cluster"] != file.bound["cluster"]:
+        raise _stale(file, planfile.moved(file.bound, found), "ddhelm apply FILE --context NAME, of the plan's cluster")
+    if moved := planfile.moved(file.bound, found):
+        raise _stale(file, moved)
     return prepared, request
+
+
+def _stale(file: PlanFile, moved: tuple[str, ...], hint: str = "") -> PlanStale:
+    things = "1 thing" if len(moved) == 1 else f"{len(moved)} things"
+    return PlanStale(
+        f"{things} moved since the plan of {file.created} was made; nothing was changed",
+        hint=hint or "ddhelm plan … --out FILE, with the same flags, and review it again",
+        anchor="plan-stale",
+        details=moved,
+    )
 
 
 def write(name: str, data: str) -> None:
@@ -110,10 +123,16 @@ def write(name: str, data: str) -> None:
 
 
 def read(name: str, wanted: str | None = None) -> PlanFile:
-    """Read a plan file; ConfigError where it cannot be read or is not the one with digest ``wanted``."""
+    """Read a plan file, or standard input for ``-``; ConfigError where it cannot be read or is none.
+
+    PlanStale where it is not the one with digest ``wanted``.
+    """
     try:
-        with Path(name).expanduser().open("rb") as stream:
-            data = stream.read(_LIMIT).decode()
+        if name == "-":
+            data = sys.stdin.buffer.read(_LIMIT).decode()
+        else:
+            with Path(name).expanduser().open("rb") as stream:
+                data = stream.read(_LIMIT).decode()
     except OSError as error:
         raise ConfigError(
             f"the plan `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="plan-file"

@@ -6,6 +6,7 @@ Each function imports its own action: they have little in common, and a plan for
 import sys
 from collections.abc import Sequence
 
+from ddhelm import planfile
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.session import Session
 from ddhelm.commands import requests
@@ -82,10 +83,16 @@ def show_file(name: str, output: str) -> None:
     """Show a plan file, without a cluster."""
     from ddhelm.actions import planning
 
-    file = planning.read(name)
-    if output == "table":
-        view.document(file, console.out())
-    elif output == "markdown":
-        sys.stdout.write(markdown.document(file.shown))
-    else:
-        sys.stdout.write(envelope.text(envelope.wrap("Plan", file.shown), output))
+    file, screen = planning.read(name), console.out()
+    try:
+        with screen.capture() as shown:  # whole or not at all
+            if output == "table":
+                view.document(file, screen)
+        text = shown.get()
+        if output == "markdown":
+            text = markdown.document(file.shown)
+        elif output != "table":
+            text = envelope.text(envelope.wrap("Plan", file.shown), output)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise planfile.bad(name, f"was edited, and what it shows is no plan: {type(error).__name__}: {error}") from None
+    sys.stdout.write(text)

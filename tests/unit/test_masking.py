@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 
 import pytest
 import yaml
@@ -58,6 +59,12 @@ API_KEY = "0123456789abcdef0123456789abcdef"
         "AUTH",
         "REDIS_AUTH",
         "basic_auth",
+        "PGPASS",
+        "DBPASS",
+        "USERPASS",
+        "CREDS",
+        "API_CRED",
+        "ENCRYPTION_SALT",
         "basicAuth",
         "SNMP_COMMUNITY",
         "community",
@@ -93,6 +100,10 @@ def test_these_keys_look_secret(key: str) -> None:
         "monkey",
         "compass",
         "bypass",
+        "SURPASS",
+        "salt",
+        "sacred",
+        "credit",
         "author",
         "tokenExpirationSeconds",
         "DD_SECRET_BACKEND_ARGUMENTS",
@@ -119,6 +130,25 @@ def test_these_keys_look_secret(key: str) -> None:
 )
 def test_these_keys_do_not(key: str) -> None:
     assert not secret_looking(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Basic czNjcjN0OnM=", "Basic ***"),
+        (
+            "https://b.blob.core.windows.net/x?sv=1&sig=abcDEF%2B1234&se=2",
+            "https://b.blob.core.windows.net/x?sv=1&sig=***&se=2",
+        ),
+        ("https://s3/x?X-Amz-Signature=0123456789abcdef00", "https://s3/x?X-Amz-Signature=***"),
+        ("Basic authentication is off", "Basic authentication is off"),
+        ("https://b/x?sig=%%env_SIGNATURE%%", "https://b/x?sig=%%env_SIGNATURE%%"),
+    ],
+)
+def test_a_signed_address_and_a_password_in_a_header_are_secrets_by_their_shape(text: str, shown: str) -> None:
+    found = MASKER.text(text)
+    assert re.sub(r"\*\*\*[0-9a-f]{12}", "***", found) == shown
+    assert MASKER.text(found) == found
 
 
 def test_a_mask_says_nothing_but_equality() -> None:

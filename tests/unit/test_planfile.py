@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import planfile
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
 from ddhelm.planfile import PlanFile
-from ddhelm.tree import Path, Tree, drop, show
+from ddhelm.tree import Path, Tree, drop, put, show
 
 REQUEST = {"labelNamespace": False, "deleteCrds": False, "forceConflicts": False, "allowUnknownValues": False}
 BOUND: Tree = {
@@ -113,25 +114,51 @@ def test_an_object_moves_with_its_fields_but_not_with_its_status() -> None:
 
 def test_everything_that_moved_is_named() -> None:
     old = {
-        "cluster": "u1",
+        "cluster": "u",
         "namespace": "a",
         "releases": {"w": {"revision": 1, "status": "deployed"}},
         "tools": {"helm": "4"},
     }
     new = {
-        "cluster": "u2",
+        "cluster": "u",
         "namespace": "b",
         "releases": {"w": {"revision": 2, "status": "failed"}},
         "tools": {"helm": "3"},
     }
     lines = planfile.moved(old, new)
     assert lines == (
-        "the cluster: was `u1`, is `u2`",
         "the namespace: was `a`, is `b`",
         "release w: its revision was `1`, is `2`",
         "release w: its status was `deployed`, is `failed`",
         'the version of ddhelm or helm: was `{"helm": "4"}`, is `{"helm": "3"}`',
     )
+
+
+def test_of_another_cluster_nothing_else_is_told() -> None:
+    """Everything of the plan is missing there."""
+    old = {"cluster": "u1", "objects": {"ClusterRole a": {"uid": "1"}}, "releases": {"w": {"revision": 1}}}
+    assert planfile.moved(old, {"cluster": "u2"}) == ("the cluster: was `u1`, is `u2`",)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("settings",), {"settings": {"tolerate": 5}}),
+        (("settings",), {"settings": {"tolerate": [5]}}),
+        (("settings",), {"user": {"worker": "x"}}),
+        (("settings",), {"settings": {"api_key_secret": "x"}}),
+        (("nodes",), {"x": 5}),
+        (("objects",), {"ConfigMap a": 1}),
+        (("releases",), {"w": []}),
+        (("tools",), {"helm": 4}),
+        (("request", "skip"), [1]),
+    ],
+)
+def test_a_part_of_the_wrong_type_is_refused_although_the_checksum_is_right(path: Path, value: Any) -> None:
+    edited = planfile.text(replace(FILE, bound=put(BOUND, path, value)))
+    with pytest.raises(ConfigError, match="was edited") as caught:
+        planfile.parse("p.json", edited)
+    assert caught.value.anchor == "bad-plan-file"
 
 
 def test_nothing_moved_is_silent() -> None:
