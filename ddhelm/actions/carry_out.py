@@ -294,6 +294,8 @@ def _undo(
             )
         elif not how.rollback:
             details.append(f"release `{name}` is kept as it is (--no-rollback): `helm rollback {_line(before)}`")
+        elif _untouched(session, before):
+            details.append(f"release `{name}` stands as it did, at revision {before.base}: helm had made none yet")
         elif (problem := _roll_back(session, before, observer)) is None:
             undone[name] = before.base
             details.append(f"release `{name}` was rolled back to revision {before.base}")
@@ -330,6 +332,11 @@ def _roll_back(session: Session, before: Deployed, observer: Observer) -> Report
     except Reported as error:
         return error
     return None
+
+
+def _untouched(session: Session, before: Deployed) -> bool:
+    """Whether helm failed before it stored anything: then nothing is there to be undone."""
+    return before.base == before.head.revision == _revision(session, before.release)
 
 
 def _line(before: Deployed) -> str:

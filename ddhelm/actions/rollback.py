@@ -74,7 +74,7 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
             steps.append(recovered.get(name, stays))
         else:  # it starts from a failed head as it is
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
-    return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps)))
+    return _stepping(made, steps)
 
 
 def revert(session: Session, request: Request, found: Drift) -> Prepared:
@@ -93,7 +93,16 @@ def revert(session: Session, request: Request, found: Drift) -> Prepared:
         else Step(StepKind.NOTHING, step.release, revision=step.revision)
         for step in _last(made.plan)
     ]
-    return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps)))
+    return _stepping(made, steps)
+
+
+def _stepping(made: Prepared, steps: Sequence[Step]) -> Prepared:
+    """The same plan with other steps, and with what these do to replicas that somebody scaled."""
+    before, after = (
+        plan_.rescaled(each, made.desired, made.standing, made.deployed) for each in (made.plan.steps, steps)
+    )
+    notices = (*(each for each in made.plan.notices if each not in before), *after)
+    return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps), notices=notices))
 
 
 def _prepared(session: Session, request: Request, goal: Way) -> Prepared:

@@ -19,7 +19,7 @@ _STYLES = {"add": "green", "remove": "red", "change": "yellow", "dim": "dim", "h
 _FATES = {
     Fate.KEPT: "kept",
     Fate.OVERWRITTEN: "overwritten",
-    Fate.CONFLICT: "conflict: helm stops there, unless forced",
+    Fate.CONFLICT: "conflict: an upgrade that changes the object stops there unless forced, a repair takes it back",
     Fate.RECREATED: "made again",
 }
 _METHODS = {"ssa": "server-side", "csa": "client-side"}
@@ -42,10 +42,15 @@ def table(found: Drift, console: "Console") -> None:
     if found.unread:
         problem(
             console,
-            f"{len(found.unread)} objects were compared by the owners of their fields only: {found.unread[0]}",
-            "a user who may patch these objects sees all; nothing is written by it",
+            f"{counted(len(found.unread), 'object')} compared by the owners of their fields only: {found.unread[0]}",
+            "a user who may patch these objects sees all; nothing is written by it"
+            if "forbidden" in found.unread[0]
+            else "",
         )
     console.print("")
+    if not found.any and found.unread:
+        problem(console, "no drift was found, and not everything could be compared")
+        return
     if not found.any:
         console.print(words(f"{GOOD} no drift: every object is as it was deployed", "good"))
         return
@@ -56,7 +61,9 @@ def table(found: Drift, console: "Console") -> None:
 def _hint(found: Drift) -> str:
     if any(each.revertible for each in found.objects):
         return "ddhelm drift --revert sets back what the manifests set"
-    return "what was added stays until it is removed: see the commands above"
+    if any(field.undo for each in found.objects for field in each.fields):
+        return "what was added stays until it is removed: see the commands above"
+    return "kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies names what may write it, at every write"
 
 
 def lines(each: ObjectDrift) -> Iterator[diff.Line]:
