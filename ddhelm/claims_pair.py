@@ -33,6 +33,7 @@ from ddhelm.tree import Tree, get
 
 _OPERATOR_CONTAINER = "operator"
 _TOKEN = "DD_CLUSTER_AGENT_AUTH_TOKEN"  # noqa: S105 - the name of a variable
+_CLUSTER_NAME = "DD_CLUSTER_NAME"
 _URL, _SERVICE = "DD_CLUSTER_AGENT_URL", "DD_CLUSTER_AGENT_KUBERNETES_SERVICE_NAME"
 _WEBHOOK, _WEBHOOK_NAME = "DD_ADMISSION_CONTROLLER_ENABLED", "DD_ADMISSION_CONTROLLER_WEBHOOK_NAME"
 _WEBHOOKS = "mutatingwebhookconfiguration,validatingwebhookconfiguration"
@@ -125,6 +126,20 @@ def one_token(context: ProofContext) -> Iterator[Finding]:
     if len(found) > 1:
         for place, users in found.items():
             yield Finding(f"{names(list(dict.fromkeys(users)))} read the token from `{place[0]}`, key `{place[1]}`")
+
+
+def one_cluster_name(context: ProofContext) -> Iterator[Finding]:
+    found: dict[str, list[str]] = {}
+    for release in context.releases:
+        for obj in (*release.agents(), *release.cluster_agents()):
+            variables = [environment(each).get(_CLUSTER_NAME) for each in containers(pod_spec(obj))]
+            if any(each and "value" not in each for each in variables):
+                continue  # it comes from elsewhere, and nobody can say what it is
+            given = next((str(each["value"]) for each in variables if each), "")
+            found.setdefault(given, []).append(obj.ref.name)
+    if len(found) > 1:
+        told = (f"{names(users)} say `{name}`" if name else f"{names(users)} say none" for name, users in found.items())
+        yield Finding("; ".join(told))
 
 
 def joined(context: ProofContext) -> Iterator[Finding]:
@@ -306,6 +321,14 @@ CLAIMS = (
         "take `clusterAgent.token*` and `existingClusterAgent.tokenSecretName` out of your values",
         "one-token",
         one_token,
+    ),
+    Claim(
+        "one-cluster-name",
+        "all agents call the cluster by one name",
+        Severity.WARNING,
+        "ddhelm onboard --worker-set datadog.clusterName=NAME --control-plane-set datadog.clusterName=NAME",
+        "one-cluster-name",
+        one_cluster_name,
     ),
     Claim(
         "cluster-agent-joined",

@@ -193,6 +193,11 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         lambda: control("agent", (*AGENT, "env", 1, "valueFrom", "secretKeyRef", "name"), "other"),
         "`other`, key `token`",
     ),
+    "another name of the cluster": (
+        "one-cluster-name",
+        lambda: control("agent", (*AGENT, "env", 0), {"name": "DD_CLUSTER_NAME", "value": "other"}),
+        "say `other`",
+    ),
     "a Service that is not there": (
         "cluster-agent-joined",
         lambda: control("agent", (*AGENT, "env", 2, "value"), "nobody"),
