@@ -22,7 +22,7 @@ def chart_of(session: Session, request: Request, wanted: Settings, deployed: "Ma
     where, version = _asked(request, wanted, deployed)
     if where.kind == "path" and not Path(where.chart).expanduser().exists():
         hint = "ddhelm onboard --chart PATH|oci://…|https://helm.datadoghq.com"
-        if request.chart is None:
+        if request.chart is None and "chart" not in request.given:
             raise ConfigError(
                 f"the chart `{where.chart}`, from which the releases were installed, is gone",
                 hint=hint,

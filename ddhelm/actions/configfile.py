@@ -4,6 +4,7 @@ Keys are the flags without their dashes. Every problem of the file is reported a
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +54,11 @@ def read(name: str) -> Read:
         ) from None
     if len(data) > _LIMIT:
         raise ConfigError(f"settings file `{name}` is larger than 1 MiB", hint=f"ls -l {name}", anchor="settings-file")
-    return parse(name, text)
+    found = parse(name, text)
+    chart = found.given.get("chart")
+    if isinstance(chart, str) and chart.startswith(("./", "../")):  # beside the file, from wherever it is named
+        found.given["chart"] = os.path.normpath(Path(name).expanduser().absolute().parent / chart)
+    return found
 
 
 def parse(name: str, text: str) -> Read:

@@ -91,3 +91,13 @@ def test_a_wrong_setting_of_a_file_is_named_with_its_line(tmp_path: Path, text: 
     with pytest.raises(ConfigError) as caught:
         settings_of(Settings(), request(options(tmp_path, text)))
     assert said in caught.value.message
+
+
+def test_a_chart_beside_the_file_is_found_from_any_folder(tmp_path: Path) -> None:
+    file = tmp_path / "team" / "ddhelm.yaml"
+    file.parent.mkdir()
+    for said, meant in (("./c.tgz", "team/c.tgz"), ("../charts/datadog", "charts/datadog")):
+        file.write_text(f"chart: {said}\n")
+        assert configfile.read(str(file)).given == {"chart": str(tmp_path / meant)}
+    file.write_text("chart: oci://host/datadog\n")
+    assert configfile.read(str(file)).given == {"chart": "oci://host/datadog"}
