@@ -1,13 +1,14 @@
 """What the releases promise and what of it does not hold: pure, from what a status read to lines with a hint."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ddhelm.causes import Cause, listed
 from ddhelm.pools import Pool
-from ddhelm.release import NAMES, Release, Role
+from ddhelm.release import NAMES, SECRET, Release, Role
 from ddhelm.workloads import Workload
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN_POOLS = 10
+_READS_SECRET = re.compile(rf'\bname: "?{SECRET}"?$', re.MULTILINE)
 
 
 class Problem(Struct, frozen=True):
@@ -65,6 +67,14 @@ def of_releases(lines: Sequence[ReleaseLine], needed: frozenset[Role]) -> list[P
             hint = "ddhelm uninstall" if line.status == "uninstalling" else "ddhelm onboard"
             found.append(Problem(f"release `{name}` revision {line.revision} is `{line.status}`{about}{kept}", hint))
     return found
+
+
+def of_secret(manifests: Iterable[str]) -> list[Problem]:
+    """The Secret of ddhelm's, which is not there, where the newest manifests have containers read it."""
+    if not any(_READS_SECRET.search(each) for each in manifests):
+        return []
+    text = f"Secret `{SECRET}` is gone: agents that run go on, and one that starts again waits for it"
+    return [Problem(text, "ddhelm onboard")]
 
 
 def all_covered(pools: Sequence[Pool]) -> bool:

@@ -28,7 +28,7 @@ from ddhelm.nodes import Node
 from ddhelm.pools import Pool
 from ddhelm.reads import DAEMONSETS, READS, records
 from ddhelm.record import Record
-from ddhelm.release import Release, Role, pair
+from ddhelm.release import SECRET, Release, Role, pair
 from ddhelm.rollout import Reading
 from ddhelm.settings import RECORD_KEY, Settings
 from ddhelm.symptoms import find
@@ -156,8 +156,10 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
         "nodes": READS["nodes"],
         "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
         "daemonsets": DAEMONSETS,
+        "secret": f"/api/v1/namespaces/{namespace}/secrets/{SECRET}",
     }
     answers = dict(zip(paths, kubectl.raws(list(paths.values())), strict=True))
+    secret = answers.pop("secret")
     failures = [answer.failure for answer in answers.values() if answer.failure is not None]
     if len(failures) == len(answers):
         raise failures[0]
@@ -178,6 +180,8 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
     }
     read.others = agents.foreign_agents(daemonsets, None, namespace, names)  # a DatadogAgent runs by DaemonSets
     read.records = _records(_tree(answers["releases"]), read)
+    if not secret.found and secret.failure is None:
+        read.notes += promises.of_secret(entries[-1].manifest for entries in read.records.values())
     nodes = answers.pop("nodes")
     if nodes.body is not None:
         read.nodes = facts.parse(facts.Answers({"nodes": nodes.body})).nodes
