@@ -115,7 +115,10 @@ def host_ports_free(context: ProofContext) -> Iterator[Finding]:
 def _taken_by_others(context: ProofContext) -> Iterator[Finding]:
     """Ports that another DaemonSet's pods hold on nodes of ours, by the rules of the scheduler."""
     ours = [placed for release in context.releases for placed in _placements(release) if placed.host_ports]
+    named = {(o.ref.namespace, o.ref.name) for each in context.releases for o in each.manifest.of_kind("DaemonSet")}
     for other in context.live.daemonsets or ():
+        if (other.namespace, other.name) in named:
+            continue  # our own, of which somebody has altered whose it is
         if other.agent and not context.allow_second_agent:
             continue  # that it is there at all is said by `no-other-agent`
         for placed in ours:

@@ -53,14 +53,21 @@ class WorkloadLine(Struct, frozen=True):
     live: Workload | None
 
 
-def of_releases(lines: Sequence[ReleaseLine], needed: frozenset[Role]) -> list[Problem]:
-    """Releases that are needed and not there, or whose newest revision is not deployed."""
+def of_releases(
+    lines: Sequence[ReleaseLine], needed: frozenset[Role], others: "Sequence[ForeignAgent]" = ()
+) -> list[Problem]:
+    """Releases that are needed and not there, or whose newest revision is not deployed.
+
+    Where the pair stands in another namespace, the hint leads there: a cluster has room for one.
+    """
     found = []
+    elsewhere = next((each.namespace for each in others if _of_a_pair(each)), "")
+    install = f"ddhelm status -n {elsewhere}" if elsewhere else "ddhelm onboard"
     for line in lines:
         name = line.release.name
         if not line.installed:
             if line.release.role in needed:
-                found.append(Problem(f"release `{name}` is not installed", "ddhelm onboard"))
+                found.append(Problem(f"release `{name}` is not installed", install))
         elif line.status != "deployed":
             kept = f"; revision {line.deployed} is the last that was deployed" if line.deployed else ""
             about = f" ({line.description})" if line.description and line.status == "failed" else ""
@@ -152,9 +159,13 @@ def of_others(others: "Sequence[ForeignAgent]", *, allowed: bool) -> list[Proble
 
 
 def _way_out(other: "ForeignAgent") -> str:
-    if any(f"release `{name}`" in other.owner for name in NAMES.values()):
+    if _of_a_pair(other):
         return f"ddhelm status -n {other.namespace} shows the pair that is there"
     return "remove it, or accept it: ddhelm onboard --allow-second-agent"
+
+
+def _of_a_pair(other: "ForeignAgent") -> bool:
+    return any(f"release `{name}`" in other.owner for name in NAMES.values())
 
 
 def nodes_of(pool: Pool) -> str:

@@ -119,7 +119,7 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     pools = pools_.pools(covered, read.nodes, labels) if covered is not None and read.nodes is not None else ()
     installed = any(line.installed for line in lines)
     problems = [
-        *promises.of_releases(lines, needed),
+        *promises.of_releases(lines, needed, read.others),
         *promises.of_workloads(workloads, covered=promises.all_covered(pools)),
         *_why_behind(session.kubectl, workloads, read),
         *(promises.of_coverage(pools) if installed else ()),

@@ -17,6 +17,7 @@ from ddhelm import tree
 from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
 from ddhelm.settings import RECORD_KEY
 from ddhelm.values import Values
+from ddhelm.views.console import counted
 
 Line = tuple[str, str]
 Layers = Mapping[str, Mapping[tree.Path, str]]
@@ -179,7 +180,7 @@ def _object(change: ObjectChange, how: How) -> Iterator[Line]:
     mark = MARKS[change.action]
     count = len(change.changes)
     crd = change.ref.kind == CRD and not how.crds
-    tail = f", {count} fields changed (--crds full)" if crd and count else ""
+    tail = f", {counted(count, 'field')} changed (--crds full)" if crd and count else ""
     yield _STYLES[mark], f"  {mark} {change.ref} ({change.action}{tail})"
     if crd or how.form == "summary":
         return

@@ -162,7 +162,7 @@ def test_helm_failing_half_way_says_what_is_gone_and_how_the_rest_stands() -> No
         "release `worker-node-ddagent` is left at revision 2, `uninstalling`",
         "gone already: release `control-plane-ddagent`",
     )
-    assert error.hint == "ddhelm uninstall goes on where it stopped"
+    assert error.hint == "ddhelm uninstall --delete-secrets"
     assert cluster.log == ["helm uninstall control-plane-ddagent"], "webhook and keys are left while a release stands"
     assert cluster.lease is not None
     assert cluster.lease["spec"]["holderIdentity"] == ""

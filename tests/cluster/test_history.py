@@ -1,7 +1,10 @@
 """history, rollback and unlock on a real API: both releases as one story and one unit."""
 
 import re
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.cluster.driver import Ddhelm, agents_by_node, generations, needs_oper
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.waiting import wait_for
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/datadog/leases/ddhelm"
 
@@ -85,6 +89,64 @@ def test_a_run_that_changed_one_release_is_undone_in_that_one(cluster: Clusters)
     assert revisions(sandbox)[CONTROL_PLANE][-1] == (4, "deployed")
     ddhelm("rollback", "2", "--only", "worker", "--yes")
     assert revisions(sandbox)[WORKER][-1] == (4, "deployed")
+
+
+@contextmanager
+def no_daemonset_is_changed(sandbox: Sandbox) -> Iterator[None]:
+    """A policy that denies it, dry runs apart: what a plan forecasts goes well, and then nothing does."""
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["daemonsets"]}
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "matchConditions": [{"name": "real", "expression": "request.dryRun != true && request.subResource == ''"}],
+        "validations": [{"expression": "false", "message": "frozen"}],
+    }
+    binding = {"policyName": "frozen", "validationActions": ["Deny"]}
+    place = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+    sandbox.loader.post(f"{place}ies", {"metadata": {"name": "frozen"}, "spec": policy})
+    sandbox.loader.post(f"{place}ybindings", {"metadata": {"name": "frozen"}, "spec": binding})
+
+    def frozen() -> bool:
+        mark = f"tried={time.time()}"
+        try:
+            sandbox.kubectl("-n", "datadog", "annotate", "--overwrite", f"ds/{CONTROL_PLANE}-datadog", mark)
+        except subprocess.CalledProcessError as error:
+            return "frozen" in error.stderr
+        return False
+
+    wait_for(frozen)
+    try:
+        yield
+    finally:
+        sandbox.kubectl("delete", "validatingadmissionpolicy/frozen", "validatingadmissionpolicybinding/frozen")
+        wait_for(lambda: not frozen())
+
+
+@each_helm("3.22", matrix=["4.3"])
+def test_after_a_change_that_failed_the_way_back_is_to_what_stood_before_it(
+    cluster: Clusters, helm_version: str
+) -> None:
+    """Also where the rollback failed too: no revision is `deployed` then, and drift is told of all the same."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard("--cluster-name", "first")
+    ddhelm.onboard("--cluster-name", "second", key=None)
+    with no_daemonset_is_changed(sandbox):
+        ddhelm.onboard("--cluster-name", "third", key=None, code=1)
+        assert revisions(sandbox)[WORKER][-1][1] == "failed"
+        assert ddhelm("history", "-o", "json").json["data"]["rollback"] == {WORKER: 2}
+        shown = ddhelm("rollback", "--dry-run").out
+        assert re.search(rf"{WORKER} +rollback to 2", shown)
+        assert re.search(rf"{CONTROL_PLANE} +nothing", shown)
+        ddhelm("rollback", "--yes", code=1)
+    sandbox.kubectl("-n", "datadog", "delete", "configmap", f"{WORKER}-datadog-installinfo")
+    drift = ddhelm("drift", code=2)
+    assert f"ConfigMap datadog/{WORKER}-datadog-installinfo is gone" in drift.out
+    assert "no revision was ever deployed" not in drift.out
+    ddhelm("rollback", "--yes")
+    assert revisions(sandbox)[WORKER][-1][1] == "deployed"
+    assert "clusterName: second" in ddhelm("values", "worker").out
+    assert f"{WORKER}-datadog-installinfo" in sandbox.kubectl("-n", "datadog", "get", "configmaps")
 
 
 def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Clusters) -> None:

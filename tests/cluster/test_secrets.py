@@ -166,8 +166,10 @@ def test_keys_in_the_values_of_a_hand_made_release_move_into_the_secret_and_show
     witness.run("plan", "-o", "json", "--chart", chart, "--verbose")
     witness.run("plan", "--chart", chart)
     witness.run("values", "worker", "--explain")
-    witness.run("onboard", "--yes", "--chart", chart, "--verbose")
-    assert data(sandbox, "ddhelm")["api-key"] == API_KEY
+    witness.ddhelm.environment["DD_API_KEY"] = "f" * 32
+    done = witness.run("onboard", "--yes", "--chart", chart, "--verbose")
+    assert "the API key from `DD_API_KEY` differs from the one in the hand-made release's values" in done.out
+    assert data(sandbox, "ddhelm")["api-key"] == API_KEY, "another key under running agents is a step of its own"
     assert data(sandbox, "ddhelm")["app-key"] == APP_KEY
     by_hand = f"secrets datadog/sh.helm.release.v1.{WORKER}.v1"  # history that ddhelm does not rewrite
     assert_kept(witness, sandbox, OURS, by_hand)

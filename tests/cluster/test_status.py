@@ -53,6 +53,9 @@ def test_a_healthy_pair_is_told_in_every_format_and_nothing_is_written(onboarded
     assert len(data["workloads"]) == 3
     assert "apiVersion: ddhelm/v1" in ddhelm("status", "-o", "yaml").out
     assert len(sandbox.writes()) == before
+    sandbox.kubectl("-n", "datadog", "delete", "secret", "ddhelm")
+    (gone,) = problems(ddhelm("status", "-o", "json", code=4))
+    assert gone.startswith("Secret `ddhelm` is gone"), "what runs goes on, and nothing that starts again does"
 
 
 def test_a_node_that_no_daemonset_wants_is_named_and_the_hint_mends_it(onboarded: tuple[Sandbox, Ddhelm]) -> None:
