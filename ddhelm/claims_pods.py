@@ -92,8 +92,7 @@ def _made_by(context: ProofContext, name: str, keys: Sequence[str]) -> str:
     if name == SECRET:
         return "ddhelm onboard"
     if set(keys) <= {basename(path) for path in OWN.values()}:
-        bring = typed("ddhelm certs import --secret {name}", name=name)
-        return f"{bring} (with --dir, --cert and --ca), or `ddhelm certs issue --help`"
+        return typed("ddhelm certs import --dir DIR --secret {name}", name=name)
     # without a file the Secret would be empty, and this claim green
     files = "".join(f" --from-file={key or 'KEY'}=FILE" for key in [key for key in keys if key] or [""])
     made_first = secretneeds.made_first(context)

@@ -120,6 +120,9 @@ def _saved(without: Session, name: str, text: str, desired: Sequence[Desired]) -
         hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
         what = f"`{name}` holds no manifests: {error.message}"
         raise ConfigError(what, hint=hint, anchor="bad-manifest") from None
+    if not whole.objects and any(line.strip(" -") and not line.lstrip().startswith("#") for line in text.splitlines()):
+        what = f"`{name}` holds no manifests: no object is in it"
+        raise ConfigError(what, hint="helm get manifest RELEASE -n NAMESPACE > FILE", anchor="bad-manifest")
     # both, also where the cluster gets one release: what the other left is not the worker release's to delete
     parts: dict[Release, list[Object]] = {each: [] for each in pair(without.access.namespace, control_plane=True)}
     for identity, obj in whole.objects.items():

@@ -125,6 +125,10 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     assert [each["objects"] for each in left["steps"]] == [each["objects"] for each in live["steps"]]
     (standing,) = [each for each in left["notices"] if "stands although no control-plane node" in each]
     assert standing in live["notices"]
+    empty = saved.with_name("empty.yaml")
+    for text, code in (("---\n# nothing yet\n", 2), ("{}\n", 3)):
+        empty.write_text(text)
+        ddhelm(*flags, "--against", str(empty), code=code, environment=offline)
     swapped = ddhelm(*flags, "--against", str(facts), code=3, environment=offline)
     assert f"`{facts}` holds no manifests" in swapped.err
     piped = ("-" if each == str(facts) else each for each in flags)
