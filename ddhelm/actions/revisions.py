@@ -61,9 +61,11 @@ def settings(found: Mapping[str, Sequence[Record]]) -> Settings:
 
 def standing(records: Sequence[Record]) -> Record | None:
     """The revision that counts: the newest `deployed` one; after a rollback that failed Helm calls none so (3.22, 4.3),
-    and it is the newest that stood.
+    and it is the newest that stood. None also where the release was uninstalled and its history kept.
     """
-    for status in ("deployed", "superseded"):
-        if found := [each for each in records if each.status == status]:
-            return max(found, key=lambda each: each.revision)
+    kept = sorted(records, key=lambda each: each.revision)
+    halfway = bool(kept) and kept[-1].status in NEVER_STOOD
+    for status in ("deployed", *(("superseded",) if halfway else ())):
+        if found := [each for each in kept if each.status == status]:
+            return found[-1]
     return None
