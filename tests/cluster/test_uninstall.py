@@ -94,8 +94,8 @@ def test_everything_of_ours_goes_in_the_end_and_nothing_else(cluster: Clusters, 
     assert revisions(sandbox) == {}
     for kept in ("secret `ddhelm`", "configmap `datadogtoken`", "namespace `datadog`", "lease `ddhelm`"):
         assert kept in told
-    command = next(line for line in told.splitlines() if "configmap `datadogtoken`" in line).partition("kubectl ")[2]
-    sandbox.kubectl(*command.split())
+    command = next(line for line in told.splitlines() if "kubectl" in line and "datadogtoken" in line)
+    sandbox.kubectl(*command.partition("kubectl ")[2].split())
     assert "datadogtoken" not in names(sandbox, f"{SPACE}/configmaps")
 
     crowded = ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace").out

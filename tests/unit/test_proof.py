@@ -670,7 +670,7 @@ def test_what_this_run_writes_counts_as_there() -> None:
 @pytest.mark.parametrize(
     ("keys", "hint"),
     [
-        (("etcd-ca.crt", "etcd-client.crt", "etcd-client.key"), "ddhelm certs import --secret nope (with --dir"),
+        (("etcd-ca.crt", "etcd-client.crt", "etcd-client.key"), "ddhelm certs import --dir DIR --secret nope"),
         (("api-key",), f"kubectl -n {NAMESPACE} create secret generic nope --from-file=api-key=FILE"),
         ((), f"kubectl -n {NAMESPACE} create secret generic nope --from-file=KEY=FILE"),
     ],
