@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,20 @@ class Sample:
     seconds: float
     cpu: float = 0.0
     mebibytes: float = 0.0
+
+
+# Linux counts what the starting process held into the largest size of the one that it starts: a small one starts it.
+_STARTER = """
+import json, os, sys, time
+writing = int(sys.argv[1])
+os.set_inheritable(writing, False)
+started = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+seconds = time.perf_counter() - started
+told = (seconds, os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+os.write(writing, json.dumps(told).encode())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +51,24 @@ class Program:
             if self.stdin is not None:
                 given.write(self.stdin.encode())
                 given.seek(0)
-            started = time.perf_counter()
-            process = subprocess.Popen(self.argv, env=dict(self.environ), stdin=given, stdout=out, stderr=err)
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode not in self.codes:
+            reading, writing = os.pipe()
+            with os.fdopen(reading) as told:
+                subprocess.run(
+                    [sys.executable, "-I", "-S", "-c", _STARTER, str(writing), *self.argv],
+                    env=dict(self.environ),
+                    stdin=given,
+                    stdout=out,
+                    stderr=err,
+                    pass_fds=(writing,),
+                    check=True,
+                )
+                os.close(writing)
+                seconds, code, cpu, kibibytes = json.loads(told.read())
+            if code not in self.codes:
                 err.seek(0)
                 words = " ".join(self.argv)
-                raise RuntimeError(f"`{words}` ended with {process.returncode}:\n{err.read().decode()[-2000:]}")
-        return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+                raise RuntimeError(f"`{words}` ended with {code}:\n{err.read().decode()[-2000:]}")
+        return Sample(seconds, cpu, kibibytes / 1024)
 
 
 def in_turns(works: Mapping[str, Work], rounds: int, warm_up: int = 1) -> dict[str, Sample]:
