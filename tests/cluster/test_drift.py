@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster import policies
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import Ddhelm, agents_by_node, generations, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
@@ -22,7 +23,6 @@ AGENT = f"{WORKER}-datadog"
 CLUSTER_AGENT = f"{WORKER}-datadog-cluster-agent"
 CONFD = f"{CONTROL_PLANE}-datadog-confd"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/datadog/deployments/{CLUSTER_AGENT}"
-POLICIES = "/apis/admissionregistration.k8s.io/v1"
 
 
 def found(ddhelm: Ddhelm, *, code: int = 2) -> dict[str, dict[str, Any]]:
@@ -375,13 +375,7 @@ def label_everything(sandbox: Sandbox) -> None:
         "reinvocationPolicy": "Never",
         "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}],
     }
-    for kind, plural, spec in (
-        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", policy),
-        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", {"policyName": "billing"}),
-    ):
-        version = "admissionregistration.k8s.io/v1"
-        body = {"apiVersion": version, "kind": kind, "metadata": {"name": "billing"}, "spec": spec}
-        sandbox.loader.post(f"{POLICIES}/{plural}", body)
+    policies.put(sandbox, "MutatingAdmissionPolicy", "billing", policy)
     sandbox.loader.post("/api/v1/namespaces", {"metadata": {"name": "datadog"}})
     sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.charts import is_stand_in, package
+from tests.cluster import policies
 from tests.cluster.driver import Ddhelm, agents_by_node, generations, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
@@ -101,10 +102,7 @@ def no_daemonset_is_changed(sandbox: Sandbox) -> Iterator[None]:
         "matchConditions": [{"name": "real", "expression": "request.dryRun != true && request.subResource == ''"}],
         "validations": [{"expression": "false", "message": "frozen"}],
     }
-    binding = {"policyName": "frozen", "validationActions": ["Deny"]}
-    place = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
-    sandbox.loader.post(f"{place}ies", {"metadata": {"name": "frozen"}, "spec": policy})
-    sandbox.loader.post(f"{place}ybindings", {"metadata": {"name": "frozen"}, "spec": binding})
+    policies.put(sandbox, "ValidatingAdmissionPolicy", "frozen", policy, validationActions=["Deny"])
 
     def frozen() -> bool:
         mark = f"tried={time.time()}"
