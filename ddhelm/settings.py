@@ -235,12 +235,11 @@ def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "cluster_name", problem
     if settings.site is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", settings.site):
         yield "site", f"`{settings.site}` is no Datadog site; sites are {', '.join(SITES)}"
-    if settings.etcd_secret is not None and not re.fullmatch(_OBJECT_NAME, settings.etcd_secret):
-        yield "etcd_secret", f"`{settings.etcd_secret}` cannot be the name of a Secret"
-    for field in ("api_key_secret", "app_key_secret"):
+    for field in ("etcd_secret", "api_key_secret", "app_key_secret"):
         secret = getattr(settings, field)
-        if secret is not None and not re.fullmatch(_OBJECT_NAME, secret.name):
-            yield field, f"`{secret.name}` cannot be the name of a Secret"
+        name = secret.name if isinstance(secret, SecretKey) else secret
+        if name is not None and not re.fullmatch(_OBJECT_NAME, name):
+            yield field, f"`{name}` cannot be the name of a Secret"
     if settings.agent_proxy is not None and (problem := proxy_problem(settings.agent_proxy)):
         yield "agent_proxy", problem
     for host in settings.agent_no_proxy:

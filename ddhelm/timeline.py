@@ -128,15 +128,12 @@ def before(
     for run in story:
         states.append({**states[-1], **{each.name: each for each in run.records if each.status in _STOOD}})
     broken = [at for at, run in enumerate(story) if any(halfway.get(e.name) == e.revision for e in run.records)]
-    if broken:
-        old = states[max(broken)]
-        return {
+    for old in [states[max(broken)]] if broken else reversed(states):
+        targets = {
             name: old[name].revision
             for name, here in now.items()
             if name in old and (name in halfway or not same(old[name], here))
         }
-    for old in reversed(states):
-        targets = {name: old[name].revision for name, here in now.items() if name in old and not same(old[name], here)}
         if targets:
             return targets
     return {}

@@ -1,13 +1,22 @@
-"""Writes a file whole or not at all: what a reader finds under a name is never a half of it."""
+"""Reads a file that was named, and writes one whole or not at all: nobody finds a half of it under its name."""
 
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+
+
+def read(name: str, limit: int) -> bytes:
+    """At most ``limit`` bytes of the file of that name, or of standard input for ``-``; raises OSError."""
+    if name == "-":
+        return sys.stdin.buffer.read(limit)
+    with Path(name).expanduser().open("rb") as stream:
+        return stream.read(limit)
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -5,12 +5,10 @@ Little is loaded before helm is started: it comes up while the values are made, 
 """
 
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddhelm import facts
+from ddhelm import facts, wholefile
 from ddhelm.access import Access, namespace_of
 from ddhelm.actions import wrongvalues
 from ddhelm.actions.choosing import Choice
@@ -107,10 +105,7 @@ def _facts(name: str) -> ClusterFacts:
 def _text(name: str) -> str:
     """What stands in a file, or comes on standard input for ``-``."""
     try:
-        if name == "-":
-            return sys.stdin.buffer.read(_LIMIT).decode("utf-8-sig")
-        with Path(name).expanduser().open("rb") as stream:
-            return stream.read(_LIMIT).decode("utf-8-sig")
+        return wholefile.read(name, _LIMIT).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(
             f"`{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="facts-file"

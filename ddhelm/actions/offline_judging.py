@@ -117,18 +117,20 @@ def _saved(without: Session, name: str, text: str, desired: Sequence[Desired]) -
     try:
         whole = parse(text, without.access.namespace, without.masker)
     except ConfigError as error:
-        hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
-        what = f"`{name}` holds no manifests: {error.message}"
-        raise ConfigError(what, hint=hint, anchor="bad-manifest") from None
+        raise _no_manifests(name, error.message) from None
     if not whole.objects and any(line.strip(" -") and not line.lstrip().startswith("#") for line in text.splitlines()):
-        what = f"`{name}` holds no manifests: no object is in it"
-        raise ConfigError(what, hint="helm get manifest RELEASE -n NAMESPACE > FILE", anchor="bad-manifest")
+        raise _no_manifests(name, "no object is in it")
     # both, also where the cluster gets one release: what the other left is not the worker release's to delete
     parts: dict[Release, list[Object]] = {each: [] for each in pair(without.access.namespace, control_plane=True)}
     for identity, obj in whole.objects.items():
         owner = next((one.release for one in desired if identity in one.manifest.objects), None)
         parts[owner or _named(obj, tuple(parts))].append(obj)
     return {release: Manifest(objects, without.masker) for release, objects in parts.items() if objects}
+
+
+def _no_manifests(name: str, why: str) -> ConfigError:
+    hint = "helm get manifest RELEASE -n NAMESPACE > FILE"
+    return ConfigError(f"`{name}` holds no manifests: {why}", hint=hint, anchor="bad-manifest")
 
 
 def _named(obj: Object, releases: Sequence[Release]) -> Release:

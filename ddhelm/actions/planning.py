@@ -1,7 +1,6 @@
 """Writes a plan file, and makes its plan again to hold it against what stands now."""
 
 import datetime
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from ddhelm.planfile import PlanFile
 from ddhelm.release import Role
 
 _LIMIT = 64 * 1024 * 1024
+_ANEW = "ddhelm plan … --out FILE, with the same flags, and review it again"
 _ANOTHER_CHART = ("chart-not-found", "chart-version-not-found", "bad-chart")
 
 
@@ -92,20 +92,19 @@ def again(session: Session, file: PlanFile, *, now: Callable[[], float] = time.t
     except ConfigError as error:
         if error.anchor not in _ANOTHER_CHART:
             raise
-        raise _stale(file, (f"the chart: {error.message}",)) from None
+        raise _stale(file, (f"the chart: {error.message}",), _ANEW) from None
     found = bound(session, prepared, request)
-    if found["cluster"] != file.bound["cluster"]:
-        raise _stale(file, planfile.moved(file.bound, found), "ddhelm apply FILE --context NAME, of the plan's cluster")
     if moved := planfile.moved(file.bound, found):
-        raise _stale(file, moved)
+        elsewhere = found["cluster"] != file.bound["cluster"]
+        raise _stale(file, moved, "ddhelm apply FILE --context NAME, of the plan's cluster" if elsewhere else _ANEW)
     return prepared, request
 
 
-def _stale(file: PlanFile, moved: tuple[str, ...], hint: str = "") -> PlanStale:
+def _stale(file: PlanFile, moved: tuple[str, ...], hint: str) -> PlanStale:
     things = "1 thing" if len(moved) == 1 else f"{len(moved)} things"
     return PlanStale(
         f"{things} moved since the plan of {file.created} was made; nothing was changed",
-        hint=hint or "ddhelm plan … --out FILE, with the same flags, and review it again",
+        hint=hint,
         anchor="plan-stale",
         details=moved,
     )
@@ -128,11 +127,7 @@ def read(name: str, wanted: str | None = None) -> PlanFile:
     PlanStale where it is not the one with digest ``wanted``.
     """
     try:
-        if name == "-":
-            data = sys.stdin.buffer.read(_LIMIT).decode()
-        else:
-            with Path(name).expanduser().open("rb") as stream:
-                data = stream.read(_LIMIT).decode()
+        data = wholefile.read(name, _LIMIT).decode()
     except OSError as error:
         raise ConfigError(
             f"the plan `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="plan-file"

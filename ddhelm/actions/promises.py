@@ -1,22 +1,24 @@
 """What the releases promise and what of it does not hold: pure, from what a status read to lines with a hint."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from ddhelm import podsecrets
 from ddhelm.causes import Cause, listed
 from ddhelm.pools import Pool
 from ddhelm.release import NAMES, SECRET, Release, Role
+from ddhelm.tree import get
 from ddhelm.workloads import Workload
 
 if TYPE_CHECKING:
+    from ddhelm.manifest import Manifest
     from ddhelm.proof import ForeignAgent
 
 
 _SHOWN_POOLS = 10
-_READS_SECRET = re.compile(rf'\bname: "?{SECRET}"?$', re.MULTILINE)
+_POD = ("spec", "template", "spec")
 
 
 class Problem(Struct, frozen=True):
@@ -76,9 +78,10 @@ def of_releases(
     return found
 
 
-def of_secret(manifests: Iterable[str]) -> list[Problem]:
-    """The Secret of ddhelm's, which is not there, where the newest manifests have containers read it."""
-    if not any(_READS_SECRET.search(each) for each in manifests):
+def of_secret(manifests: "Iterable[Manifest]") -> list[Problem]:
+    """The Secret of ddhelm's, which is not there, where pods of the newest manifests need it."""
+    pods = (get(each.body, _POD) or {} for one in manifests for each in one.of_kind("DaemonSet", "Deployment"))
+    if not any(use.name == SECRET and not use.optional for pod in pods for use in podsecrets.uses(pod)):
         return []
     text = f"Secret `{SECRET}` is gone: agents that run go on, and one that starts again waits for it"
     return [Problem(text, "ddhelm onboard")]

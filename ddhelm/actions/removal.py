@@ -124,11 +124,7 @@ def prepare(
         unread=unread,
         terminating=terminating,
     )
-    why_not = (
-        ""
-        if terminating
-        else _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
-    )
+    why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
     removal = replace(removal, delete_namespace=not why_not)
     return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
 
@@ -228,7 +224,9 @@ def _namespace_stays(
     wanted: bool,
     delete_secrets: bool,
 ) -> str:
-    """Why the namespace must stay; empty where it may go."""
+    """Why the namespace must stay; empty where it may go, or is going already."""
+    if removal.terminating:
+        return ""
     if not leftovers.made_by_ddhelm(namespace):
         return NOT_OURS
     if not wanted:

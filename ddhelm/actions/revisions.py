@@ -63,9 +63,7 @@ def standing(records: Sequence[Record]) -> Record | None:
     """The revision that counts: the newest `deployed` one; after a rollback that failed Helm calls none so (3.22, 4.3),
     and it is the newest that stood. None also where the release was uninstalled and its history kept.
     """
-    kept = sorted(records, key=lambda each: each.revision)
-    halfway = bool(kept) and kept[-1].status in NEVER_STOOD
-    for status in ("deployed", *(("superseded",) if halfway else ())):
-        if found := [each for each in kept if each.status == status]:
-            return found[-1]
-    return None
+    newest, head = {}, ""
+    for each in sorted(records, key=lambda each: each.revision):
+        newest[each.status], head = each, each.status
+    return newest.get("deployed") or (newest.get("superseded") if head in NEVER_STOOD else None)

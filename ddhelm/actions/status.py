@@ -22,8 +22,7 @@ from ddhelm.causes import explain
 from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError, DdhelmError
 from ddhelm.facts import Unread
-from ddhelm.manifest import from_objects, parse
-from ddhelm.masking import Masker
+from ddhelm.manifest import Manifest, from_objects, parse
 from ddhelm.nodes import Node
 from ddhelm.pools import Pool
 from ddhelm.reads import DAEMONSETS, READS, records
@@ -94,6 +93,7 @@ class _Read(Struct):
     others: "tuple[ForeignAgent, ...]" = ()
     unread: list[Unread] = []
     notes: list[Problem] = []
+    secret_gone: bool = False
 
 
 def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> Status:
@@ -109,7 +109,12 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     shown = "etcd" not in stored.drop_checks
     known = _facts(read)
     certificate = certexpiry.of(session.kubectl, stored.etcd_secret, known) if shown else None
-    workloads = _workloads(read, releases, session.masker)
+    promised = {
+        release.name: parse(read.records[release.name][-1].manifest, release.namespace, session.masker)
+        for release in releases
+        if release.name in read.records
+    }
+    workloads = _workloads(read, releases, promised)
     unread = {each.name for each in read.unread}
     if "releases" in unread:
         needed = frozenset()  # not seen is not the same as not there
@@ -125,6 +130,7 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
         *(promises.of_coverage(pools) if installed else ()),
         *promises.of_others(read.others, allowed=stored.allow_second_agent),
         *([certificate.problem] if certificate and certificate.problem else ()),
+        *(promises.of_secret(promised.values()) if read.secret_gone else ()),
         *read.notes,
     ]
     return Status(
@@ -180,8 +186,7 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
     }
     read.others = agents.foreign_agents(daemonsets, None, namespace, names)  # a DatadogAgent runs by DaemonSets
     read.records = _records(_tree(answers["releases"]), read)
-    if not secret.found and secret.failure is None:
-        read.notes += promises.of_secret(entries[-1].manifest for entries in read.records.values())
+    read.secret_gone = not secret.found and secret.failure is None
     nodes = answers.pop("nodes")
     if nodes.body is not None:
         read.nodes = facts.parse(facts.Answers({"nodes": nodes.body})).nodes
@@ -269,13 +274,8 @@ def _settings(kept: Tree, read: _Read) -> Settings:
         return Settings()
 
 
-def _workloads(read: _Read, releases: Sequence[Release], masker: Masker) -> tuple[WorkloadLine, ...]:
+def _workloads(read: _Read, releases: Sequence[Release], promised: Mapping[str, Manifest]) -> tuple[WorkloadLine, ...]:
     """What the newest manifests promise; without records, what stands in the cluster under our releases' names."""
-    promised = {
-        release.name: parse(read.records[release.name][-1].manifest, release.namespace, masker)
-        for release in releases
-        if release.name in read.records
-    }
     expected = look.targets(promised) or tuple(
         look.Target(release.name, kind, namespace, name)
         for release in releases

@@ -83,16 +83,20 @@ def show_file(name: str, output: str) -> None:
     """Show a plan file, without a cluster."""
     from ddhelm.actions import planning
 
-    file, screen = planning.read(name), console.out()
+    file = planning.read(name)
     try:
-        with screen.capture() as shown:  # whole or not at all
-            if output == "table":
-                view.document(file, screen)
-        text = shown.get()
-        if output == "markdown":
-            text = markdown.document(file.shown)
-        elif output != "table":
-            text = envelope.text(envelope.wrap("Plan", file.shown), output)
+        text = _shown(file, output)  # whole or not at all
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise planfile.bad(name, f"was edited, and what it shows is no plan: {type(error).__name__}: {error}") from None
     sys.stdout.write(text)
+
+
+def _shown(file: planfile.PlanFile, output: str) -> str:
+    if output == "table":
+        screen = console.out()
+        with screen.capture() as shown:
+            view.document(file, screen)
+        return shown.get()
+    if output == "markdown":
+        return markdown.document(file.shown)
+    return envelope.text(envelope.wrap("Plan", file.shown), output)

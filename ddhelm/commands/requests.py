@@ -1,11 +1,10 @@
 """The request that the flags of a command make together, with every file that they name read."""
 
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ddhelm import wholefile
 from ddhelm.errors import ConfigError
 from ddhelm.flaggroups import Options
 
@@ -160,10 +159,7 @@ def _read(name: str) -> bytes:
             f"`{name}` is a URL; values come from files", hint=f"curl -fsSLO {name}", anchor="values-from-url"
         )
     try:
-        if name == "-":
-            return sys.stdin.buffer.read(_LIMIT)
-        with Path(name).expanduser().open("rb") as stream:
-            return stream.read(_LIMIT)
+        return wholefile.read(name, _LIMIT)
     except OSError as error:
         raise ConfigError(
             f"values file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="values-file"
