@@ -188,6 +188,14 @@ def test_two_short_runs_that_touch_each_other_keep_their_own() -> None:
     ]
 
 
+def test_a_revision_made_right_after_a_run_is_not_that_runs() -> None:
+    records, _ = story((W, 1, 1, "a"), (W, 2, 2.5, "b", "failed"))
+    onboard = replace(entry("onboard", 0, 2), outcome="done", changes=(Change("install", W, 1),))
+    assert names(told(records, RELEASES, [onboard])) == [("onboard", [(W, 1)]), (None, [(W, 2)])]
+    failed = replace(onboard, outcome="failed")  # what it did to set things back is in no record
+    assert names(told(records, RELEASES, [failed])) == [("onboard", [(W, 1), (W, 2)])]
+
+
 def test_runs_that_left_no_revision_are_told_in_their_place() -> None:
     records, _ = story((W, 1, 0, "a"), (W, 2, 900, "b"))
     gone = [entry("uninstall", 100, 110, W, C), entry("refused", 200, 201)]
