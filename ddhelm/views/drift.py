@@ -98,7 +98,7 @@ def who(field: FieldDrift) -> str:
 
 def _writer(writer: Writer) -> str:
     scaled = writer.manager == AUTOSCALER and writer.subresource == "scale"
-    about = ", a HorizontalPodAutoscaler" if scaled else ""
+    about = ", a HorizontalPodAutoscaler that sets it again after every change" if scaled else ""
     return f"{writer}{about} ({writer.operation}{', ' if writer.time else ''}{writer.time})"
 
 

@@ -216,7 +216,7 @@ def test_an_autoscaler_is_named_and_never_adopted(cluster: Clusters) -> None:
     wait_for(lambda: sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 2, 60, "the autoscaler")
     replicas = found(ddhelm)[f"Deployment {CLUSTER_AGENT}"]["fields"]["spec.replicas"]
     assert [(by["manager"], by["subresource"]) for by in replicas["by"]] == [("kube-controller-manager", "scale")]
-    assert "HorizontalPodAutoscaler" in ddhelm("drift", code=2).out
+    assert "HorizontalPodAutoscaler that sets it again" in ddhelm("drift", code=2).out
     refused = ddhelm("drift", "--adopt", "--yes", code=3)
     assert "an autoscaler writes it" in refused.err
 
