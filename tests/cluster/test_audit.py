@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cluster.by_hand import helm
 from tests.cluster.driver import Ddhelm, recorded, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
@@ -151,6 +153,7 @@ def test_a_refused_run_leaves_the_cluster_alone_and_is_remembered_here(cluster: 
     assert recorded(sandbox)[-1]["changes"] == [{"what": "lock of anna@host (pid 1) taken away"}]
 
 
+@pytest.mark.matrix  # unit/test_audit.py holds the ring
 def test_the_ring_forgets_the_oldest_and_keeps_what_it_does_not_understand(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")

@@ -162,6 +162,7 @@ def test_a_plan_says_what_becomes_of_each_field_and_that_is_what_happens(cluster
     assert found_now["DD_LOG_LEVEL"] != "debug"
 
 
+@pytest.mark.matrix  # test_failures.py has a field of another manager
 def test_a_field_that_another_program_applied_at_its_value_is_told_before_it_stops_helm(cluster: Clusters) -> None:
     """Nothing has drifted; the owner alone makes the upgrade fail, which Helm says half-way."""
     sandbox = cluster("kubeadm")

@@ -73,6 +73,7 @@ def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_
     assert all(len(found) == 1 for found in agents_by_node(sandbox).values())
 
 
+@pytest.mark.matrix  # unit/test_timeline.py holds which revisions are one run
 def test_a_run_that_changed_one_release_is_undone_in_that_one(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")

@@ -69,6 +69,7 @@ def test_without_a_way_to_datadog_there_is_one_warning_and_little_time_is_lost(
     assert stored(sandbox) == API_KEY
 
 
+@pytest.mark.matrix  # adapters/test_validating.py asks what is asked anew
 def test_a_key_in_a_secret_is_judged_anew_where_it_or_the_site_is_new(
     cluster: Clusters, datadog_api: DatadogApi
 ) -> None:

@@ -165,6 +165,7 @@ def test_a_release_that_a_kill_left_uninstalling_is_uninstalled(cluster: Cluster
     assert names(sandbox, "/apis/apps/v1/namespaces/datadog/daemonsets") == set()
 
 
+@pytest.mark.matrix  # adapters/test_uninstall.py has the order and the limit
 def test_a_cluster_agent_that_does_not_stop_keeps_its_webhook_and_ends_in_bounded_time(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     for number in range(1, 6):

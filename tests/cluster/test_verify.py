@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.agent.install import install, put
@@ -169,6 +170,7 @@ def test_certificates_of_etcd_that_are_expired_foreign_or_gone(cluster: Clusters
     assert etcd() == "client-certificate"
 
 
+@pytest.mark.matrix  # adapters/test_agentpods.py tells them apart
 def test_agents_that_cannot_be_asked_are_told_apart(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = onboarded(sandbox, "4.3")

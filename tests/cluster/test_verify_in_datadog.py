@@ -110,6 +110,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.matrix  # adapters/test_datadog.py has each fault
 def test_what_cannot_be_asked_is_said_and_limits_and_slowness_are_waited_for(
     ddhelm: Ddhelm, datadog_api: DatadogApi
 ) -> None:
