@@ -169,19 +169,9 @@ def context(
     this run puts into Secret `ddhelm`; ``keep``: the states that keep CRDs; ``certificates``: Secret to days left.
     """
     cluster = made.cluster
-    stored = {step.release.name for step in steps if step.kind in {StepKind.INSTALL, StepKind.UPGRADE}}
     return claim.ProofContext(
         namespace=session.access.namespace,
-        releases=tuple(
-            claim.ReleaseView(
-                one.release.role,
-                one.release.name,
-                one.manifest,
-                state.manifest if (state := made.deployed.get(one.release.name)) else None,
-                record_size(made.chart, one) if one.release.name in stored else None,
-            )
-            for one in made.desired
-        ),
+        releases=_release_views(made, steps),
         coverage=covered,
         nodes=cluster.facts.nodes,
         nodes_unread=next((unread.why for unread in cluster.facts.unread if unread.name == "nodes"), ""),
@@ -200,6 +190,20 @@ def context(
         untyped_files=untyped_files(made.profile),
         doubted=made.profile.doubted,
         requirements=requirements(made.profile),
+    )
+
+
+def _release_views(made: Prepared, steps: Sequence[plan.Step]) -> tuple[claim.ReleaseView, ...]:
+    stored = {step.release.name for step in steps if step.kind in {StepKind.INSTALL, StepKind.UPGRADE}}
+    return tuple(
+        claim.ReleaseView(
+            one.release.role,
+            one.release.name,
+            one.manifest,
+            state.manifest if (state := made.deployed.get(one.release.name)) else None,
+            record_size(made.chart, one) if one.release.name in stored else None,
+        )
+        for one in made.desired
     )
 
 

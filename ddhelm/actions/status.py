@@ -122,12 +122,11 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept, expected)
     labels = known.get("controlPlaneLabels") or ()
     pools = pools_.pools(covered, read.nodes, labels) if covered is not None and read.nodes is not None else ()
-    installed = any(line.installed for line in lines)
     problems = [
         *promises.of_releases(lines, needed, read.others),
         *promises.of_workloads(workloads, covered=promises.all_covered(pools)),
         *_why_behind(session.kubectl, workloads, read),
-        *(promises.of_coverage(pools) if installed else ()),
+        *(promises.of_coverage(pools) if any(line.installed for line in lines) else ()),
         *promises.of_others(read.others, allowed=stored.allow_second_agent),
         *([certificate.problem] if certificate and certificate.problem else ()),
         *(promises.of_secret(promised.values()) if read.secret_gone else ()),
