@@ -31,6 +31,7 @@ _RENDER = 120.0
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 # client-go logs what the API server warns of: plain in Helm 3.13, quoted and escaped since
 _WARNING = re.compile(r'warnings\.go:\d+\] (?:"Warning: (?P<quoted>.*)"|(?P<plain>.*))$')
+_COMPARED_WITH_NOTHING = re.compile(r"metadata\.resourceVersion: Invalid value: \w+: must be specified for an update")
 _PROGRAM_MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
@@ -204,11 +205,19 @@ class Helm:
     def rollback(self, release: str, revision: int, *, timeout: int = 300, force_conflicts: bool = False) -> Completed:
         """Roll back to a revision, by number: without one helm takes the one before, even if that had failed.
 
-        ^C lets it finish: killed, it leaves ``pending-rollback``.
+        ^C lets it finish: killed, it leaves ``pending-rollback``. Client-side, Helm (3.22 and 4.3) compares an object
+        that stands but is not in the newest revision, as a CRD that was kept, with nothing: its patch is refused. The
+        revision that failed of it has the object, so a second try is right; both stay in Helm's history.
         """
         flags = (*self.access.helm_flags(), "--history-max", str(HISTORY), "--timeout", f"{timeout}s")
         args = ("rollback", release, str(revision), *flags, *self._force(force_conflicts))
-        return self._done(self._command(*args, timeout=timeout + _BEYOND_TIMEOUT, shielded=True, grace=30.0), release)
+        command = self._command(*args, timeout=timeout + _BEYOND_TIMEOUT, shielded=True, grace=30.0)
+        done = self._runner.run(command)
+        if done.ok:
+            return done
+        if _COMPARED_WITH_NOTHING.search(done.err):
+            return self._done(command, release)
+        raise self._error(done, "rollback", release)
 
     def uninstall(self, release: str, *, timeout: int = 300, wait: bool = True) -> Completed:
         """Uninstall; with ``wait`` until the objects are gone. A release that is not there is no error.

@@ -211,6 +211,22 @@ def test_definitions_that_would_vanish_stop_a_rollback(cluster: Clusters, helm_v
     assert [c["metadata"]["name"] for c in sandbox.api_get(crds)["items"]] != had
 
 
+@each_helm("3.22", matrix=["4.3"])
+def test_definitions_that_were_kept_are_taken_in_again(cluster: Clusters, helm_version: str) -> None:
+    """Client-side, helm's first try fails at them and its second does it: the plan and the outcome are one rollback."""
+    needs_operator()
+    sandbox = cluster("kubeadm")
+    Ddhelm(sandbox, "3.22").onboard("--worker-set", "datadog.operator.enabled=true")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard("--worker-set", "datadog.operator.enabled=false", key=None)
+    shown = ddhelm("rollback", "--dry-run").out
+    assert "more stand already: not made, but taken into the release" in " ".join(shown.split())
+    ddhelm("rollback", "--yes")
+    assert revisions(sandbox)[WORKER][-1][1] == "deployed"
+    assert ddhelm("plan", "--detailed-exitcode").code == 0
+    assert ddhelm("drift").code == 0
+
+
 def test_the_lock_is_shown_and_only_taken_from_the_dead(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
