@@ -37,12 +37,13 @@ def document(shown: tree.Tree) -> str:
 
 def _whole(data: tree.Tree, steps: Sequence[Step], layers: diff.Layers, how: diff.How) -> str:
     blocks = [block for step in steps if step.kind is not StepKind.NOTHING for block in _blocks(step, how)]
-    return _fit(document_text(data), [*_values(steps, layers, how), *_outcomes(data), *blocks])
+    return _fit(document_text(data, steps), [*_values(steps, layers, how), *_outcomes(data), *blocks])
 
 
-def document_text(data: tree.Tree) -> str:
+def document_text(data: tree.Tree, steps: Sequence[Step]) -> str:
     """The part that always fits: cluster, chart, a row a step, coverage, what does not hold, what stops it, notes."""
     cluster, chart, space = data["cluster"], data["chart"], data["namespace"]
+    agents = plan_view.agents_of(stored.pools(data))
     lines = [
         f"### ddhelm plan: {'changes' if data['changes'] else 'nothing to do'}",
         "",
@@ -52,7 +53,7 @@ def document_text(data: tree.Tree) -> str:
         "",
         "| release | step | objects | pods |",
         "|---|---|---|---|",
-        *(f"| {s['release']} | {s['kind']} | {_counts(s)} | {_restarts(s)} |" for s in data["steps"]),
+        *(_row(step, agents) for step in steps),
         "",
         f"{coverage.stored_sentence(data['coverage'])}.",
         f"{plan_view.how_many_hold(data['checks'])}.",
@@ -190,17 +191,10 @@ _ROOM = 200
 """Characters kept free for the sentence that says what was cut."""
 
 
-def _counts(step: tree.Tree) -> str:
-    found: dict[str, int] = {}
-    for each in step["objects"]:
-        if each["fields"] or each["action"] != "update":
-            found[each["action"]] = found.get(each["action"], 0) + 1
-    return ", ".join(f"{count} {action}" for action, count in found.items()) or "none"
-
-
-def _restarts(step: tree.Tree) -> str:
-    words = [f"{each['kind']} `{each['name']}` ({', '.join(each['because'][:3])})" for each in step["restarts"]]
-    return _escaped("; ".join(words)) or "none restarted"
+def _row(step: Step, agents: Mapping[str, int]) -> str:
+    target = f" to {step.target}" if step.target else ""
+    cells = (step.release.name, f"{step.kind}{target}", plan_view.counts(step), plan_view.pods(step, agents))
+    return f"| {' | '.join(map(_escaped, cells))} |"
 
 
 def _escaped(text: Any) -> str:

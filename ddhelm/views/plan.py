@@ -16,6 +16,7 @@ from ddhelm.claim import Result
 from ddhelm.controlplane import LeftOut
 from ddhelm.plan import WORKLOADS, Action, Step, StepKind, matters
 from ddhelm.planfile import PlanFile
+from ddhelm.pools import Pool
 from ddhelm.release import Role
 from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
 from ddhelm.views import coverage as coverage_view
@@ -72,7 +73,9 @@ def _changes(prepared: Prepared, how: diff.How) -> list[diff.Line]:
         if len(found) <= _SCREEN:
             break
     if form is not how:
-        found.append(("dim", "  (shortened: `-o json` has every field, so has `ddhelm diff` with the flags of a plan)"))
+        back = all(step.kind in {StepKind.ROLLBACK, StepKind.NOTHING} for step in every)
+        more = "" if back else ", so has `ddhelm diff` with the flags of a plan"
+        found.append(("dim", f"  (shortened: `-o json` has every field{more})"))
     return found
 
 
@@ -82,8 +85,16 @@ def steps(every: Sequence[Step], screen: Console, agents: Mapping[str, int] | No
     for column in ("RELEASE", "STEP", "OBJECTS", "PODS"):
         grid.add_column(column, overflow="fold")
     for step in every:
-        grid.add_row(step.release.name, _kind(step), counts(step), escape(_pods(step, agents or {})))
+        grid.add_row(step.release.name, _kind(step), counts(step), escape(pods(step, agents or {})))
     screen.print(grid)
+
+
+def agents_of(pools_: Iterable[Pool]) -> Mapping[str, int]:
+    """How many node agents each release has on the nodes of these pools."""
+    found: Counter[str] = Counter()
+    for pool in pools_:
+        found.update(dict.fromkeys(pool.releases, pool.nodes))
+    return found
 
 
 def counts(step: Step) -> str:
@@ -95,9 +106,11 @@ def counts(step: Step) -> str:
         words.append(f"{noise} with noise only")
     if step.unchanged and words:
         words.append(f"{step.unchanged} unchanged")
-    if step.kind is not StepKind.UPGRADE or words:
-        return ", ".join(words) or "none"
-    return "values only" if diff.values_changes(step) else "settings remembered only"
+    if words:
+        return ", ".join(words)
+    if step.kind is StepKind.UPGRADE or (step.kind is StepKind.ROLLBACK and step.values_changes):
+        return "values only" if diff.values_changes(step) else "settings remembered only"
+    return "none"
 
 
 def json(access: Access, prepared: Prepared) -> tree.Tree:
@@ -147,10 +160,7 @@ def document(file: PlanFile, screen: Console) -> None:
     _grid(_stored_heading(shown), screen)
     screen.print()
     every, pools_ = stored.steps(shown), stored.pools(shown)
-    agents: Counter[str] = Counter()
-    for pool in pools_:
-        agents.update(dict.fromkeys(pool.releases, pool.nodes))
-    steps(every, screen, agents)
+    steps(every, screen, agents_of(pools_))
     how = diff.How(crds=True, context=1)
     lines([*diff.of_values(every, stored.layers(shown), how), *diff.of_steps(every, how)], screen)
     lines(outcomes.lines(stored.changed_in_cluster(shown)), screen)
@@ -271,8 +281,8 @@ def _kind(step: Step) -> str:
 _VERBS = {Action.CREATE: "starts", Action.DELETE: "ends"}
 
 
-def _pods(step: Step, agents: Mapping[str, int]) -> str:
-    """`rolls 47 node agents (image), Cluster Agent not restarted`."""
+def pods(step: Step, agents: Mapping[str, int]) -> str:
+    """What becomes of the pods: `rolls 47 node agents (image), Cluster Agent not restarted`."""
     if step.kind in {StepKind.NOTHING, StepKind.INSTALL, StepKind.UNINSTALL}:
         return ""
     come_and_go = [each for each in step.objects if each.ref.kind in WORKLOADS and each.action in _VERBS]
@@ -280,7 +290,8 @@ def _pods(step: Step, agents: Mapping[str, int]) -> str:
         return "none restarted" if step.kind is not StepKind.ROLLBACK else ""
     words = [f"{_VERBS[each.action]} {each.ref.kind} {each.ref.name}" for each in come_and_go]
     for restart in step.restarts:
-        why = ", ".join(restart.because[:3]) + (" …" if len(restart.because) > 3 else "")
+        because = sorted(restart.because, key=lambda each: each != "image")  # what most want to know first
+        why = ", ".join(because[:3]) + (" …" if because[3:] else "")
         if restart.ref.kind == "DaemonSet" and restart.ref.name == step.release.fullname:
             count = agents.get(step.release.name)
             words.append(f"rolls {'the' if count is None else count} node agents ({why})")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddhelm.manifest import ObjectRef
-from ddhelm.plan import Action, ObjectChange, Step, StepKind
+from ddhelm.plan import Action, ObjectChange, Restart, Step, StepKind
 from ddhelm.release import Release, Role
 from ddhelm.tree import diff as difference
 from ddhelm.values import Layer, build
@@ -92,7 +92,7 @@ def plan_of(*steps: Step, problems: int = 0, how: diff.How = HOW) -> str:
         "cluster": {"distribution": "kubeadm", "version": "v1.36.3", "server": "https://127.0.0.1"},
         "chart": {"name": "datadog", "version": "3.240.0", "digest": "0" * 64},
         "namespace": {"name": "datadog", "create": False, "label": None},
-        "coverage": {"nodes": 8, "exactlyOne": 8, "accepted": 0, "transient": 0},
+        "coverage": {"nodes": 8, "exactlyOne": 8, "accepted": 0, "transient": 0, "exceptions": [], "pools": []},
         **{key: [] for key in ("steps", "secretKeys", "changedInCluster", "checks", "leftOut", "lostCrds", "notices")},
         "problems": [{"text": "a | <b>", "details": ["x" * 200]}] * problems,
     }
@@ -158,6 +158,21 @@ def test_a_fence_or_a_tag_in_a_value_stays_inside() -> None:
     text = plan_of(step(change))
     assert "<summary>worker-node-ddagent: ConfigMap datadog/&lt;b>\\|&amp;amp; (update)</summary>" in text
     assert "\n`````diff\n" in text
+
+
+def test_markdown_says_of_pods_what_the_table_says() -> None:
+    agents = ObjectRef("apps/v1", "DaemonSet", "datadog", RELEASE.fullname)
+    shown = Step(
+        StepKind.UPGRADE,
+        RELEASE,
+        objects=(updated({}, {"data": {"a": "b"}}),),
+        restarts=(Restart(agents, ("label-a", "label-b", "image", "label-c")),),
+        unchanged=20,
+    )
+    assert (
+        f"| {RELEASE.name} | upgrade | 1 update, 20 unchanged | "
+        "rolls the node agents (image, label-a, label-b …), Cluster Agent not restarted |"
+    ) in plan_of(shown)
 
 
 def test_markdown_has_the_values_that_change_folded() -> None:

@@ -69,4 +69,4 @@ def test_workloads_that_come_and_go_are_told_where_restarts_are(
 ) -> None:
     release = pair("datadog", control_plane=True)[0]
     objects = tuple(ObjectChange(ObjectRef("apps/v1", kind, "datadog", name), how) for kind, name, how in changes)
-    assert plan._pods(Step(StepKind.UPGRADE, release, objects=objects), {}) == told
+    assert plan.pods(Step(StepKind.UPGRADE, release, objects=objects), {}) == told
