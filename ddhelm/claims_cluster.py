@@ -169,7 +169,8 @@ def selectors_unchanged(context: ProofContext) -> Iterator[Finding]:
             wanted = _selector(get(obj.body, ("spec", "selector")))
             standing = _standing_selector(context, release, obj.ref)
             if standing is not None and not same(wanted, _selector(standing)):
-                fix = f"kubectl{_in(obj.ref)} delete {_kind(obj.ref)} {obj.ref.name} --cascade=orphan"
+                # not --cascade=orphan: nothing would ever end pods that the new selector does not choose
+                fix = f"kubectl{_in(obj.ref)} delete {_kind(obj.ref)} {obj.ref.name}"
                 yield Finding(
                     f"{obj.ref}: the selector cannot be changed from {_words(standing)} to {_words(wanted)}", fix
                 )
