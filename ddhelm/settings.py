@@ -165,6 +165,18 @@ def changed(
     return settings
 
 
+def wrong(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Of settings as a file gives them: each field that ``changed`` would refuse, and what is wrong with it."""
+    known = {name: value for name, value in given.items() if value is not None and name in Settings.__annotations__}
+    if "site" in known:
+        known["site"] = site_of(known["site"])
+    if known.get("agent_proxy") == "env":
+        del known["agent_proxy"]
+    if known.get("drop_checks") == ("none",):
+        del known["drop_checks"]
+    return tuple(_problems(Settings(**known)))
+
+
 def api_of(settings: Settings) -> str:
     """Where Datadog's API answers: `--api-url`, else the host that Datadog documents for the site."""
     return settings.api_url or f"https://api.{settings.site or SITES[0]}"

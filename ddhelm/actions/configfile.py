@@ -92,7 +92,9 @@ def parse(name: str, text: str) -> Read:
         found.given[_field(word)] = value
         found.origins[_field(word)] = line
     if problems:
-        raise _wrong(name, problems)
+        # values that are wrong are found again with the flags, but what is reported here must be all of the file
+        problems += [f"{found.origins[field]}: {text}" for field, text in settings.wrong(found.given)]
+        raise _wrong(name, sorted(problems, key=lambda each: int(each.removeprefix(f"{name}:").partition(":")[0])))
     return found
 
 

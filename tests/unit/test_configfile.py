@@ -36,13 +36,25 @@ api-key-secret: vault
 
 def test_every_problem_is_told_with_its_line() -> None:
     with pytest.raises(ConfigError) as caught:
-        configfile.parse("d.yaml", "sit: x\nlogs: maybe\ntolerate: gpu\nsite: a\nsite: b\n")
+        configfile.parse("d.yaml", "sit: x\nlogs: maybe\ntolerate: gpu\nsite: EU\nsite: us5\n")
     assert caught.value.details == (
         "d.yaml:1: there is no setting `sit`; did you mean `site`?",
         "d.yaml:2: `logs` must be true or false",
         "d.yaml:3: `tolerate` must be a list of texts",
         "d.yaml:5: `site` stands twice",
     )
+
+
+def test_wrong_values_are_told_beside_what_cannot_be_read() -> None:
+    text = "foo: 1\ncluster-name: A_b\nagent-proxy: env\nsite: EU\ndrop-checks: [nope]\napm: maybe\n"
+    with pytest.raises(ConfigError) as raised:
+        configfile.parse("d.yaml", text)
+    assert [each.partition(": ")[0] for each in raised.value.details] == [
+        "d.yaml:1",
+        "d.yaml:2",
+        "d.yaml:5",
+        "d.yaml:6",
+    ]
 
 
 def test_broken_yaml_names_file_and_line() -> None:
