@@ -393,17 +393,36 @@ def rescaled(
     return tuple(found)
 
 
+def taken_in(steps: Iterable[Step], standing: Mapping[Identity, Object]) -> tuple[str, ...]:
+    """A notice about objects that are new to the release and stand already: kept ones, or those of a failed run."""
+    found = [
+        each.ref
+        for step in steps
+        for each in step.objects
+        if each.action is Action.CREATE and each.ref.identity in standing
+    ]
+    if not found:
+        return ()
+    stand = f"and {len(found) - 1} more stand" if found[1:] else "stands"
+    return (f"{found[0]} {stand} already: not made, but taken into the release",)
+
+
+_NO_UPGRADE = ("ddhelm", "Rollback")
+"""How ddhelm's descriptions begin, and Helm's of a rollback, also of one that failed."""
+
+
 def past_ddhelm(steps: Iterable[Step], deployed: Mapping[str, Deployed]) -> tuple[str, ...]:
     """Notices about releases of ddhelm's that `helm upgrade` has given values which ddhelm knows nothing of."""
     found = []
     for step in steps:
         state = deployed.get(step.release.name)
-        if state is None or state.rolled_back or state.description.startswith("ddhelm") or not state.description:
+        if state is None or state.rolled_back or not state.description or state.description.startswith(_NO_UPGRADE):
             continue
+        revision = state.base or state.head.revision
         if gone := sum(change.op == "remove" for change in step.values_changes):
             values = "1 value goes" if gone == 1 else f"{gone} values go"
             found.append(
-                f"`{state.release.name}` revision {state.base} was made without ddhelm ({state.description}): {values} "
+                f"`{state.release.name}` revision {revision} was made without ddhelm ({state.description}): {values} "
                 "that ddhelm was not given; keep them with --set or -f"
             )
     return tuple(found)

@@ -84,12 +84,19 @@ def planned(
 
 
 def _idle_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:
-    """Without what the user may not do to releases that nothing is done to, and a notice in its place.
+    """Without what the user may not do to objects that helm will not write, and a notice in its place.
 
-    Somebody who may only read can plan; what others altered is what a dry run alone would tell.
+    These are all of a release that nothing is done to, and client-side those that the chart leaves as they are. So
+    somebody who may only read can plan; what others altered is what a dry run alone would tell.
     """
     idle = {step.release.name for step in steps if step.kind is StepKind.NOTHING}
-    spared = {identity for one in made.desired if one.release.name in idle for identity in one.manifest.objects}
+    changed = {each.ref.identity for step in steps for each in step.objects}
+    spared = {
+        identity
+        for one in made.desired
+        for identity in one.manifest.objects
+        if one.release.name in idle or not (standing.live.server_side or identity in changed)
+    }
     dropped = [each for each in standing.refusals if each.object in spared and each.error.anchor == "forbidden"]
     if not dropped:
         return standing, ()
@@ -103,6 +110,7 @@ def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_
     """Notices about what the steps meet; of values given by hand only where nothing was taken over from them."""
     yield from plan.rescaled(steps, made.desired, standing.standing, made.deployed)
     yield from plan.admitted(steps, standing.live)
+    yield from plan.taken_in(steps, standing.standing)
     if not taken_over:
         yield from plan.past_ddhelm(steps, made.deployed)
 

@@ -212,6 +212,12 @@ def test_a_reader_may_look_and_is_told_what_it_may_not_do(kubeadm: Sandbox) -> N
     assert "objects were not forecast (`reader` may not patch " in ddhelm(*plan).out
     assert "`reader` may not patch " in ddhelm(*plan, "--no-logs", code=3).err
 
+    written = ["secrets", "configmaps", "daemonsets", "deployments", "leases"]
+    verbs = ["create", "update", "patch", "delete"]
+    writes = {"apiGroups": ["", "apps", "coordination.k8s.io"], "resources": written, "verbs": verbs}
+    writer = kubeadm.user_kubeconfig("writer", [*rules, writes])
+    Ddhelm(kubeadm, "3.22")("upgrade", "--no-logs", "--yes", "--kubeconfig", str(writer))
+
 
 def test_no_cluster_at_all_is_one_line(kubeadm: Sandbox) -> None:
     kubeadm.kill("kube-apiserver")

@@ -219,6 +219,27 @@ def test_values_that_somebody_gave_past_ddhelm_are_not_taken_back_without_a_word
     assert all("(Upgrade complete): 1 value goes that ddhelm was not given" in each for each in found)
 
 
+def test_a_rollback_that_failed_gave_no_values_and_every_revision_has_a_number() -> None:
+    stood = deployed(daemonset(), values={"a": 1, "b": 2})
+    steps = plan.steps_for(desired(daemonset()), stood, QUIET)
+    never = replace(stood, base=None, head=Head(5, "failed"))
+    failed = replace(never, description='Rollback "r" failed: the API server was away')
+    assert plan.past_ddhelm(steps, {failed.release.name: failed}) == ()
+    by_hand = replace(never, description="Upgrade complete")
+    (told,) = plan.past_ddhelm(steps, {by_hand.release.name: by_hand})
+    assert "revision 5 was made" in told
+
+
+def test_what_stands_already_is_taken_in_and_not_made() -> None:
+    steps = plan.steps_for(desired(daemonset(), crd(), configmap()), deployed(daemonset()), QUIET)
+    assert plan.taken_in(steps, manifest(daemonset()).objects) == ()
+    (one,) = plan.taken_in(steps, manifest(crd()).objects)
+    assert one.startswith("CustomResourceDefinition ")
+    assert " stands already" in one
+    (both,) = plan.taken_in(steps, manifest(crd(), configmap()).objects)
+    assert "and 1 more stand already" in both
+
+
 def test_what_leaves_the_manifest_is_deleted() -> None:
     (step,) = plan.steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
     assert [c.action for c in step.objects] == [Action.DELETE]
