@@ -1,7 +1,7 @@
 """Claims on what the pods need: Secrets with their keys, files that check configurations name, and being let in."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from posixpath import basename, normpath
 
 from ddhelm import goyaml, podsecrets, secretneeds
@@ -71,15 +71,21 @@ def secrets_exist(context: ProofContext) -> Iterator[Finding]:
         need = secretneeds.of(name, context)
         # of a Secret that the distribution needs, `requirements` knows where it comes from: one way, not two
         if name not in known:
-            who = ", ".join(dict.fromkeys(user for users in read_by.values() for user in users))
+            who = _in_need(user for users in read_by.values() for user in users)
             way = secretneeds.way(need, context) if need else _made_by(context, name, [*read_by])
-            yield Finding(f"Secret `{name}` is not there; {who} needs it", way)
+            yield Finding(f"Secret `{name}` is not there; {who}", way)
             continue
         for key, users in read_by.items():
-            who = ", ".join(dict.fromkeys(users))
+            who = _in_need(users)
             look = typed("kubectl -n {space} describe secret {name}", space=context.namespace, name=name)
             lacks = f"key `{key}` of Secret `{name}` is not there" if key else f"Secret `{name}` is empty"
-            yield Finding(f"{lacks}; {who} needs it", secretneeds.way(need, context) if need else look)
+            yield Finding(f"{lacks}; {who}", secretneeds.way(need, context) if need else look)
+
+
+def _in_need(users: Iterable[str]) -> str:
+    """`DaemonSet a needs it`, `DaemonSet a, Deployment b need it`."""
+    named = tuple(dict.fromkeys(users))
+    return f"{', '.join(named)} {'need' if named[1:] else 'needs'} it"
 
 
 def _there(use: podsecrets.Use, known: Mapping[str, set[str]]) -> bool:

@@ -37,7 +37,7 @@ def placeholders(releases: Sequence[Release], settings: Settings) -> dict[str, A
         "app_key_secret": settings.app_key_secret.name if settings.app_key_secret else None,
         "token_secret": SECRET,
         "proxy": settings.agent_proxy or None,
-        "no_proxy": " ".join((*NOT_PROXIED, *settings.agent_no_proxy)) if settings.agent_proxy else None,
+        "no_proxy": " ".join(dict.fromkeys((*NOT_PROXIED, *settings.agent_no_proxy))) if settings.agent_proxy else None,
         "etcd_secret": settings.etcd_secret,
         "worker_release": worker.name,
         "worker_fullname": worker.fullname,

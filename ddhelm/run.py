@@ -568,7 +568,13 @@ def _not_started(error: Exception) -> str:
         return "there is no such executable"
     if isinstance(error, OSError):
         return error.strerror or "it cannot be run"
-    return _last_line(str(error))
+    # sh quotes the traceback of its child: `OSError: [Errno 8] Exec format error: b'/path'`
+    told = _last_line(str(error))
+    found = _CHILD_ERROR.search(told)
+    return found[1] if found else told
+
+
+_CHILD_ERROR = re.compile(r"OSError: \[Errno \d+\] ([^:]+)")
 
 
 def _last_line(text: str) -> str:

@@ -339,7 +339,7 @@ def test_a_program_of_the_wrong_format_is_a_tool_error(tmp_path: Path) -> None:
     broken = tmp_path / "helm"
     broken.write_bytes(b"\x7fELF not really")
     broken.chmod(0o755)
-    with pytest.raises(ToolError, match="Exec format error") as caught:
+    with pytest.raises(ToolError, match=r"cannot be started: Exec format error$") as caught:
         Runner().run(Command((str(broken), f"key={SECRET}")))
     assert SECRET not in f"{caught.value.message}{caught.value.hint}"
     assert caught.value.__cause__ is None
