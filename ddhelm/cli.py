@@ -154,7 +154,7 @@ def diff_revision(
 @takes(Cluster, Inputs, Shown)
 def diff_versions(
     options: Options,
-    old: Annotated[str, typer.Argument(metavar="V1", help="A chart version.")],
+    old: Annotated[str, typer.Argument(metavar="V1", help="A chart version, or a chart.")],
     new: Annotated[str, typer.Argument(metavar="V2", help="Another one.")],
     detailed_exitcode: _Detailed = False,
 ) -> None:

@@ -243,6 +243,7 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     if keep is not None:
         steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
         before, live = keep.manifest, Live({})  # what others changed has been met by then
+        deployed = replace(deployed, config=keep.values.tree, chart_version=keep.chart_version)
     steps.append(_upgrade(desired, deployed, before, live, ""))
     return steps
 

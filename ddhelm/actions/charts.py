@@ -55,7 +55,7 @@ def chart_at(session: Session, where: Source, version: str | None, *, asked: str
     ):
         raise ConfigError(
             f"the chart `{where}` is version {chart.version}, not {asked}",
-            hint="name another with --chart, or leave --version out",
+            hint="--chart ANOTHER.tgz, or the address of a repository; one archive is one version",
             anchor="chart-version-not-found",
         )
     return chart

@@ -5,11 +5,12 @@ from ddhelm.actions import charts, prepare, rendering
 from ddhelm.actions import revisions as revisions_
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.errors import ReleaseError
+from ddhelm.chart import Chart
+from ddhelm.errors import ConfigError, ReleaseError
 from ddhelm.manifest import Manifest, parse
 from ddhelm.plan import Step, StepKind
 from ddhelm.release import Release, pair
-from ddhelm.source import source
+from ddhelm.source import Source, source
 
 
 def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
@@ -37,16 +38,29 @@ def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
 
 
 def versions(session: Session, request: Request, old: str, new: str) -> tuple[Step, ...]:
-    """How the manifests of two chart versions differ under the values that are stored and given."""
+    """How the manifests of two chart versions differ under the values that are stored and given.
+
+    Instead of a version, a chart by its path, address or `oci://` reference. Raises ConfigError where the chart in use
+    is itself a file, and so one version only.
+    """
     built, _, wanted = prepare.values_only(session, request)
     where = source(request.chart or wanted.chart)
     before, after = (
-        rendering.manifests_of(
-            session, charts.chart_at(session, where, version, asked=version), dict(built), is_upgrade=True
-        )
-        for version in (old, new)
+        rendering.manifests_of(session, _chart(session, where, named), dict(built), is_upgrade=True)
+        for named in (old, new)
     )
     return tuple(_step(release, before[release], after[release], f"chart {old} to {new}") for release in before)
+
+
+def _chart(session: Session, where: Source, named: str) -> Chart:
+    if "/" in named or named.endswith(".tgz"):
+        return charts.chart_at(session, source(named), None, asked=None)
+    try:
+        return charts.chart_at(session, where, named, asked=named)
+    except ConfigError as error:
+        if error.anchor == "chart-version-not-found" and where.kind in {"path", "url"}:
+            error.hint = "name both charts (ddhelm diff versions ./OLD.tgz ./NEW.tgz), or a repository with --chart"
+        raise
 
 
 def _step(release: Release, before: Manifest, after: Manifest, why: str) -> Step:

@@ -183,3 +183,6 @@ def test_revisions_versions_and_values_can_be_compared(cluster: Clusters) -> Non
     shown = ddhelm("diff", "revision", "1", "2", "--detailed-exitcode", code=2)
     assert "DD_LOGS_ENABLED" in shown.out
     assert "no release" in ddhelm("diff", "revision", "1", "9", code=1).err
+    chart = ddhelm.chart()[1]
+    assert "name both charts" in ddhelm("diff", "versions", "3.1.0", "3.2.0", code=3).err
+    assert "nothing" in ddhelm("diff", "versions", chart, chart).out

@@ -184,10 +184,13 @@ def test_crds_that_would_vanish_are_found_and_kept_ones_are_not() -> None:
 
 
 def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> None:
-    keep = desired(daemonset(), crd(**{"helm.sh/resource-policy": "keep"}), values={"keep": True})
-    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), crd()), QUIET, keep=keep)
+    """Each with the values that it changes itself."""
+    keep = desired(daemonset(), crd(**{"helm.sh/resource-policy": "keep"}), values={"keep": True, "site": "a"})
+    steps = plan.steps_for(desired(daemonset(), values={"site": "a"}), deployed(daemonset(), crd()), QUIET, keep=keep)
     assert kinds(steps) == [StepKind.UPGRADE, StepKind.UPGRADE]
-    assert steps[0].values == {"keep": True}
+    assert steps[0].values == {"keep": True, "site": "a"}
+    assert {each.path[-1] for each in steps[0].values_changes} >= {"keep", "site"}
+    assert [(each.path, each.op) for each in steps[1].values_changes] == [(("keep",), "remove")]
     assert [c.action for c in steps[1].objects] == [Action.KEEP]
 
 
