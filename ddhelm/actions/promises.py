@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from ddhelm import podsecrets
-from ddhelm.causes import Cause, listed
+from ddhelm.causes import Cause, listed, shorten
 from ddhelm.pools import Pool
 from ddhelm.release import NAMES, SECRET, Release, Role
 from ddhelm.tree import get
@@ -72,7 +72,7 @@ def of_releases(
                 found.append(Problem(f"release `{name}` is not installed", install))
         elif line.status != "deployed":
             kept = f"; revision {line.deployed} is the last that was deployed" if line.deployed else ""
-            about = f" ({line.description})" if line.description and line.status == "failed" else ""
+            about = f" ({shorten(line.description)})" if line.description and line.status == "failed" else ""
             hint = "ddhelm uninstall" if line.status == "uninstalling" else "ddhelm onboard"
             found.append(Problem(f"release `{name}` revision {line.revision} is `{line.status}`{about}{kept}", hint))
     return found

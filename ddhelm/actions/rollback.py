@@ -5,7 +5,7 @@ the head itself, so that what a failed one added goes too (3.22, 4.3).
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
-from ddhelm.plan import Action, ObjectChange, Plan, Restart, Step, StepKind
+from ddhelm.plan import Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Role
 
@@ -74,7 +74,20 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
             steps.append(recovered.get(name, stays))
         else:  # it starts from a failed head as it is
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
-    return _stepping(made, steps)
+    made = _stepping(made, steps)
+    return dataclasses.replace(made, plan=replace(made.plan, problems=tuple(on_the_way_back(made.plan))))
+
+
+def on_the_way_back(plan: Plan) -> Iterator[Problem]:
+    """The problems, those of checks with a hint that fits: values of a revision are what they were."""
+    checks = {result.claim.name for result in plan.results}
+    for problem in plan.problems:
+        name = problem.text.partition(":")[0]
+        if name in checks and not any(way in problem.hint for way in ("kubectl", "helm", "--")):
+            hint = f"ddhelm onboard with the values that you want; or the same command with --skip {name}"
+            yield replace(problem, hint=hint)
+        else:
+            yield problem
 
 
 def revert(session: Session, request: Request, found: Drift) -> Prepared:

@@ -118,7 +118,7 @@ def verify(
     if not found:
         raise ClusterError(
             f"no agents of ddhelm's releases are in namespace `{kubectl.access.namespace}`",
-            hint="ddhelm onboard",
+            hint="ddhelm status",
             anchor="nothing-to-verify",
         )
     asking, deadline = _Asking(observer), clock.now() + wait

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ddhelm import audit
 from ddhelm.actions.history import History
 from ddhelm.audit import Entry
+from ddhelm.causes import shorten
 from ddhelm.record import Record, seconds
 from ddhelm.timeline import Told
 from ddhelm.views import envelope
@@ -99,7 +100,7 @@ def _cells(record: Record) -> tuple[str, str, str, str, str]:
         str(record.revision),
         record.status,
         f"{record.chart_name}-{record.chart_version} (app {record.app_version})",
-        record.description.splitlines()[0] if record.description else "",
+        shorten(record.description),
     )
 
 
