@@ -4,7 +4,7 @@ import pytest
 
 from ddhelm.actions.revisions import standing
 from ddhelm.actions.rollback import on_the_way_back
-from ddhelm.claim import Claim, Result
+from ddhelm.claim import Claim, Result, Severity
 from ddhelm.coverage import Coverage
 from ddhelm.plan import Plan, Problem
 from ddhelm.record import Record
@@ -40,7 +40,7 @@ def test_the_one_that_counts(statuses: tuple[str, ...], number: int | None) -> N
     [("take the token out of your values", False), ("kubectl -n datadog delete daemonset a", True)],
 )
 def test_values_of_a_revision_cannot_be_changed_so_no_hint_asks_for_it(hint: str, fits: bool) -> None:
-    claim = Claim("one-token", "all read one token", "fatal", hint, "one-token", lambda _context: iter(()))
+    claim = Claim("one-token", "all read one token", Severity.FATAL, hint, "one-token", lambda _context: iter(()))
     problems = (Problem("one-token: not so: all read one token", hint), Problem("the lock is held", "ddhelm unlock"))
     told = list(on_the_way_back(Plan((), Coverage(()), (Result(claim, ok=False),), problems=problems)))
     assert (told[0].hint == hint) is fits
