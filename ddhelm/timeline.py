@@ -85,9 +85,12 @@ def _maker(record: Record, entries: Iterable[Entry]) -> Entry | None:
 
 
 def _meets(entry: Entry, record: Record) -> bool:
-    made = [change.revision for change in entry.changes if change.release == record.name]
-    if not made or (entry.outcome == "done" and None not in made and record.revision not in made):
-        return False  # a run that went well has recorded all of its own; the next may follow within _SLACK
+    changes = [change for change in entry.changes if change.release == record.name]
+    if not changes:
+        return False
+    made = [change.revision for change in changes if change.revision is not None]
+    if entry.outcome == "done" and len(made) == len(changes) and record.revision > max(made):
+        return False  # a run that went well has recorded its last one; somebody else's may follow within _SLACK
     moment = seconds(record.last_deployed)
     ended = seconds(entry.ended) if entry.ended else seconds(entry.began) + TOGETHER
     return seconds(entry.began) - _SLACK <= moment <= ended + _SLACK

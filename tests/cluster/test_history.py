@@ -223,6 +223,7 @@ def test_definitions_that_were_kept_are_taken_in_again(cluster: Clusters, helm_v
     assert "more stand already: not made, but taken into the release" in " ".join(shown.split())
     ddhelm("rollback", "--yes")
     assert revisions(sandbox)[WORKER][-1][1] == "deployed"
+    assert len(runs(ddhelm)) == 3, "both tries are one run"
     assert ddhelm("plan", "--detailed-exitcode").code == 0
     assert ddhelm("drift").code == 0
 

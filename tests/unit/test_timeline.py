@@ -192,6 +192,8 @@ def test_a_revision_made_right_after_a_run_is_not_that_runs() -> None:
     records, _ = story((W, 1, 1, "a"), (W, 2, 2.5, "b", "failed"))
     onboard = replace(entry("onboard", 0, 2), outcome="done", changes=(Change("install", W, 1),))
     assert names(told(records, RELEASES, [onboard])) == [("onboard", [(W, 1)]), (None, [(W, 2)])]
+    twice = replace(onboard, changes=(Change("rollback", W, 2),))  # helm's first try is in no record
+    assert names(told(records, RELEASES, [twice])) == [("onboard", [(W, 1), (W, 2)])]
     failed = replace(onboard, outcome="failed")  # what it did to set things back is in no record
     assert names(told(records, RELEASES, [failed])) == [("onboard", [(W, 1), (W, 2)])]
 
