@@ -5,7 +5,7 @@ import re
 
 from tests.docs.pages import ROOT
 
-EDGE_ENDS = {"access", "interrupts", "journal", "process", "record", "source", "wholefile"}
+EDGE_ENDS = {"access", "interrupts", "journal", "lean", "process", "record", "source", "wholefile"}
 
 
 def contract(name: str) -> configparser.SectionProxy:
