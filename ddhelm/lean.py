@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 _lock = Lock()
@@ -43,15 +43,9 @@ def _importer(left_out: Mapping[str, object]) -> Any:
         level: int = 0,
     ) -> object:
         if names and all(f"{name}.{each}" in left_out for each in names):
-            return _Parent({each: left_out[f"{name}.{each}"] for each in names})
+            return SimpleNamespace(**{each: left_out[f"{name}.{each}"] for each in names})
         if name in left_out:
             return left_out[name]
         return builtins.__import__(name, given, local, names or (), level)
 
     return imported
-
-
-class _Parent(ModuleType):
-    def __init__(self, children: Mapping[str, object]) -> None:
-        super().__init__("left out")
-        vars(self).update(children)

@@ -22,7 +22,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ddhelm import lean
@@ -513,7 +513,7 @@ def _kill_group(group: int, number: signal.Signals) -> None:
         return
 
 
-class _NoAsyncio(ModuleType):
+class _NoAsyncio:
     """What sh asks of asyncio where nobody awaits."""
 
     Queue = None
@@ -523,7 +523,7 @@ class _NoAsyncio(ModuleType):
         raise RuntimeError("no running event loop")
 
 
-class _NoMetadata(ModuleType):
+class _NoMetadata:
     """What sh asks of importlib.metadata: its own version, which nothing here shows."""
 
     PackageNotFoundError = ImportError
@@ -536,7 +536,7 @@ class _NoMetadata(ModuleType):
 def _sh() -> Any:
     # loaded late: `ddhelm --version` must not pay for it; without these two, because they are three quarters of what it
     # takes (sh 2.4.0, Python 3.11: 50 ms of an offline plan's 400)
-    return lean.load("sh", {"asyncio": _NoAsyncio("asyncio"), "importlib.metadata": _NoMetadata("importlib.metadata")})
+    return lean.load("sh", {"asyncio": _NoAsyncio, "importlib.metadata": _NoMetadata})
 
 
 def _start(command: Command, on_line: Callable[[str], None] | None, tether: BinaryIO | None = None) -> Any:

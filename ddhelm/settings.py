@@ -148,11 +148,7 @@ def changed(
     A list given replaces the stored list: the command line says what shall be, not what is added; ``none`` alone as
     the checks to drop drops none. ``hint`` is that of the error.
     """
-    new = {name: value for name, value in given.items() if value is not None}
-    if new.get("etcd_secret") == "":
-        new["etcd_secret"] = None
-    if new.get("drop_checks") == ("none",):
-        new["drop_checks"] = ()
+    new = _meant(given)
     settings = replace(base, **new, origins={**base.origins, **{name: origins.get(name, origin) for name in new}})
     problems = [f"{origins[name]}: {text}" if name in origins else text for name, text in _problems(settings)]
     if problems:
@@ -167,14 +163,22 @@ def changed(
 
 def wrong(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Of settings as a file gives them: each field that ``changed`` would refuse, and what is wrong with it."""
-    known = {name: value for name, value in given.items() if value is not None and name in Settings.__annotations__}
+    known = _meant(given)
     if "site" in known:
         known["site"] = site_of(known["site"])
     if known.get("agent_proxy") == "env":
         del known["agent_proxy"]
-    if known.get("drop_checks") == ("none",):
-        del known["drop_checks"]
     return tuple(_problems(Settings(**known)))
+
+
+def _meant(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, by field; an empty name of a Secret and `none` as the checks to drop take back what there was."""
+    new = {name: value for name, value in given.items() if value is not None}
+    if new.get("etcd_secret") == "":
+        new["etcd_secret"] = None
+    if new.get("drop_checks") == ("none",):
+        new["drop_checks"] = ()
+    return new
 
 
 def api_of(settings: Settings) -> str:

@@ -45,7 +45,12 @@ def _asked(request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]
     return source(request.chart or wanted.chart), version
 
 
-def chart_at(session: Session, where: Source, version: str | None, *, asked: str | None) -> Chart:
+_ONE_VERSION = "--chart ANOTHER.tgz, or the address of a repository; one archive is one version"
+
+
+def chart_at(
+    session: Session, where: Source, version: str | None, *, asked: str | None, hint: str = _ONE_VERSION
+) -> Chart:
     """The chart of a source; ConfigError where a folder or archive is another version than the one ``asked`` for."""
     chart = chart_.read(session.helm.pull(where, version))
     if (
@@ -55,7 +60,7 @@ def chart_at(session: Session, where: Source, version: str | None, *, asked: str
     ):
         raise ConfigError(
             f"the chart `{where}` is version {chart.version}, not {asked}",
-            hint="--chart ANOTHER.tgz, or the address of a repository; one archive is one version",
+            hint=hint,
             anchor="chart-version-not-found",
         )
     return chart

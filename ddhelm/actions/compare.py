@@ -6,7 +6,7 @@ from ddhelm.actions import revisions as revisions_
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
-from ddhelm.errors import ConfigError, ReleaseError
+from ddhelm.errors import ReleaseError
 from ddhelm.manifest import Manifest, parse
 from ddhelm.plan import Step, StepKind
 from ddhelm.release import Release, pair
@@ -53,14 +53,11 @@ def versions(session: Session, request: Request, old: str, new: str) -> tuple[St
 
 
 def _chart(session: Session, where: Source, named: str) -> Chart:
-    if "/" in named or named.endswith(".tgz"):
-        return charts.chart_at(session, source(named), None, asked=None)
-    try:
-        return charts.chart_at(session, where, named, asked=named)
-    except ConfigError as error:
-        if error.anchor == "chart-version-not-found" and where.kind in {"path", "url"}:
-            error.hint = "name both charts (ddhelm diff versions ./OLD.tgz ./NEW.tgz), or a repository with --chart"
-        raise
+    chart = source(named)
+    if (chart.kind, chart.chart) != ("repo", named):  # a bare word is a version here
+        return charts.chart_at(session, chart, None, asked=None)
+    hint = "name both charts (ddhelm diff versions ./OLD.tgz ./NEW.tgz), or a repository with --chart"
+    return charts.chart_at(session, where, named, asked=named, hint=hint)
 
 
 def _step(release: Release, before: Manifest, after: Manifest, why: str) -> Step:

@@ -73,28 +73,31 @@ def parse(name: str, text: str) -> Read:
     if not isinstance(document, yaml.MappingNode):
         raise _wrong(name, [f"{name}:{document.start_mark.line + 1}: the file must be a map of settings"])
     found = Read({}, {})
-    problems: list[str] = []
+    lines: dict[str, int] = {}
+    problems: list[tuple[int, str]] = []
     for key, node in document.value:
-        line = f"{name}:{key.start_mark.line + 1}"
+        line = key.start_mark.line + 1
         word = str(key.value)
         if word not in TEXTS + SWITCHES + LISTS:
             close = difflib.get_close_matches(word, TEXTS + SWITCHES + LISTS, n=1)
             problems.append(
-                f"{line}: there is no setting `{word}`" + (f"; did you mean `{close[0]}`?" if close else "")
+                (line, f"there is no setting `{word}`" + (f"; did you mean `{close[0]}`?" if close else ""))
             )
             continue
         if _field(word) in found.given:
-            problems.append(f"{line}: `{word}` stands twice")
+            problems.append((line, f"`{word}` stands twice"))
             continue
         value, problem = _value(word, node)
         if problem:
-            problems.append(f"{line}: {problem}")
+            problems.append((line, problem))
         found.given[_field(word)] = value
-        found.origins[_field(word)] = line
+        found.origins[_field(word)] = f"{name}:{line}"
+        lines[_field(word)] = line
     if problems:
         # values that are wrong are found again with the flags, but what is reported here must be all of the file
-        problems += [f"{found.origins[field]}: {text}" for field, text in settings.wrong(found.given)]
-        raise _wrong(name, sorted(problems, key=lambda each: int(each.removeprefix(f"{name}:").partition(":")[0])))
+        problems += [(lines[field], text) for field, text in settings.wrong(found.given)]
+        problems.sort(key=lambda each: each[0])
+        raise _wrong(name, [f"{name}:{line}: {text}" for line, text in problems])
     return found
 
 

@@ -55,7 +55,7 @@ def planned(
             one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name)
         )
     ]
-    standing, unforecast = _idle_refusals(made, standing, steps)
+    standing, unforecast = _unsent_refusals(made, standing, steps)
     secrets, writes, days = secrets_of(session, wanted, made)
     proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
@@ -83,7 +83,7 @@ def planned(
     )
 
 
-def _idle_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:
+def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:
     """Without what the user may not do to objects that helm will not write, and a notice in its place.
 
     These are all of a release that nothing is done to, and client-side those that the chart leaves as they are. So

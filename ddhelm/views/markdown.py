@@ -192,8 +192,7 @@ _ROOM = 200
 
 
 def _row(step: Step, agents: Mapping[str, int]) -> str:
-    target = f" to {step.target}" if step.target else ""
-    cells = (step.release.name, f"{step.kind}{target}", plan_view.counts(step), plan_view.pods(step, agents))
+    cells = (step.release.name, plan_view.doing(step), plan_view.counts(step), plan_view.pods(step, agents))
     return f"| {' | '.join(map(_escaped, cells))} |"
 
 

@@ -41,13 +41,13 @@ def table(access: Access, prepared: Prepared, screen: Console, how: diff.How = _
     for note in plan.taken_over:
         screen.print(f"! {pasted.sentence(note)}", style="yellow", markup=False)
     screen.print()
-    agents = Counter(release for verdict in plan.coverage.verdicts for release in verdict.releases)
-    steps(plan.steps, screen, agents)
+    pools_ = prepared.pools
+    steps(plan.steps, screen, agents_of(pools_))
     lines(_changes(prepared, how), screen)
     lines(outcomes.lines(prepared.outcomes), screen)
     screen.print()
     screen.print(coverage_view.sentence(plan.coverage), markup=False)
-    coverage_view.table(prepared.pools, screen)
+    coverage_view.table(pools_, screen)
     checks(check_rows(plan.results), screen)
     for left in prepared.profile.left_out:
         _left_out(left, screen)
@@ -274,8 +274,12 @@ def _lost(crd: str, screen: Console) -> None:
 
 def _kind(step: Step) -> str:
     style = {StepKind.NOTHING: "dim", StepKind.UNINSTALL: "red", StepKind.ROLLBACK: "yellow"}.get(step.kind, "bold")
-    target = f" to {step.target}" if step.target else ""
-    return f"[{style}]{step.kind}{target}[/]"
+    return f"[{style}]{doing(step)}[/]"
+
+
+def doing(step: Step) -> str:
+    """`upgrade`, `rollback to 2`."""
+    return f"{step.kind} to {step.target}" if step.target else str(step.kind)
 
 
 _VERBS = {Action.CREATE: "starts", Action.DELETE: "ends"}
