@@ -143,6 +143,23 @@ def before(
     return {}
 
 
+def came_later(kept: Mapping[str, Sequence[Record]], targets: Mapping[str, int]) -> tuple[str, ...]:
+    """The releases without a target that did not stand yet when the others stood at theirs.
+
+    ``kept`` are the revisions of each release, oldest first. One whose first revision Helm no longer has did stand.
+    """
+    left = [
+        seconds(later.last_deployed)
+        for name, target in targets.items()
+        for later in [each for each in kept[name] if each.revision > target][:1]
+    ]
+    return tuple(
+        name
+        for name, records in kept.items()
+        if name not in targets and left and records[0].revision == 1 and seconds(records[0].last_deployed) >= min(left)
+    )
+
+
 def same(one: Record, other: Record) -> bool:
     """Whether two revisions say the same: their manifests, noise apart, and the values that made them."""
     return tree.same(one.config, other.config) and (

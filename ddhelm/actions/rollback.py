@@ -11,23 +11,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import plan as plan_
-from ddhelm import tree
+from ddhelm import timeline, tree
 from ddhelm.actions import history, prepare, revisions
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
+from ddhelm.pasting import typed
 from ddhelm.plan import Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Role
 
 
 class Way(Struct, frozen=True):
-    """Where each release goes: release name to revision; those that stay are not in it."""
+    """Where each release goes: release name to revision; those that stay are not in it.
+
+    ``newcomers`` stay although they did not stand then.
+    """
 
     targets: Mapping[str, int]
     records: Mapping[str, Sequence[Record]]
+    newcomers: tuple[str, ...] = ()
 
 
 def way(session: Session, revision: int | None, only: Role | None) -> Way:
@@ -56,7 +61,7 @@ def way(session: Session, revision: int | None, only: Role | None) -> Way:
             hint="ddhelm history",
             anchor="no-earlier-revision",
         )
-    return Way(targets, found)
+    return Way(targets, found, timeline.came_later(chosen, targets))
 
 
 def make(session: Session, request: Request, goal: Way) -> Prepared:
@@ -75,7 +80,14 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
         else:  # it starts from a failed head as it is
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
     made = _stepping(made, steps)
-    return dataclasses.replace(made, plan=replace(made.plan, problems=tuple(on_the_way_back(made.plan))))
+    notices = (*made.plan.notices, *(_stays(name, session.access.namespace) for name in goal.newcomers))
+    problems = tuple(on_the_way_back(made.plan))
+    return dataclasses.replace(made, plan=replace(made.plan, problems=problems, notices=notices))
+
+
+def _stays(name: str, namespace: str) -> str:
+    take_away = typed("helm uninstall {name} --namespace {namespace}", name=name, namespace=namespace)
+    return f"{name} did not stand then and stays as it is: a rollback removes no release, `{take_away}` does"
 
 
 def on_the_way_back(plan: Plan) -> Iterator[Problem]:

@@ -77,18 +77,21 @@ def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_
 def test_a_run_that_changed_one_release_is_undone_in_that_one(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
+    ddhelm.onboard("--only", "worker")
     ddhelm.onboard("--set", "datadog.tags={a:b}", key=None)
+    stays = ddhelm("rollback", "--dry-run").out
+    assert f"{CONTROL_PLANE} did not stand then" in stays
+    assert f"helm uninstall {CONTROL_PLANE} --namespace datadog" in stays
     ddhelm.onboard("--only", "worker", "--worker-set", "datadog.logLevel=DEBUG", key=None)
     before = revisions(sandbox)
-    assert {name: found[-1][0] for name, found in before.items()} == {WORKER: 3, CONTROL_PLANE: 2}
+    assert {name: found[-1][0] for name, found in before.items()} == {WORKER: 3, CONTROL_PLANE: 1}
     assert re.search(rf"{CONTROL_PLANE} +upgrade +settings remembered only", ddhelm("plan").out)
     assert "only what the release remembers" in ddhelm("diff", "values", "--detailed-exitcode", code=2).out
     ddhelm.onboard("--only", "control-plane", "--control-plane-set", "datadog.logLevel=ERROR", key=None)
-    assert ddhelm("history", "-o", "json").json["data"]["rollback"] == {CONTROL_PLANE: 2}, "two runs of one minute"
+    assert ddhelm("history", "-o", "json").json["data"]["rollback"] == {CONTROL_PLANE: 1}, "two runs of one minute"
     ddhelm("rollback", "--yes")
     assert revisions(sandbox)[WORKER] == before[WORKER]
-    assert revisions(sandbox)[CONTROL_PLANE][-1] == (4, "deployed")
+    assert revisions(sandbox)[CONTROL_PLANE][-1] == (3, "deployed")
     ddhelm("rollback", "2", "--only", "worker", "--yes")
     assert revisions(sandbox)[WORKER][-1] == (4, "deployed")
 

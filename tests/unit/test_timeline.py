@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ddhelm.audit import Change, Entry, Who
 from ddhelm.record import Record, seconds
 from ddhelm.release import pair
-from ddhelm.timeline import Told, before, runs, told
+from ddhelm.timeline import Told, before, came_later, runs, told
 
 RELEASES = pair("datadog", control_plane=True)
 W, C = (release.name for release in RELEASES)
@@ -110,6 +110,22 @@ def test_what_never_stood_has_nothing_to_go_back_to() -> None:
 
 def test_a_control_plane_release_that_came_later_is_not_taken_away() -> None:
     assert back((W, 1, 0, "a"), (W, 2, 900, "b"), (C, 1, 2000, "b")) == {W: 1}
+
+
+def later(targets: dict[str, int], *told: tuple[str, int, float, str]) -> tuple[str, ...]:
+    records, _ = story(*told)
+    return came_later({name: [each for each in records if each.name == name] for name in (W, C)}, targets)
+
+
+def test_a_release_that_came_with_the_change_that_goes_back_is_named() -> None:
+    assert later({W: 1}, (W, 1, 0, "a"), (W, 2, 900, "b"), (C, 1, 903, "b")) == (C,)
+    assert later({W: 1}, (W, 1, 0, "a"), (W, 2, 900, "b"), (C, 1, 2000, "b")) == (C,)
+
+
+def test_a_release_that_stood_or_may_have_stood_then_is_not() -> None:
+    assert later({W: 1}, (W, 1, 0, "a"), (C, 1, 500, "a"), (W, 2, 900, "b")) == ()
+    assert later({W: 1}, (W, 1, 0, "a"), (W, 2, 900, "b"), (C, 11, 903, "b")) == (), "its first ones are gone"
+    assert later({W: 1, C: 1}, (W, 1, 0, "a"), (C, 1, 3, "a"), (W, 2, 900, "b"), (C, 2, 903, "b")) == ()
 
 
 @given(st.lists(st.tuples(st.sampled_from([W, C]), st.sampled_from("abc"), st.floats(1, 1000)), max_size=12))
