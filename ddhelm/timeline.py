@@ -13,9 +13,9 @@ from ddhelm import tree
 from ddhelm.audit import Entry
 from ddhelm.manifest import Manifest, parse
 from ddhelm.masking import Masker
-from ddhelm.plan import matters, object_changes
 from ddhelm.record import Record, seconds
 from ddhelm.release import Release
+from ddhelm.steps import matters, object_changes
 
 TOGETHER = 300.0
 """Seconds that may lie between the two revisions of one run: as long as one helm call may take."""

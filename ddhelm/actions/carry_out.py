@@ -31,9 +31,10 @@ from ddhelm.errors import (
     ToolError,
 )
 from ddhelm.interrupts import interruptible, undisturbed
-from ddhelm.plan import Deployed, Step, StepKind, server_side
+from ddhelm.plan import Deployed, Step, StepKind
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
 from ddhelm.rollout import Stalled
+from ddhelm.steps import server_side
 
 HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""

@@ -1,6 +1,5 @@
 """Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
 
-from ddhelm import plan
 from ddhelm.actions import charts, prepare, rendering
 from ddhelm.actions import revisions as revisions_
 from ddhelm.actions.request import Request
@@ -11,6 +10,7 @@ from ddhelm.manifest import Manifest, parse
 from ddhelm.plan import Step, StepKind
 from ddhelm.release import Release, pair
 from ddhelm.source import Source, source
+from ddhelm.steps import matters, object_changes, restarts
 
 
 def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
@@ -61,6 +61,6 @@ def _chart(session: Session, where: Source, named: str) -> Chart:
 
 
 def _step(release: Release, before: Manifest, after: Manifest, why: str) -> Step:
-    changes = plan.object_changes(before, after)
-    kind = StepKind.UPGRADE if any(map(plan.matters, changes)) else StepKind.NOTHING
-    return Step(kind, release, why, changes, plan.restarts(before, after))
+    changes = object_changes(before, after)
+    kind = StepKind.UPGRADE if any(map(matters, changes)) else StepKind.NOTHING
+    return Step(kind, release, why, changes, restarts(before, after))

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ddhelm import plan, proof, tree
+from ddhelm import proof, tree
 from ddhelm.actions import live, outcomes, staying
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import (
     context,
     covered_by,
+    crds_to_delete,
     denied,
     downgrades,
     kept_elsewhere,
     left_standing,
-    lost_crds,
     refused,
     secrets_of,
     two_sites,
@@ -28,7 +28,9 @@ from ddhelm.actions.proving import (
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.manifest import Manifest
+from ddhelm.notices import admitted, broken_claims, conflict_problems, past_ddhelm, rescaled, taken_in
 from ddhelm.plan import Desired, Plan, Problem, Step, StepKind
+from ddhelm.steps import conflicts_matter, server_side, steps_for
 
 
 def planned(
@@ -51,9 +53,7 @@ def planned(
     steps = [
         step
         for one in made.desired
-        for step in plan.steps_for(
-            one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name)
-        )
+        for step in steps_for(one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name))
     ]
     standing, unforecast = _unsent_refusals(made, standing, steps)
     secrets, writes, days = secrets_of(session, wanted, made)
@@ -63,7 +63,7 @@ def planned(
         tuple(steps),
         covered,
         results,
-        lost_crds=lost_crds(made, keep, request),
+        lost_crds=crds_to_delete(made, keep, request),
         creates_namespace=cluster.namespace is None,
         labels_namespace=_LABELS if request.label_namespace and not _privileged(cluster.namespace) else None,
         writes=writes,
@@ -75,7 +75,7 @@ def planned(
             *_of_steps(made, steps, standing, taken_over),
             *unforecast,
         ),
-        problems=_problems(session, request, made, standing, steps, plan.broken_claims(results)),
+        problems=_problems(session, request, made, standing, steps, broken_claims(results)),
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
     return dataclasses.replace(
@@ -108,11 +108,11 @@ def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step])
 
 def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_over: tuple[str, ...]) -> Iterator[str]:
     """Notices about what the steps meet; of values given by hand only where nothing was taken over from them."""
-    yield from plan.rescaled(steps, made.desired, standing.standing, made.deployed)
-    yield from plan.admitted(steps, standing.live)
-    yield from plan.taken_in(steps, standing.standing)
+    yield from rescaled(steps, made.desired, standing.standing, made.deployed)
+    yield from admitted(steps, standing.live)
+    yield from taken_in(steps, standing.standing)
     if not taken_over:
-        yield from plan.past_ddhelm(steps, made.deployed)
+        yield from past_ddhelm(steps, made.deployed)
 
 
 def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
 
 def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
     """What applying the manifests would meet; conflicts are asked for where this helm would stop at them."""
-    conflicts = plan.conflicts_matter(session.helm.major, made.deployed, [one.release for one in made.desired])
+    conflicts = conflicts_matter(session.helm.major, made.deployed, [one.release for one in made.desired])
     return live.read(
         session.kubectl,
         manifests,
@@ -151,12 +151,12 @@ def _problems(
     unforced = [
         step
         for step in steps
-        if not request.force_conflicts and plan.server_side(session.helm.major, made.deployed.get(step.release.name))
+        if not request.force_conflicts and server_side(session.helm.major, made.deployed.get(step.release.name))
     ]
     manifests = {one.release.name: one.manifest for one in made.desired}
     return (
         *broken,
-        *plan.conflict_problems(unforced),
+        *conflict_problems(unforced),
         *refused(standing, relabels=request.label_namespace, told=broken),
         *(() if request.allow_downgrade else downgrades(made)),
         *(denied(session, manifests) if made.cluster.namespace is None else ()),

@@ -6,7 +6,7 @@ Loaded while helm renders.
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from ddhelm import claim, plan, proof
+from ddhelm import claim, proof
 from ddhelm.actions import proving, rendering
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
@@ -15,8 +15,10 @@ from ddhelm.actions.request import idle_values, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import Manifest, Object, parse
+from ddhelm.notices import broken_claims
 from ddhelm.plan import Deployed, Desired, Head, Live, Plan
 from ddhelm.release import NAMES, Release, Role, only, pair
+from ddhelm.steps import steps_for
 
 
 def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: str | None, saved: str) -> Prepared:
@@ -32,7 +34,7 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
         step
         for one in desired
         if one.release in chosen
-        for step in plan.steps_for(one, deployed.get(one.release.name), Live({}))
+        for step in steps_for(one, deployed.get(one.release.name), Live({}))
     ]
     manifests = {name: state.manifest for name, state in deployed.items()}
     manifests |= {one.release.name: one.manifest for one in desired}
@@ -54,7 +56,7 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
         covered.with_running(nowhere),  # no pod was seen
         results,
         notices=_notices(choice, facts_file, deployed),
-        problems=plan.broken_claims(results),
+        problems=broken_claims(results),
     )
     return dataclasses.replace(made, plan=result)
 

@@ -10,7 +10,8 @@ from ddhelm.actions import live
 from ddhelm.actions.session import Session
 from ddhelm.drift import HELM, Method, ObjectDrift, Standing
 from ddhelm.managedfields import STATUS, entries
-from ddhelm.plan import Deployed, Desired, Step, StepKind, server_side
+from ddhelm.plan import Deployed, Desired, Step, StepKind
+from ddhelm.steps import server_side
 from ddhelm.tree import Tree
 
 _HELM_APPLIES = {StepKind.UPGRADE, StepKind.REPAIR}

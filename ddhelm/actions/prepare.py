@@ -23,12 +23,13 @@ from ddhelm.actions.session import Session
 from ddhelm.actions.wrongvalues import refuse_misread
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
-from ddhelm.plan import Deployed, Desired, Plan, conflicts_matter
+from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.profile import Profile
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
 from ddhelm.settings import Settings
 from ddhelm.source import source
+from ddhelm.steps import conflicts_matter
 
 _NOTHING = Plan((), coverage.compute((), ()), ())
 

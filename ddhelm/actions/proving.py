@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ddhelm import claim, coverage, facts, plan, profile, recordsize, tree
+from ddhelm import claim, coverage, facts, profile, recordsize, tree
 from ddhelm.actions import agents, live, rights
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
@@ -15,16 +15,17 @@ from ddhelm.errors import PreflightFailed
 from ddhelm.keeper import keeper
 from ddhelm.manifest import Manifest, ObjectRef
 from ddhelm.nodes import Node
-from ddhelm.plan import Desired, StepKind
+from ddhelm.plan import Desired, Problem, Step, StepKind
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Role
 from ddhelm.settings import SITES, Settings
+from ddhelm.steps import lost_crds
 
 _NAMED = 5
 """Objects that a line names; more of them stand below it."""
 
 
-def refused(standing: live.Read, *, relabels: bool, told: Sequence[plan.Problem] = ()) -> tuple[plan.Problem, ...]:
+def refused(standing: live.Read, *, relabels: bool, told: Sequence[Problem] = ()) -> tuple[Problem, ...]:
     """Objects that the API server refuses, one problem for each reason; not those that ``told`` names for the same.
 
     Nor those that are refused because the namespace is being deleted, where ``told`` says that.
@@ -41,7 +42,7 @@ def refused(standing: live.Read, *, relabels: bool, told: Sequence[plan.Problem]
             key = (error.message, error.hint, error.anchor or "forecast-refused")
             reasons.setdefault(key, []).append(f"{refusal.object[1]} {refusal.object[3]}")
     return tuple(
-        plan.Problem(
+        Problem(
             f"the API server would refuse {claim.names(objects, _NAMED)}: {message}",
             hint,
             anchor,
@@ -51,7 +52,7 @@ def refused(standing: live.Read, *, relabels: bool, told: Sequence[plan.Problem]
     )
 
 
-def downgrades(made: Prepared) -> tuple[plan.Problem, ...]:
+def downgrades(made: Prepared) -> tuple[Problem, ...]:
     """Releases that would get an older chart than they have; CRDs can go with that (3.240.0 to 3.157.2: three)."""
     older = [
         f"`{one.release.name}` has {state.chart_version}"
@@ -62,25 +63,25 @@ def downgrades(made: Prepared) -> tuple[plan.Problem, ...]:
     if not older:
         return ()
     text = f"chart {made.chart.version} is older than the installed one: {', '.join(older)}"
-    return (plan.Problem(text, "give --allow-downgrade, or ddhelm rollback", anchor="chart-downgrade"),)
+    return (Problem(text, "give --allow-downgrade, or ddhelm rollback", anchor="chart-downgrade"),)
 
 
-def denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[plan.Problem, ...]:
+def denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[Problem, ...]:
     """What of the rights for a namespace that is still to be made is missing; objects in it cannot be forecast."""
     denied = rights.missing(session.kubectl, manifests, session.access.namespace)
     if not denied:
         return ()
     text = f"this user may not: {denied[0]}" if len(denied) == 1 else f"this user lacks {len(denied)} rights"
-    return (plan.Problem(text, rights.commands(denied), "forbidden", denied if len(denied) > 1 else ()),)
+    return (Problem(text, rights.commands(denied), "forbidden", denied if len(denied) > 1 else ()),)
 
 
-def lost_crds(made: Prepared, keep: Mapping[str, Desired], request: Request) -> tuple[ObjectRef, ...]:
+def crds_to_delete(made: Prepared, keep: Mapping[str, Desired], request: Request) -> tuple[ObjectRef, ...]:
     """The CRDs that go with ``--delete-crds``; without it PreflightFailed where this chart cannot keep them."""
     lost: list[ObjectRef] = []
     for one in made.desired:
         state = made.deployed.get(one.release.name)
         before = keep[one.release.name].manifest if one.release.name in keep else state.manifest if state else None
-        lost += plan.lost_crds(before, one.manifest)
+        lost += lost_crds(before, one.manifest)
     if lost and not request.delete_crds:
         raise PreflightFailed(
             f"{len(lost)} CRDs would be deleted with all their objects, and this chart cannot keep them",
@@ -155,7 +156,7 @@ def context(
     request: Request,
     made: Prepared,
     standing: live.Read,
-    steps: Sequence[plan.Step],
+    steps: Sequence[Step],
     covered: coverage.Coverage,
     running: Mapping[str, frozenset[str]],
     secrets: Mapping[str, frozenset[str]],
@@ -193,7 +194,7 @@ def context(
     )
 
 
-def _release_views(made: Prepared, steps: Sequence[plan.Step]) -> tuple[claim.ReleaseView, ...]:
+def _release_views(made: Prepared, steps: Sequence[Step]) -> tuple[claim.ReleaseView, ...]:
     stored = {step.release.name for step in steps if step.kind in {StepKind.INSTALL, StepKind.UPGRADE}}
     return tuple(
         claim.ReleaseView(

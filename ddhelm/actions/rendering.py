@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ddhelm import plan, shapes, tree
+from ddhelm import shapes, tree
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
@@ -13,6 +13,7 @@ from ddhelm.helm import Render
 from ddhelm.manifest import Manifest, parse
 from ddhelm.plan import Desired
 from ddhelm.release import Release
+from ddhelm.steps import lost_crds
 from ddhelm.values import Values
 
 Choose = Callable[[], Mapping[str, Values]]
@@ -29,7 +30,7 @@ def render(
     losing = [
         one
         for one in made
-        if (state := choice.deployed.get(one.release.name)) and plan.lost_crds(state.manifest, one.manifest)
+        if (state := choice.deployed.get(one.release.name)) and lost_crds(state.manifest, one.manifest)
     ]
     if not losing:
         return made, {}

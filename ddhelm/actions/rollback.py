@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm import plan as plan_
 from ddhelm import timeline, tree
 from ddhelm.actions import history, prepare, revisions
 from ddhelm.actions.prepared import Prepared
@@ -18,10 +17,12 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
+from ddhelm.notices import rescaled
 from ddhelm.pasting import typed
-from ddhelm.plan import Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
+from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Role
+from ddhelm.steps import cause
 
 
 class Way(Struct, frozen=True):
@@ -123,9 +124,7 @@ def revert(session: Session, request: Request, found: Drift) -> Prepared:
 
 def _stepping(made: Prepared, steps: Sequence[Step]) -> Prepared:
     """The same plan with other steps, and with what these do to replicas that somebody scaled."""
-    before, after = (
-        plan_.rescaled(each, made.desired, made.standing, made.deployed) for each in (made.plan.steps, steps)
-    )
+    before, after = (rescaled(each, made.desired, made.standing, made.deployed) for each in (made.plan.steps, steps))
     notices = (*(each for each in made.plan.notices if each not in before), *after)
     return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps), notices=notices))
 
@@ -167,9 +166,9 @@ def _last(plan: Plan) -> Iterable[Step]:
 def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: int) -> Step:
     changes = tuple(_restored(each, made) for each in drifted)
     restarts = tuple(
-        Restart(change.ref, tuple(dict.fromkeys(plan_.cause(path) for path in paths)) or ("deleted in the cluster",))
+        Restart(change.ref, tuple(dict.fromkeys(cause(path) for path in paths)) or ("deleted in the cluster",))
         for change in changes
-        if change.ref.kind in plan_.WORKLOADS
+        if change.ref.kind in WORKLOADS
         and (
             (paths := [c.path[2:] for c in change.changes if c.path[:2] == ("spec", "template")])
             or change.action is Action.RECREATE

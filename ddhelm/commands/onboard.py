@@ -14,7 +14,7 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording, requests
 from ddhelm.flaggroups import Options
-from ddhelm.plan import rescaled
+from ddhelm.notices import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.settings import unproven
 from ddhelm.tree import Tree

@@ -14,8 +14,9 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm import tree
-from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
+from ddhelm.plan import Action, ObjectChange, Step, StepKind
 from ddhelm.settings import RECORD_KEY
+from ddhelm.steps import matters
 from ddhelm.values import Values
 from ddhelm.views.console import counted
 

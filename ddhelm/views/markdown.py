@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm import tree
-from ddhelm.plan import Action, ObjectChange, Step, StepKind, matters
+from ddhelm.plan import Action, ObjectChange, Step, StepKind
+from ddhelm.steps import matters
 from ddhelm.values import Values
 from ddhelm.views import coverage, diff, drift, outcomes, stored
 from ddhelm.views import plan as plan_view

@@ -14,10 +14,11 @@ from ddhelm.access import Access
 from ddhelm.actions.prepared import Prepared
 from ddhelm.claim import Result
 from ddhelm.controlplane import LeftOut
-from ddhelm.plan import WORKLOADS, Action, Step, StepKind, matters
+from ddhelm.plan import WORKLOADS, Action, Step, StepKind
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import Pool
 from ddhelm.release import Role
+from ddhelm.steps import matters
 from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
 from ddhelm.views import coverage as coverage_view
 from ddhelm.views import drift as drift_view

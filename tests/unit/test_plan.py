@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ddhelm import plan
 from ddhelm.manifest import Manifest, parse
 from ddhelm.masking import Masker
-from ddhelm.plan import Action, Deployed, Desired, Head, Live, LiveChange, StepKind
+from ddhelm.notices import admitted, past_ddhelm, rescaled, taken_in
+from ddhelm.plan import Action, Deployed, Desired, Head, Live, LiveChange, Step, StepKind
 from ddhelm.release import Release, Role
+from ddhelm.steps import lost_crds, matters, steps_for
 from ddhelm.tree import Change
 from ddhelm.values import Layer, build
 
@@ -67,7 +68,7 @@ def deployed(
     )
 
 
-def kinds(steps: list[plan.Step]) -> list[StepKind]:
+def kinds(steps: list[Step]) -> list[StepKind]:
     return [step.kind for step in steps]
 
 
@@ -75,17 +76,17 @@ QUIET = Live({})
 
 
 def test_no_release_is_installed_with_every_object_created() -> None:
-    (step,) = plan.steps_for(desired(daemonset(), configmap()), None, QUIET)
+    (step,) = steps_for(desired(daemonset(), configmap()), None, QUIET)
     assert step.kind is StepKind.INSTALL
     assert [change.action for change in step.objects] == [Action.CREATE, Action.CREATE]
 
 
 def test_the_same_manifest_and_values_are_nothing_to_do() -> None:
-    assert kinds(plan.steps_for(desired(daemonset()), deployed(daemonset()), QUIET)) == [StepKind.NOTHING]
+    assert kinds(steps_for(desired(daemonset()), deployed(daemonset()), QUIET)) == [StepKind.NOTHING]
 
 
 def test_other_values_with_the_same_manifest_are_stored_and_restart_nothing() -> None:
-    (step,) = plan.steps_for(desired(daemonset(), values={"a": 2}), deployed(daemonset()), QUIET)
+    (step,) = steps_for(desired(daemonset(), values={"a": 2}), deployed(daemonset()), QUIET)
     assert step.kind is StepKind.UPGRADE
     assert step.quiet
     assert step.restarts == ()
@@ -93,7 +94,7 @@ def test_other_values_with_the_same_manifest_are_stored_and_restart_nothing() ->
 
 
 def test_another_image_restarts_the_pods_and_says_why() -> None:
-    (step,) = plan.steps_for(desired(daemonset("agent:8")), deployed(daemonset("agent:7")), QUIET)
+    (step,) = steps_for(desired(daemonset("agent:8")), deployed(daemonset("agent:7")), QUIET)
     assert [(r.ref.name, r.because) for r in step.restarts] == [("w", ("image",))]
 
 
@@ -103,20 +104,20 @@ def test_a_checksum_is_noise_as_a_change_but_a_cause_of_a_restart() -> None:
         deployed(daemonset(template=old), configmap(x="1")),
         desired(daemonset(template=new), configmap(x="2")),
     )
-    (step,) = plan.steps_for(after, before, QUIET)
-    assert [change.ref.kind for change in step.objects if plan.matters(change)] == ["ConfigMap"]
+    (step,) = steps_for(after, before, QUIET)
+    assert [change.ref.kind for change in step.objects if matters(change)] == ["ConfigMap"]
     assert step.restarts[0].because == ("checksum/confd",)
 
 
 def test_noise_alone_is_nothing_to_do() -> None:
     old, new = ({"annotations": {"checksum/token": value}} for value in "12")
-    assert kinds(plan.steps_for(desired(daemonset(template=new)), deployed(daemonset(template=old)), QUIET)) == [
+    assert kinds(steps_for(desired(daemonset(template=new)), deployed(daemonset(template=old)), QUIET)) == [
         StepKind.NOTHING
     ]
 
 
 def test_another_chart_version_is_an_upgrade_even_if_only_noise_changes() -> None:
-    (step,) = plan.steps_for(desired(daemonset(), version="3.241.0"), deployed(daemonset()), QUIET)
+    (step,) = steps_for(desired(daemonset(), version="3.241.0"), deployed(daemonset()), QUIET)
     assert step.kind is StepKind.UPGRADE
 
 
@@ -124,7 +125,7 @@ def test_a_deleted_object_is_repaired() -> None:
     target = desired(daemonset(), configmap())
     gone = target.manifest.objects[("", "ConfigMap", "datadog", "confd")].ref
     live = Live({gone.identity: LiveChange(gone, missing=True)})
-    (step,) = plan.steps_for(target, deployed(daemonset(), configmap()), live)
+    (step,) = steps_for(target, deployed(daemonset(), configmap()), live)
     assert step.kind is StepKind.REPAIR
     assert [(c.ref.name, c.action) for c in step.objects] == [("confd", Action.RECREATE)]
 
@@ -134,7 +135,7 @@ def test_an_altered_object_is_restored_and_its_pods_restart() -> None:
     ref = target.manifest.objects[("apps", "DaemonSet", "datadog", "w")].ref
     path = ("spec", "template", "spec", "containers", "name=agent", "image")
     live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(path, "replace", "evil", "agent:7"),))})
-    (step,) = plan.steps_for(target, deployed(daemonset()), live)
+    (step,) = steps_for(target, deployed(daemonset()), live)
     assert step.kind is StepKind.REPAIR
     assert step.restarts[0].because == ("image",)
 
@@ -143,50 +144,50 @@ def test_an_object_that_changes_anyway_is_not_called_a_repair() -> None:
     target = desired(daemonset("agent:8"))
     ref = target.manifest.objects[("apps", "DaemonSet", "datadog", "w")].ref
     live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(("spec",), "replace", 1, 2),))})
-    (step,) = plan.steps_for(target, deployed(daemonset("agent:7")), live)
+    (step,) = steps_for(target, deployed(daemonset("agent:7")), live)
     assert step.kind is StepKind.UPGRADE
     assert len(step.objects) == 1
 
 
 def test_a_failed_head_is_rolled_back_to_the_deployed_revision_by_number_first() -> None:
-    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=5, base=3), QUIET)
+    steps = steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=5, base=3), QUIET)
     assert kinds(steps) == [StepKind.ROLLBACK, StepKind.UPGRADE]
     assert (steps[0].revision, steps[0].target) == (5, 3)
 
 
 def test_a_failed_first_install_is_upgraded_over_without_a_rollback() -> None:
-    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=1, base=None), QUIET)
+    steps = steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=1, base=None), QUIET)
     assert kinds(steps) == [StepKind.UPGRADE]
 
 
 @pytest.mark.parametrize("status", ["pending-upgrade", "pending-rollback"])
 def test_an_abandoned_pending_head_is_rolled_back(status: str) -> None:
-    steps = plan.steps_for(desired(daemonset()), deployed(daemonset(), status=status, revision=4, base=3), QUIET)
+    steps = steps_for(desired(daemonset()), deployed(daemonset(), status=status, revision=4, base=3), QUIET)
     assert kinds(steps)[0] is StepKind.ROLLBACK
     assert steps[0].target == 3
 
 
 def test_an_abandoned_first_install_is_removed_and_made_again() -> None:
     state = deployed(daemonset(), status="pending-install", revision=1, base=None)
-    assert kinds(plan.steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]
+    assert kinds(steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]
 
 
 def test_an_unfinished_uninstall_is_finished_before_the_install() -> None:
     state = deployed(daemonset(), status="uninstalling", base=None)
-    assert kinds(plan.steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]
+    assert kinds(steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]
 
 
 def test_crds_that_would_vanish_are_found_and_kept_ones_are_not() -> None:
     after = manifest(daemonset())
-    assert [ref.name for ref in plan.lost_crds(manifest(crd()), after)] == ["monitors.datadoghq.com"]
-    assert plan.lost_crds(manifest(crd(**{"helm.sh/resource-policy": "keep"})), after) == ()
-    assert plan.lost_crds(manifest(crd()), manifest(crd())) == ()
+    assert [ref.name for ref in lost_crds(manifest(crd()), after)] == ["monitors.datadoghq.com"]
+    assert lost_crds(manifest(crd(**{"helm.sh/resource-policy": "keep"})), after) == ()
+    assert lost_crds(manifest(crd()), manifest(crd())) == ()
 
 
 def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> None:
     """Each with the values that it changes itself."""
     keep = desired(daemonset(), crd(**{"helm.sh/resource-policy": "keep"}), values={"keep": True, "site": "a"})
-    steps = plan.steps_for(desired(daemonset(), values={"site": "a"}), deployed(daemonset(), crd()), QUIET, keep=keep)
+    steps = steps_for(desired(daemonset(), values={"site": "a"}), deployed(daemonset(), crd()), QUIET, keep=keep)
     assert kinds(steps) == [StepKind.UPGRADE, StepKind.UPGRADE]
     assert steps[0].values == {"keep": True, "site": "a"}
     assert {each.path[-1] for each in steps[0].values_changes} >= {"keep", "site"}
@@ -201,7 +202,7 @@ def test_what_others_changed_is_met_by_the_first_of_two_steps() -> None:
     (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
     path = ("spec", "template", "spec", "containers", "name=agent", "image")
     live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(path, "replace", "evil", "agent:7"),))})
-    first, second = plan.steps_for(target, deployed(daemonset(), crd()), live, keep=keep)
+    first, second = steps_for(target, deployed(daemonset(), crd()), live, keep=keep)
     assert [restart.because for restart in first.restarts] == [("image",)]
     assert ([each.action for each in second.objects], second.restarts) == ([Action.KEEP], ())
 
@@ -216,35 +217,35 @@ def test_values_that_somebody_gave_past_ddhelm_are_not_taken_back_without_a_word
         description=description,
         rolled_back=description.startswith("Rollback"),
     )
-    steps = plan.steps_for(desired(daemonset()), by_hand, QUIET)
-    found = plan.past_ddhelm(steps, {by_hand.release.name: by_hand})
+    steps = steps_for(desired(daemonset()), by_hand, QUIET)
+    found = past_ddhelm(steps, {by_hand.release.name: by_hand})
     assert bool(found) is told
     assert all("(Upgrade complete): 1 value goes that ddhelm was not given" in each for each in found)
 
 
 def test_a_rollback_that_failed_gave_no_values_and_every_revision_has_a_number() -> None:
     stood = deployed(daemonset(), values={"a": 1, "b": 2})
-    steps = plan.steps_for(desired(daemonset()), stood, QUIET)
+    steps = steps_for(desired(daemonset()), stood, QUIET)
     never = replace(stood, base=None, head=Head(5, "failed"))
     failed = replace(never, description='Rollback "r" failed: the API server was away')
-    assert plan.past_ddhelm(steps, {failed.release.name: failed}) == ()
+    assert past_ddhelm(steps, {failed.release.name: failed}) == ()
     by_hand = replace(never, description="Upgrade complete")
-    (told,) = plan.past_ddhelm(steps, {by_hand.release.name: by_hand})
+    (told,) = past_ddhelm(steps, {by_hand.release.name: by_hand})
     assert "revision 5 was made" in told
 
 
 def test_what_stands_already_is_taken_in_and_not_made() -> None:
-    steps = plan.steps_for(desired(daemonset(), crd(), configmap()), deployed(daemonset()), QUIET)
-    assert plan.taken_in(steps, manifest(daemonset()).objects) == ()
-    (one,) = plan.taken_in(steps, manifest(crd()).objects)
+    steps = steps_for(desired(daemonset(), crd(), configmap()), deployed(daemonset()), QUIET)
+    assert taken_in(steps, manifest(daemonset()).objects) == ()
+    (one,) = taken_in(steps, manifest(crd()).objects)
     assert one.startswith("CustomResourceDefinition ")
     assert " stands already" in one
-    (both,) = plan.taken_in(steps, manifest(crd(), configmap()).objects)
+    (both,) = taken_in(steps, manifest(crd(), configmap()).objects)
     assert "and 1 more stand already" in both
 
 
 def test_what_leaves_the_manifest_is_deleted() -> None:
-    (step,) = plan.steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
+    (step,) = steps_for(desired(daemonset()), deployed(daemonset(), configmap()), QUIET)
     assert [c.action for c in step.objects] == [Action.DELETE]
 
 
@@ -253,7 +254,7 @@ def test_no_secret_of_a_hand_made_release_stands_in_the_change_of_its_values() -
     before = deployed(
         daemonset(), values={"datadog": {"apiKey": key, "site": "a"}, "clusterAgent": {"token": "t" * 32}}
     )
-    (step,) = plan.steps_for(desired(daemonset(), values={"datadog": {"site": "b"}}), before, QUIET)
+    (step,) = steps_for(desired(daemonset(), values={"datadog": {"site": "b"}}), before, QUIET)
     assert key not in repr(step.values_changes)
     assert "t" * 32 not in repr(step.values_changes)
     assert Change(("datadog", "site"), "replace", "a", "b") in step.values_changes
@@ -267,16 +268,16 @@ def test_replicas_that_somebody_scaled_are_said_where_a_step_sets_them_back() ->
     wanted = desired(scaled(1), configmap())
     stood = deployed(scaled(1))
     was = {stood.release.name: stood}
-    steps = plan.steps_for(wanted, stood, QUIET)
-    (notice,) = plan.rescaled(steps, [wanted], standing, was)
+    steps = steps_for(wanted, stood, QUIET)
+    (notice,) = rescaled(steps, [wanted], standing, was)
     assert "has 3 replicas and gets 1" in notice
     same = desired(scaled(1))
-    (kept,) = plan.rescaled(plan.steps_for(same, stood, QUIET), [same], standing, was)
+    (kept,) = rescaled(steps_for(same, stood, QUIET), [same], standing, was)
     assert "has 3 replicas and keeps them, 1 were deployed" in kept
-    assert plan.rescaled(steps, [wanted], manifest(scaled(1)).objects, was) == ()
+    assert rescaled(steps, [wanted], manifest(scaled(1)).objects, was) == ()
     # two that the user asks for by a value: nobody scaled what stands as it was deployed
     two = desired(scaled(2))
-    assert plan.rescaled(plan.steps_for(two, stood, QUIET), [two], manifest(scaled(1)).objects, was) == ()
+    assert rescaled(steps_for(two, stood, QUIET), [two], manifest(scaled(1)).objects, was) == ()
 
 
 def test_an_edited_pod_template_restarts_pods_also_where_the_object_changes_anyway() -> None:
@@ -284,7 +285,7 @@ def test_an_edited_pod_template_restarts_pods_also_where_the_object_changes_anyw
     (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
     path = ("spec", "template", "spec", "containers", "name=agent", "image")
     live = Live({ref.identity: LiveChange(ref, missing=False, changes=(Change(path, "replace", "evil", "agent:7"),))})
-    (step,) = plan.steps_for(target, deployed(daemonset(), configmap()), live)
+    (step,) = steps_for(target, deployed(daemonset(), configmap()), live)
     assert step.kind is StepKind.UPGRADE
     assert [restart.because for restart in step.restarts] == [("image",)]
     assert step.unchanged == 1
@@ -294,7 +295,7 @@ def test_what_an_upgrade_adds_was_deleted_by_nobody() -> None:
     """The object is not there yet, and no pods of it restart."""
     target = desired(configmap(), daemonset())
     (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
-    (step,) = plan.steps_for(target, deployed(configmap()), Live({ref.identity: LiveChange(ref, missing=True)}))
+    (step,) = steps_for(target, deployed(configmap()), Live({ref.identity: LiveChange(ref, missing=True)}))
     assert ([each.action for each in step.objects], step.restarts) == ([Action.CREATE], ())
 
 
@@ -310,7 +311,7 @@ def labelled(*names: str) -> Live:
 def test_what_only_admission_would_change_is_nothing_to_do() -> None:
     for method in ("ssa", "csa"):
         standing = replace(deployed(configmap()), apply_method=method)
-        (step,) = plan.steps_for(desired(configmap()), standing, labelled("confd"))
+        (step,) = steps_for(desired(configmap()), standing, labelled("confd"))
         assert step.kind is StepKind.NOTHING
 
 
@@ -320,11 +321,11 @@ def test_replicas_that_somebody_scaled_are_no_reason_for_a_step_and_restored_by_
     (ref,) = (obj.ref for obj in manifest(tame).objects.values())
     change = (Change(("spec", "replicas"), "replace", 3, 1),)
     live = Live({ref.identity: LiveChange(ref, False, change, in_passing=True, scaled=True)})
-    (idle,) = plan.steps_for(desired(tame), deployed(tame), live)
+    (idle,) = steps_for(desired(tame), deployed(tame), live)
     assert idle.kind is StepKind.NOTHING
-    (step,) = plan.steps_for(desired(tame, configmap()), deployed(tame), live)
+    (step,) = steps_for(desired(tame, configmap()), deployed(tame), live)
     assert {(each.ref.name, each.action) for each in step.objects} == {("confd", Action.CREATE), ("ca", Action.RESTORE)}
-    assert (step.kind, step.unchanged, plan.admitted([step], live)) == (StepKind.UPGRADE, 0, ())
+    assert (step.kind, step.unchanged, admitted([step], live)) == (StepKind.UPGRADE, 0, ())
 
 
 def test_the_change_of_an_object_that_was_scaled_begins_with_the_replicas_that_it_has() -> None:
@@ -341,7 +342,7 @@ def test_the_change_of_an_object_that_was_scaled_begins_with_the_replicas_that_i
         Change(("spec", "replicas"), "replace", 3, 2),
     )
     live = Live({ref.identity: LiveChange(ref, False, changes, in_passing=False, scaled=True)})
-    (step,) = plan.steps_for(target, deployed(body(1, "agent:7")), live)
+    (step,) = steps_for(target, deployed(body(1, "agent:7")), live)
     (change,) = step.objects
     assert [(each.path[-1], each.old, each.new) for each in change.changes] == [
         ("image", "agent:7", "agent:8"),
@@ -349,7 +350,7 @@ def test_the_change_of_an_object_that_was_scaled_begins_with_the_replicas_that_i
     ]
     assert change.before is not None
     assert change.before["spec"]["replicas"] == 3
-    assert plan.admitted([step], live) == ()
+    assert admitted([step], live) == ()
 
 
 def test_admission_is_not_blamed_for_a_change_of_replicas() -> None:
@@ -361,19 +362,19 @@ def test_admission_is_not_blamed_for_a_change_of_replicas() -> None:
     (ref,) = (obj.ref for obj in target.manifest.objects.values())
     change = (Change(("spec", "replicas"), "replace", 3, 2),)
     live = Live({ref.identity: LiveChange(ref, False, change, in_passing=True, scaled=True)})
-    (step,) = plan.steps_for(target, deployed(body(1)), live)
+    (step,) = steps_for(target, deployed(body(1)), live)
     assert [each.changes for each in step.objects] == [change]
-    assert plan.admitted([step], live) == ()
+    assert admitted([step], live) == ()
 
 
 @pytest.mark.parametrize(("method", "written"), [("ssa", ["w", "confd"]), ("csa", ["w"])])
 def test_an_upgrade_changes_it_where_helm_writes_every_object(method: str, written: list[str]) -> None:
     target, live = desired(daemonset("agent:8"), configmap()), labelled("confd")
     standing = replace(deployed(daemonset("agent:7"), configmap()), apply_method=method)
-    (step,) = plan.steps_for(target, standing, live)
+    (step,) = steps_for(target, standing, live)
     assert [(each.ref.name, each.action) for each in step.objects] == [(name, Action.UPDATE) for name in written]
     assert step.unchanged == 2 - len(written)
-    told = plan.admitted([step], live)
+    told = admitted([step], live)
     assert [each.partition(":")[0] for each in told] == (["ConfigMap datadog/confd"] if method == "ssa" else [])
 
 
@@ -381,7 +382,7 @@ def test_client_side_an_object_that_stands_in_other_letters_is_written_too() -> 
     target, live = desired(daemonset("agent:8"), configmap()), labelled("confd")
     sent = Live({identity: dataclasses.replace(each, unsent=False) for identity, each in live.changes.items()})
     standing = replace(deployed(daemonset("agent:7"), configmap()), apply_method="csa")
-    (step,) = plan.steps_for(target, standing, sent)
+    (step,) = steps_for(target, standing, sent)
     assert [each.ref.name for each in step.objects] == ["w", "confd"]
 
 
@@ -389,8 +390,8 @@ def test_what_admission_changes_is_one_notice() -> None:
     live = labelled("confd", "other")
     other = {**configmap(), "metadata": {"name": "other"}}
     standing = replace(deployed(daemonset("agent:7"), configmap(), other), apply_method="ssa")
-    (step,) = plan.steps_for(desired(daemonset("agent:8"), configmap(), other), standing, live)
-    (told,) = plan.admitted([step], live)
+    (step,) = steps_for(desired(daemonset("agent:8"), configmap(), other), standing, live)
+    (told,) = admitted([step], live)
     assert told.startswith("ConfigMap datadog/confd and 1 more: only admission ")
 
 
@@ -398,6 +399,6 @@ def test_an_object_that_would_change_and_is_gone_is_said_to_be() -> None:
     target = desired(daemonset("agent:8"))
     (ref,) = (obj.ref for obj in target.manifest.of_kind("DaemonSet"))
     live = Live({ref.identity: LiveChange(ref, missing=True)})
-    (step,) = plan.steps_for(target, deployed(daemonset("agent:7")), live)
+    (step,) = steps_for(target, deployed(daemonset("agent:7")), live)
     assert (step.kind, step.gone) == (StepKind.UPGRADE, (ref,))
     assert step.restarts[0].because == ("image", "deleted in the cluster")

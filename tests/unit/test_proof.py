@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ddhelm import plan, proof
+from ddhelm import proof
 from ddhelm.actions.agents import other_daemonsets
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
 from ddhelm.etcd import OWN
 from ddhelm.manifest import ObjectRef
+from ddhelm.notices import broken_claims
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
 from ddhelm.tree import Tree
 from tests.unit.clusters import CONTROL, CONTROL_PLANE, HOSTNAME, WORKER, control_plane, expression, node
@@ -721,7 +722,7 @@ def test_a_secret_to_be_copied_has_one_way_to_come_which_works(state: Any, lacks
     needed = next(r for r in results if r.claim.name == "requirements")
     assert (needed.details, needed.hints) == ((f"{lacks}: w",), (hint,))
     assert next(r for r in results if r.claim.name == "secrets-exist").hints in {(hint,), ()}
-    assert [problem.hint for problem in plan.broken_claims(results) if problem.hint] == [hint]
+    assert [problem.hint for problem in broken_claims(results) if problem.hint] == [hint]
 
 
 def test_an_empty_secret_is_no_secret_for_a_pod_that_mounts_it() -> None:

@@ -9,9 +9,9 @@ import pytest
 from ddhelm import shapes
 from ddhelm.coverage import schedulable
 from ddhelm.errors import ConfigError
-from ddhelm.plan import object_changes, restarts
 from ddhelm.proof import run as prove
 from ddhelm.release import Role
+from ddhelm.steps import object_changes, restarts
 from ddhelm.tree import Path, Tree, show
 from tests.unit.clusters import CONTROL, WORKER
 from tests.unit.pairs import NODES, change, context, control_plane_objects, manifest, worker_objects

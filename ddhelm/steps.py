@@ -1,0 +1,242 @@
+"""How a release gets from where it stands to what it shall be: the steps, and what each does to objects and pods.
+
+A release may need several: a failed head is rolled back to the last *deployed* revision before the upgrade, because
+Helm compares with that one only and never removes what a failed revision added (Helm 3.22 and 4.3 on Kubernetes 1.36).
+CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Set
+
+from msgspec.structs import replace
+
+from ddhelm import tree
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, compare
+from ddhelm.noise import noise_at
+from ddhelm.plan import (
+    REPLICAS,
+    WORKLOADS,
+    Action,
+    Deployed,
+    Desired,
+    Live,
+    LiveChange,
+    ObjectChange,
+    Restart,
+    Step,
+    StepKind,
+)
+from ddhelm.release import Release
+
+_KEEP_POLICY = "helm.sh/resource-policy"
+
+
+def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: Desired | None = None) -> list[Step]:
+    """The steps that bring one release from where it stands to ``desired``, the last one its target state.
+
+    ``keep``: the same release with its CRDs annotated to be kept, where they would be lost; becomes a step before.
+    A pending head is the caller's business: it must have been judged before (see ``recovery``).
+    """
+    release = desired.release
+    values = desired.values.tree
+    if deployed is None or deployed.head.status in {"uninstalled", "uninstalling"}:
+        first = [] if deployed is None or deployed.head.status == "uninstalled" else [_finish_uninstall(deployed)]
+        created = _created(desired.manifest)
+        return [*first, Step(StepKind.INSTALL, release, objects=created, values=values)]
+    steps = recovery(deployed)
+    if steps and steps[-1].kind is StepKind.UNINSTALL:
+        created = _created(desired.manifest)
+        return [*steps, Step(StepKind.INSTALL, release, objects=created, values=values)]
+    before = deployed.manifest
+    if keep is not None:
+        steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
+        before, live = keep.manifest, Live({})  # what others changed has been met by then
+        deployed = replace(deployed, config=keep.values.tree, chart_version=keep.chart_version)
+    steps.append(_upgrade(desired, deployed, before, live, ""))
+    return steps
+
+
+def recovery(deployed: Deployed) -> list[Step]:
+    """Steps that make a release usable again: roll back a failed or pending head, remove an install that never was."""
+    head = deployed.head
+    if head.status == "deployed" or (head.status == "failed" and deployed.base is None):
+        return []
+    if deployed.base is None:
+        if head.status == "superseded":
+            return []
+        why = f"revision {head.revision} is `{head.status}` and no revision was ever deployed"
+        return [Step(StepKind.UNINSTALL, deployed.release, why=why, revision=head.revision)]
+    if deployed.base == head.revision:
+        return []
+    why = f"revision {head.revision} is `{head.status}`; what it added would stay behind"
+    return [Step(StepKind.ROLLBACK, deployed.release, why=why, revision=head.revision, target=deployed.base)]
+
+
+def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...]:
+    """What an upgrade from one manifest to the other does, per object; noise is counted apart, see ``matters``."""
+    found = []
+    for old, new in compare(before, after).pairs:
+        if old is None:
+            assert new is not None
+            found.append(ObjectChange(new.ref, Action.CREATE, after=new.body))
+        elif new is None:
+            found.append(ObjectChange(old.ref, Action.KEEP if kept(old) else Action.DELETE, before=old.body))
+        else:
+            changes = tree.diff(old.body, new.body)
+            noise = tuple(c for c in changes if noise_at(new.ref.kind, c.path) is not None)
+            real = tuple(c for c in changes if c not in noise)
+            found.append(ObjectChange(new.ref, Action.UPDATE, real, noise, old.body, new.body))
+    return tuple(found)
+
+
+def matters(change: ObjectChange) -> bool:
+    """Whether a change is more than noise (random ids, version labels)."""
+    return change.action is not Action.UPDATE or bool(change.changes)
+
+
+def restarts(before: Manifest, after: Manifest) -> tuple[Restart, ...]:
+    """Workloads whose pods are replaced: exactly those whose ``spec.template`` differs, checksums included.
+
+    Measured on charts 3.1 to 3.240, both Helm majors: "pods restart" equals "`spec.template` differs".
+    """
+    found = []
+    for old, new in compare(before, after).pairs:
+        if old is None or new is None or new.ref.kind not in WORKLOADS:
+            continue
+        changes = tree.diff(tree.get(old.body, ("spec", "template"), {}), tree.get(new.body, ("spec", "template"), {}))
+        if changes:
+            found.append(Restart(new.ref, tuple(dict.fromkeys(cause(c.path) for c in changes))))
+    return tuple(found)
+
+
+def cause(path: tree.Path) -> str:
+    """A short word for a changed field of a pod template: `image`, `env DD_SITE`, `checksum/confd`, `volumes` …"""
+    for at, step in enumerate(path):
+        if step == "image":
+            return "image"
+        if step in {"annotations", "labels"} and at + 1 < len(path):
+            return str(path[at + 1])
+        if step in {"env", "volumes", "volumeMounts"}:
+            return " ".join(str(p).removeprefix("name=") for p in path[at : at + 2])
+    return str(path[1] if len(path) > 1 and path[0] == "spec" else path[-1] if path else "template")
+
+
+def kept(obj: Object) -> bool:
+    """Whether Helm leaves the object behind when it leaves the manifest."""
+    return bool(tree.get(obj.body, ("metadata", "annotations", _KEEP_POLICY)) == "keep")
+
+
+def server_side(helm: int, state: Deployed | None) -> bool:
+    """Whether helm of this major version changes the release by server-side apply (None: makes it).
+
+    Helm 3 never does, and releases that it ever wrote stay client-side.
+    """
+    return helm >= 4 and (state is None or state.apply_method == "ssa")
+
+
+def conflicts_matter(helm: int, deployed: Mapping[str, Deployed], releases: Iterable[Release]) -> bool:
+    """Whether helm of this major version would apply one of the releases server-side, where others' fields stop it."""
+    return any(server_side(helm, deployed.get(release.name)) for release in releases)
+
+
+def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]:
+    """CRDs that an upgrade would delete together with all their objects, without a word from Helm."""
+    if before is None:
+        return ()
+    return tuple(
+        obj.ref
+        for identity, obj in before.objects.items()
+        if obj.ref.kind == "CustomResourceDefinition" and identity not in after.objects and not kept(obj)
+    )
+
+
+def _created(manifest: Manifest) -> tuple[ObjectChange, ...]:
+    return tuple(ObjectChange(obj.ref, Action.CREATE, after=obj.body) for obj in manifest.objects.values())
+
+
+def _finish_uninstall(deployed: Deployed) -> Step:
+    why = "an uninstall did not come to its end"
+    return Step(StepKind.UNINSTALL, deployed.release, why=why, revision=deployed.head.revision)
+
+
+def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live, why: str) -> Step:
+    changes = tuple(_as_it_stands(each, live) for each in object_changes(before, desired.manifest))
+    masker = desired.manifest.masker  # a hand-made release may hold keys in its values
+    values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
+    same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
+    changed = {c.ref.identity for c in changes}
+    met = _met(before, desired.manifest, deployed, live, changed)
+    repairs = tuple(_repairs(met, changed))
+    conflicts = tuple(c for c in live.conflicts if c.ref.identity in desired.manifest.objects)
+    step = Step(
+        StepKind.UPGRADE,
+        desired.release,
+        why=why,
+        objects=changes + repairs,
+        restarts=_with_restored(restarts(before, desired.manifest), met),
+        revision=deployed.head.revision,
+        values=desired.values.tree,
+        values_changes=values_changes,
+        conflicts=conflicts,
+        unchanged=sum(identity not in changed for identity in desired.manifest.objects) - len(repairs),
+        gone=tuple(c.ref for c in changes if c.action is Action.UPDATE and _missing(live, c.ref)),
+    )
+    if same and not all(each.in_passing for identity, each in met.items() if identity not in changed):
+        return replace(step, kind=StepKind.REPAIR, why=why or "objects were altered or deleted in the cluster")
+    if same and not values_changes and deployed.head.status == "deployed":
+        return Step(StepKind.NOTHING, desired.release, why, revision=deployed.head.revision)
+    return step
+
+
+def _met(
+    before: Manifest, after: Manifest, deployed: Deployed, live: Live, changed: Set[Identity]
+) -> Mapping[Identity, LiveChange]:
+    """What a step changes in the cluster besides; what admission makes of an object only where helm writes that one.
+
+    Measured with Helm 3.22 and 4.3: server-side, helm applies every object; client-side it sends nothing for one that
+    the chart leaves as it is and that stands so, to the letter (a `readOnly: false` never does).
+    """
+    writes_all = live.server_side and deployed.apply_method == "ssa"
+    return {
+        identity: change
+        for identity, change in live.changes.items()
+        if identity in after.objects
+        and (identity in before.objects or not change.missing)  # what is new was deleted by nobody
+        and (writes_all or not change.unsent or identity in changed)
+    }
+
+
+def _repairs(met: Mapping[Identity, LiveChange], changed: Set[Identity]) -> Iterable[ObjectChange]:
+    for identity, drift in met.items():
+        if identity not in changed:
+            action = Action.RECREATE if drift.missing else Action.UPDATE if drift.admitted else Action.RESTORE
+            yield ObjectChange(drift.ref, action, drift.changes, (), drift.before, drift.after)
+
+
+def _as_it_stands(change: ObjectChange, live: Live) -> ObjectChange:
+    """The change of an object that somebody scaled, from the replicas that it has: the others are what was deployed."""
+    met = live.changes.get(change.ref.identity)
+    if change.action is not Action.UPDATE or met is None or not met.scaled:
+        return change
+    scaled = tuple(each for each in met.changes if each.path == REPLICAS)
+    rest = tuple(each for each in change.changes if each.path != REPLICAS)
+    before = change.before if change.before is None else tree.put(change.before, REPLICAS, scaled[0].old)
+    return dataclasses.replace(change, changes=(*rest, *scaled), before=before)
+
+
+def _missing(live: Live, ref: ObjectRef) -> bool:
+    found = live.changes.get(ref.identity)
+    return found is not None and found.missing
+
+
+def _with_restored(planned: tuple[Restart, ...], met: Mapping[Identity, LiveChange]) -> tuple[Restart, ...]:
+    """What restarts, with the pods that somebody's change to a pod template or a deleted workload costs besides."""
+    causes = {restart.ref: restart.because for restart in planned}
+    for change in met.values():
+        if change.ref.kind not in WORKLOADS:
+            continue
+        template = [c.path[2:] for c in change.changes if c.path[:2] == ("spec", "template")]
+        because = ("deleted in the cluster",) if change.missing else tuple(cause(path) for path in template)
+        if because:
+            causes[change.ref] = tuple(dict.fromkeys((*causes.get(change.ref, ()), *because)))
+    return tuple(Restart(ref, because) for ref, because in causes.items())
