@@ -417,6 +417,21 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
     typer.echo(get_completion_script(prog_name="ddhelm", complete_var="_DDHELM_COMPLETE", shell=shell))
 
 
+@app.command()
+def explain(
+    error: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ERROR]", autocompletion=completing.errors, help="The name behind `see:`. Default: list all."
+        ),
+    ] = None,
+) -> None:
+    """Say more about an error than its one line: what it means and what to do."""
+    from ddhelm.commands import explain as command
+
+    command.explain(error)
+
+
 @app.command("support-dump")
 @takes(Cluster)
 def support_dump(

@@ -48,6 +48,15 @@ def claims(incomplete: str) -> list[str]:
     return _starting((claim.name for claim in CLAIMS), incomplete)
 
 
+def errors(incomplete: str) -> list[str]:
+    """Every error that has a section on the page of errors."""
+    from ddhelm import errorpage
+
+    with suppress(Exception):
+        return _starting(errorpage.load(), incomplete)
+    return []
+
+
 def formats(incomplete: str) -> list[str]:
     """Output formats of most commands."""
     return _starting(("table", "json", "yaml"), incomplete)

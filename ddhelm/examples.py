@@ -75,5 +75,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "source <(ddhelm completion bash)           # in ~/.bashrc",
         "ddhelm completion fish > ~/.config/fish/completions/ddhelm.fish",
     ),
+    "explain": ("ddhelm explain no-kubeconfig", "ddhelm explain | grep timeout"),
     "support-dump": ("ddhelm support-dump", "ddhelm support-dump --out prod.tar.gz --context prod"),
 }

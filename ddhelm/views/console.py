@@ -28,6 +28,7 @@ STYLES = {
     "thing": "bold",
     "hint": "cyan",
     "head": "bold",
+    "markdown.code": "cyan",
 }
 GOOD, WARN, BAD = "✓", "!", "✗"
 _UNWRAPPED = 10_000

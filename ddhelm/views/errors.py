@@ -12,7 +12,6 @@ from ddhelm.errors import DdhelmError, Reported
 from ddhelm.masking import Masker, untold
 from ddhelm.views import pasted
 
-PAGE = "docs/reference/errors.md"
 _FRAMES = 12
 
 
@@ -28,7 +27,7 @@ def show(error: Reported, arguments: Sequence[str] = ()) -> None:
     if error.hint:
         screen.print(f"[bold cyan]hint:[/] {_plain(untold(pasted.hint(error.hint), arguments))}", soft_wrap=True)
     if error.anchor:
-        screen.print(f"[dim]see: {PAGE}#{error.anchor}[/]")
+        screen.print(f"[dim]see: ddhelm explain {error.anchor}[/]")
 
 
 _MEANT = {

@@ -45,7 +45,7 @@ cli.main()
     [
         pytest.param(LOADING, UNTOUCHED, id="while it is loaded"),
         pytest.param(AGAIN, "", id="again, while the first is told"),
-        pytest.param(DROPPED, f"{UNTOUCHED}see: docs/reference/errors.md#interrupted\n", id="in a callback"),
+        pytest.param(DROPPED, f"{UNTOUCHED}see: ddhelm explain interrupted\n", id="in a callback"),
     ],
 )
 def test_an_interrupt_ends_with_130_and_no_traceback(code: str, told: str) -> None:

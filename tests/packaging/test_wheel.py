@@ -56,6 +56,10 @@ def test_an_installed_ddhelm_says_its_version_from_any_folder(installed: Path, t
     assert run([installed / "ddhelm", "--version"], tmp_path).split()[-1] == ddhelm.__version__
 
 
+def test_an_installed_ddhelm_explains_its_errors(installed: Path, tmp_path: Path) -> None:
+    assert "KUBECONFIG" in run([installed / "ddhelm", "explain", "no-kubeconfig"], tmp_path)
+
+
 def test_an_installed_ddhelm_reads_the_layers_it_came_with(installed: Path, tmp_path: Path) -> None:
     program = (
         "import ddhelm.library as library\n"
