@@ -25,7 +25,7 @@ HISTORY = 10
 """Revisions that are kept, Helm's own default said aloud: HELM_MAX_HISTORY is not passed on."""
 
 # helm asks the API server without a limit of its own; a dead one makes it run 57 s past its --timeout.
-_BEYOND_TIMEOUT = 60.0
+BEYOND_TIMEOUT = 60.0
 _FETCH = 180.0
 _RENDER = 120.0
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
@@ -196,7 +196,7 @@ class Helm:
         command = self._command(
             *("upgrade", "--install", release, str(chart), "--values", "-", *flags),
             stdin=json.dumps(values),
-            timeout=timeout + _BEYOND_TIMEOUT,
+            timeout=timeout + BEYOND_TIMEOUT,
             on_stderr=_warnings_to(on_warning) if on_warning else None,
             grace=30.0,
         )
@@ -211,7 +211,7 @@ class Helm:
         """
         flags = (*self.access.helm_flags(), "--history-max", str(HISTORY), "--timeout", f"{timeout}s")
         args = ("rollback", release, str(revision), *flags, *self._force(force_conflicts))
-        command = self._command(*args, timeout=timeout + _BEYOND_TIMEOUT, shielded=True, grace=30.0)
+        command = self._command(*args, timeout=timeout + BEYOND_TIMEOUT, shielded=True, grace=30.0)
         done = self._runner.run(command)
         if done.ok:
             return done
@@ -227,7 +227,7 @@ class Helm:
         waits = ("--wait",) if wait else ()
         flags = (*self.access.helm_flags(), "--ignore-not-found", "--timeout", f"{timeout}s", *waits)
         command = self._command(
-            *("uninstall", release, *flags), timeout=timeout + _BEYOND_TIMEOUT, shielded=True, grace=30.0
+            *("uninstall", release, *flags), timeout=timeout + BEYOND_TIMEOUT, shielded=True, grace=30.0
         )
         return self._done(command, release)
 

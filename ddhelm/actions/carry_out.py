@@ -26,10 +26,10 @@ from ddhelm.errors import (
     Interrupted,
     PlanStale,
     PreflightFailed,
-    ReleaseError,
     Reported,
     ToolError,
 )
+from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.plan import Deployed, Step, StepKind
 from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
@@ -38,6 +38,8 @@ from ddhelm.steps import server_side
 
 HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""
+_CALL = HELM_TIMEOUT + BEYOND_TIMEOUT
+"""Seconds after which a helm call has ended, whatever it does: so long must the lock last without a renewal."""
 
 
 class Outcome(Struct, frozen=True):
@@ -75,8 +77,9 @@ def carry_out(
 ) -> Outcome:
     """Carry a plan out; ``keys`` holds the secret texts for ``plan.writes``.
 
-    Raises before the first write where the cluster is another one, the lock is held, or the forecast finds something;
-    afterwards failures are told by the outcome, which also says what was done before.
+    Raises before the first step where the cluster is another one, the lock is held, or a write or the forecast fails;
+    what was written by then (namespace, Secret) is in the error's details. Afterwards the outcome tells what failed,
+    and what was done before.
     """
     wrote: list[str] = []
     _same_cluster(session, prepared)
@@ -91,13 +94,19 @@ def carry_out(
         ):
             _unmoved(session, prepared)
             if prepared.plan.creates_namespace:
-                _forecast(session, prepared, wrote)
+                _forecast(session, prepared)
             _secret(session, keys, wrote, observer)
             return _steps(session, prepared, request, how, observer, lease, wrote)
     except Interrupted as error:
         with undisturbed():  # a ^C more must not hide in which state the releases were left
             details = (*error.details, *_left(wrote), *_standing(session, prepared))
         raise Interrupted(error.message, hint="ddhelm status", anchor="interrupted", details=details) from None
+    except DdhelmError as error:
+        if not wrote:
+            raise
+        raise type(error)(
+            error.message, hint=error.hint, anchor=error.anchor, details=(*error.details, *_left(wrote))
+        ) from None
 
 
 def _unmoved(session: Session, prepared: Prepared) -> None:
@@ -156,7 +165,13 @@ def _namespace(session: Session, prepared: Prepared, wrote: list[str], observer:
     name = session.access.namespace
     if prepared.plan.creates_namespace:
         labels = {CREATED_BY_LABEL: "ddhelm", "pod-security.kubernetes.io/enforce": "privileged"}
-        session.kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        if session.kubectl.create(made) is None:
+            raise PlanStale(
+                f"namespace `{name}` was made by somebody else since the plan was made",
+                hint="run it again and read the plan",
+                anchor="plan-stale",
+            )
         wrote.append(f"namespace `{name}` was made")
     elif prepared.plan.labels_namespace:
         session.kubectl.label("namespace", name, prepared.plan.labels_namespace, namespace="")
@@ -166,7 +181,7 @@ def _namespace(session: Session, prepared: Prepared, wrote: list[str], observer:
     observer(Wrote(wrote[-1]))
 
 
-def _forecast(session: Session, prepared: Prepared, wrote: Sequence[str]) -> None:
+def _forecast(session: Session, prepared: Prepared) -> None:
     """Ask the API server about every object, now that the namespace exists; raises PreflightFailed on a finding."""
     manifests = {one.release.name: one.manifest for one in prepared.desired}
     found = live.read(session.kubectl, manifests, session.access.namespace, session.masker, namespaced=True)
@@ -175,20 +190,15 @@ def _forecast(session: Session, prepared: Prepared, wrote: Sequence[str]) -> Non
             f"the API server would refuse {len(found.refusals)} objects; no release was touched",
             hint="ddhelm check",
             anchor="forecast-refused",
-            details=[*live.unforeseen(found.refusals), *_left(wrote)],
+            details=live.unforeseen(found.refusals),
         )
 
 
 def _secret(session: Session, keys: Mapping[str, Key], wrote: list[str], observer: Observer) -> None:
-    if not keys:
-        return
-    session.kubectl.write_secret(
-        SECRET,
-        {name: key.reveal() for name, key in keys.items()},
-        labels={"app.kubernetes.io/managed-by": "ddhelm"},
-    )
-    wrote.append(f"Secret `{SECRET}` was given {', '.join(f'`{name}`' for name in keys)}")
-    observer(Wrote(wrote[-1]))
+    for name, key in keys.items():
+        session.kubectl.write_secret(SECRET, {name: key.reveal()}, labels={"app.kubernetes.io/managed-by": "ddhelm"})
+        wrote.append(f"Secret `{SECRET}` was given `{name}`")
+        observer(Wrote(wrote[-1]))
 
 
 def _steps(
@@ -210,11 +220,15 @@ def _steps(
         observer(StepStarted(step))
         begun = how.now()
         try:
-            lease.renew()
+            lease.renew(_CALL)
+        except DdhelmError as error:  # whoever has the lock now may be at work: nothing more is touched
+            return _undo(session, prepared, (), replace(outcome, failure=error), how, observer, lease)
+        try:
             _run(session, prepared, request, step, observer)
             done = StepDone(step, _revision(session, step.release), how.now() - begun)
-        except (ReleaseError, ClusterError, ToolError) as error:
-            return _undo(session, prepared, [step.release.name], replace(outcome, failure=error), how, observer)
+        except DdhelmError as error:
+            failed = replace(outcome, failure=error)
+            return _undo(session, prepared, [step.release.name], failed, how, observer, lease)
         observer(done)
         outcome = replace(outcome, done=(*outcome.done, done))
 
@@ -233,14 +247,14 @@ def _steps(
             since=since,
             checks=_checks(prepared),
         )
-    except (ClusterError, ToolError) as error:
-        return _undo(session, prepared, (), replace(outcome, failure=error), how, observer)
+    except DdhelmError as error:
+        return _undo(session, prepared, (), replace(outcome, failure=error), how, observer, lease)
     outcome = replace(outcome, watched=watched)
     if watched.ok:
         return outcome
     touched = {done.step.release.name for done in outcome.done}
     stalled = [name for name in _stalled(watched, targets) if name in touched]
-    return _undo(session, prepared, stalled, replace(outcome, failure=watched.failure()), how, observer)
+    return _undo(session, prepared, stalled, replace(outcome, failure=watched.failure()), how, observer, lease)
 
 
 def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...]:
@@ -280,6 +294,7 @@ def _undo(
     outcome: Outcome,
     how: How,
     observer: Observer,
+    lease: lock.Lock,
 ) -> Outcome:
     """Roll releases back to the revision recorded before; the rest is left, with the lines that would undo it."""
     assert outcome.failure is not None
@@ -297,7 +312,7 @@ def _undo(
             details.append(f"release `{name}` is kept as it is (--no-rollback): `helm rollback {_line(before)}`")
         elif _untouched(session, before):
             details.append(f"release `{name}` stands as it did, at revision {before.base}: helm had made none yet")
-        elif (problem := _roll_back(session, before, observer)) is None:
+        elif (problem := _roll_back(session, before, observer, lease)) is None:
             undone[name] = before.base
             details.append(f"release `{name}` was rolled back to revision {before.base}")
         else:
@@ -319,11 +334,12 @@ def _undo(
     return replace(outcome, undone=undone, failure=told)
 
 
-def _roll_back(session: Session, before: Deployed, observer: Observer) -> Reported | None:
+def _roll_back(session: Session, before: Deployed, observer: Observer, lease: lock.Lock) -> Reported | None:
     assert before.base is not None
     name = before.release.name
     observer(StepStarted(Step(StepKind.ROLLBACK, before.release, "it failed", target=before.base)))
     try:
+        lease.renew(_CALL)
         session.helm.rollback(
             name,
             before.base,

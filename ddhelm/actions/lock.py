@@ -5,6 +5,7 @@ The Lease stands in the releases' namespace, so it needs no rights beyond those 
 
 import datetime
 import getpass
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from ddhelm.release import LEASE
 from ddhelm.tree import Tree
 
 DURATION = 120
-"""Seconds after its last renewal at which a Lease counts as abandoned."""
+"""Seconds after its last renewal at which a Lease counts as abandoned; longer where one step may take longer."""
 
 KIND = "lease.coordination.k8s.io"
 _POLL = 2.0
@@ -106,12 +107,17 @@ class Lock(Struct):
     now: Callable[[], float]
     lost: bool = False
 
-    def renew(self) -> None:
-        """Say that this run is still alive; cheap to call often. PlanStale where somebody else took the Lease."""
+    def renew(self, work: float = 0) -> None:
+        """Say that this run is still alive, and will be silent for ``work`` seconds at most; cheap to call often.
+
+        PlanStale where somebody else took the Lease.
+        """
         held = holder(self.lease)
-        if held and self.now() < held.renewed + held.duration / 4:
+        left = held.renewed + held.duration - self.now() if held else 0
+        lasting = max(DURATION, math.ceil(work * 4 / 3))
+        if lasting * 3 / 4 <= left <= lasting:
             return
-        self.lease["spec"]["renewTime"] = stamp(self.now())
+        self.lease["spec"] |= {"renewTime": stamp(self.now()), "leaseDurationSeconds": lasting}
         answer = self.cluster.replace(self.lease)
         if answer is None:
             self.lost = True

@@ -16,7 +16,8 @@ from ddhelm.actions import leftovers, lock
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
-from ddhelm.errors import ClusterError, DdhelmError, Interrupted, PlanStale, ReleaseError, Reported, ToolError
+from ddhelm.errors import DdhelmError, Interrupted, PlanStale, Reported
+from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.pasting import typed
 
@@ -70,8 +71,8 @@ def carry_out(
 ) -> Removed:
     """Remove what ``removal`` says. Each wait is bounded by ``timeout`` seconds.
 
-    Raises PlanStale where the cluster is another one or another run holds the lock, ReleaseError or ClusterError where
-    helm fails (the message says what is gone already), Interrupted.
+    Raises PlanStale where the cluster is another one or another run holds the lock, whatever helm's failure stands for,
+    Interrupted; the details say what is gone already.
     """
     if str(((kubectl.tree(KUBE_SYSTEM) or {}).get("metadata") or {}).get("uid") or "") != removal.uid:
         raise PlanStale(
@@ -92,6 +93,12 @@ def carry_out(
         with undisturbed():
             details = run.state()
         raise Interrupted(error.message, hint=_again(removal), anchor=error.anchor, details=details) from None
+    except DdhelmError as error:
+        if not (gone := run.so_far()):
+            raise
+        raise type(error)(
+            error.message, hint=error.hint, anchor=error.anchor, details=(*error.details, *gone)
+        ) from None
 
 
 def _again(removal: Removal) -> str:
@@ -138,18 +145,18 @@ class _Run:
         self._kept = list(removal.kept)
         self._problems: list[Kept] = []
         self._going = self._release = ""
-        self.renew: Callable[[], None] = lambda: None
+        self.renew: Callable[[float], None] = lambda _work: None
 
     def result(self) -> Removed:
         return Removed(tuple(self._done), tuple(self._kept), tuple(self._problems))
 
     def releases(self) -> None:
         for going in self._removal.releases:
-            self.renew()
             self._release = name = going.release.name
             try:
+                self.renew(self._timeout + BEYOND_TIMEOUT)
                 self._timed(f"release `{name}`", lambda name=name: self._uninstall(name))  # type: ignore[misc]
-            except (ReleaseError, ClusterError, ToolError) as error:
+            except DdhelmError as error:
                 raise self._half_way(error, name) from None
             self._release = ""
 
@@ -157,7 +164,7 @@ class _Run:
         self._helm.uninstall(name, timeout=int(self._timeout), wait=True)
 
     def _half_way(self, error: DdhelmError, name: str) -> DdhelmError:
-        details = (*error.details, self._left(name), *self.so_far())
+        details = (*error.details, self._left(name))
         hint = error.hint or _again(self._removal)
         return type(error)(error.message, hint=hint, anchor=error.anchor, details=details)
 
@@ -198,7 +205,7 @@ class _Run:
                 command = typed("kubectl -n {where} get pods -l {selector}", where=where, selector=selector)
                 self._problems.append(Kept(what, f"still there after {self._timeout:.0f} s", command))
                 return False
-            self.renew()
+            self.renew(0)
             self._clock.sleep(_AGAIN)
         return True
 
@@ -212,7 +219,7 @@ class _Run:
             try:
                 if self._kubectl.delete(each.kind, each.name, namespace=each.namespace):
                     self._finished(str(each), 0)
-            except (ClusterError, ToolError, ReleaseError) as error:
+            except DdhelmError as error:
                 self._problems.append(Kept(str(each), error.message, each.command))
 
     def namespace(self) -> None:

@@ -11,7 +11,15 @@ from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import Going, Kept, Removal
 from ddhelm.actions.uninstall import Finished, Removed, Started, carry_out
 from ddhelm.actions.watch import Clock
-from ddhelm.errors import ClusterError, Interrupted, PlanStale, ReleaseError
+from ddhelm.errors import (
+    ClusterError,
+    DdhelmError,
+    Interrupted,
+    PlanStale,
+    PreflightFailed,
+    ReleaseError,
+    RolloutFailed,
+)
 from ddhelm.helm import Helm
 from ddhelm.kubectl import Kubectl
 from ddhelm.record import ReleaseRow
@@ -106,17 +114,28 @@ class Ticking:
 
 
 def run(
-    cluster: Cluster, removal: Removal = REMOVAL, told: list[object] | None = None, **failing: Exception
+    cluster: Cluster,
+    removal: Removal = REMOVAL,
+    told: list[object] | None = None,
+    timeout: float = 30,
+    pause: float = 0,
+    **failing: Exception,
 ) -> Removed:
+    """``pause``: seconds that pass between two looks at the clock of the lock."""
     ticking = Ticking()
+
+    def now() -> float:
+        ticking.seconds += pause
+        return 1000.0 + ticking.seconds
+
     return carry_out(
         removal,
         cast(Kubectl, cluster),
         cast(Helm, Uninstaller(cluster, **failing)),
         observer=(told if told is not None else []).append,
         clock=ticking.clock(),
-        timeout=30,
-        now=lambda: 1000.0 + ticking.seconds,
+        timeout=timeout,
+        now=now,
     )
 
 
@@ -153,10 +172,11 @@ def test_a_lock_that_another_run_holds_stops_it_before_the_first_write() -> None
     assert cluster.log == []
 
 
-def test_helm_failing_half_way_says_what_is_gone_and_how_the_rest_stands() -> None:
+@pytest.mark.parametrize("kind", [ReleaseError, RolloutFailed, PreflightFailed])
+def test_helm_failing_half_way_says_what_is_gone_and_how_the_rest_stands(kind: type[DdhelmError]) -> None:
     cluster = Cluster()
-    with pytest.raises(ReleaseError) as raised:
-        run(cluster, worker=ReleaseError("failed to delete release: worker-node-ddagent", anchor="helm-failed"))
+    with pytest.raises(kind) as raised:
+        run(cluster, worker=kind("failed to delete release: worker-node-ddagent", anchor="helm-failed"))
     error = raised.value
     assert error.details == (
         "release `worker-node-ddagent` is left at revision 2, `uninstalling`",
@@ -190,6 +210,20 @@ def test_an_api_server_that_is_gone_does_not_hide_why_helm_failed() -> None:
     assert raised.value.details[0] == (
         "where release `worker-node-ddagent` stands could not be read: the API server does not answer"
     )
+
+
+def test_a_lock_that_is_lost_half_way_is_told_with_what_is_gone() -> None:
+    cluster = Cluster()
+    writes = iter((True, True, False))  # taken, lasting for helm, and then another run has it
+
+    def taken_over(obj: dict[str, Any]) -> dict[str, Any] | None:
+        return Cluster.replace(cluster, obj) if next(writes, False) else None
+
+    cluster.create = cluster.replace = taken_over  # type: ignore[assignment,method-assign]
+    with pytest.raises(PlanStale, match="taken over") as raised:
+        run(cluster, timeout=400, pause=200)
+    assert raised.value.details[-1] == "gone already: release `control-plane-ddagent`"
+    assert cluster.log == ["helm uninstall control-plane-ddagent"]
 
 
 def test_while_a_cluster_agent_lives_its_webhook_stays() -> None:

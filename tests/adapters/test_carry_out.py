@@ -1,0 +1,212 @@
+"""A plan that is carried out over faults: helm fails in every way it has, the lock is lost, a write is refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ddhelm import failurerows
+from ddhelm.actions import lock
+from ddhelm.actions.carry_out import HELM_TIMEOUT, How, Outcome, carry_out
+from ddhelm.actions.keys import Key
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
+from ddhelm.actions.session import Session
+from ddhelm.actions.watch import Clock
+from ddhelm.coverage import Coverage
+from ddhelm.errors import ClusterError, DdhelmError, PlanStale
+from ddhelm.manifest import parse
+from ddhelm.masking import Masker
+from ddhelm.plan import Deployed, Head, Plan, Step, StepKind
+from ddhelm.record import ReleaseRow
+from ddhelm.release import pair
+from tests.adapters.apiserver import ApiServer
+
+WORKER, CONTROL_PLANE = pair("datadog", control_plane=True)
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/datadog/leases/ddhelm"
+
+
+class Cluster(ApiServer):
+    """What is asked of kubectl; what is written is remembered in order. Revisions come from ``Helm``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[str] = []
+        self.lease: dict[str, Any] | None = None
+        self.taken = False
+        self.refuse: dict[str, DdhelmError] = {}
+        self.revisions = {WORKER.name: 7, CONTROL_PLANE.name: 7}
+        self.lasted: list[int] = []
+
+    def tree(self, path: str) -> dict[str, Any] | None:
+        if path == LEASE:
+            return self.lease
+        assert path == "/api/v1/namespaces/kube-system"
+        return {"metadata": {"uid": "this-cluster"}}
+
+    def release_rows(self) -> list[ReleaseRow]:
+        return [ReleaseRow("datadog", name, revision, "deployed") for name, revision in self.revisions.items()]
+
+    def create(self, obj: dict[str, Any]) -> dict[str, Any] | None:
+        if obj["kind"] == "Namespace":
+            if "namespace" in self.refuse:
+                return None
+            self.log.append("namespace")
+            return obj
+        if error := self.refuse.get("lease"):
+            raise error
+        return self.replace(obj)
+
+    def replace(self, obj: dict[str, Any]) -> dict[str, Any] | None:
+        if self.taken:
+            return None
+        self.lasted.append(obj["spec"]["leaseDurationSeconds"])
+        self.lease = obj
+        return obj
+
+    def label(self, kind: str, name: str, labels: object, *, namespace: str) -> None:
+        assert (kind, namespace) == ("namespace", "")
+        self.log.append(f"label {name} {labels}")
+
+    def write_secret(self, name: str, values: dict[str, str], *, labels: object) -> None:
+        assert (name, labels) == ("ddhelm", {"app.kubernetes.io/managed-by": "ddhelm"})
+        (key,) = values
+        if error := self.refuse.get(key):
+            raise error
+        self.log.append(f"secret {key}")
+
+
+class Helm:
+    """helm 3; ``failing`` maps a release to how its upgrade fails, once it has stored a revision."""
+
+    major = 3
+
+    def __init__(self, cluster: Cluster, failing: dict[str, DdhelmError]) -> None:
+        self.cluster, self.failing = cluster, failing
+
+    def upgrade(self, name: str, _chart: Path, _values: object, *, timeout: int, **_how: object) -> None:
+        assert timeout == HELM_TIMEOUT
+        self.cluster.log.append(f"upgrade {name}")
+        self.cluster.revisions[name] += 1
+        if error := self.failing.get(name):
+            raise error
+
+    def rollback(self, name: str, revision: int, **_how: object) -> None:
+        self.cluster.log.append(f"rollback {name} {revision}")
+
+
+def run(
+    cluster: Cluster,
+    *,
+    failing: dict[str, DdhelmError] | None = None,
+    keys: tuple[str, ...] = (),
+    seconds: float = 0,
+    **plan: Any,
+) -> Outcome:
+    """Both releases from revision 7 to 8; each look at the clock takes so many ``seconds``."""
+    manifest = parse("", "datadog", Masker(b"k" * 32))
+    deployed = {each.name: Deployed(each, Head(7, "deployed"), 7, manifest, {}) for each in (WORKER, CONTROL_PLANE)}
+    steps = tuple(Step(StepKind.UPGRADE, each, values={}) for each in (WORKER, CONTROL_PLANE))
+    prepared = SimpleNamespace(
+        plan=Plan(steps, Coverage(()), (), **plan),
+        cluster=SimpleNamespace(facts=SimpleNamespace(uid="this-cluster")),
+        desired=(),
+        deployed=deployed,
+        chart=SimpleNamespace(path=Path("chart")),
+        profile=SimpleNamespace(host_files=()),
+    )
+    session = SimpleNamespace(
+        helm=Helm(cluster, failing or {}), kubectl=cluster, access=SimpleNamespace(namespace="datadog", context="x")
+    )
+    moment = 1000.0
+
+    def now() -> float:
+        nonlocal moment
+        moment += seconds
+        return moment
+
+    return carry_out(
+        cast(Session, session),
+        cast(Prepared, prepared),
+        Request(),
+        {name: Key("a file", "0" * 32) for name in keys},
+        How(clock=Clock(now, lambda _seconds: None), now=now),
+    )
+
+
+LEFT = f"release `{WORKER.name}` was changed and left as it is; to undo it: `helm rollback {WORKER.name} 7`"
+
+
+KINDS = sorted({row.error for row in failurerows.ROWS}, key=lambda error: error.__name__)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_release_that_helm_fails_at_is_rolled_back_whatever_the_failure_stands_for(kind: type[DdhelmError]) -> None:
+    cluster = Cluster()
+    told = run(cluster, failing={CONTROL_PLANE.name: kind("helm ran out of time", hint="x", details=["helm: why"])})
+    assert cluster.log[-1] == f"rollback {CONTROL_PLANE.name} 7"
+    assert isinstance(told.failure, kind)
+    assert told.undone == {CONTROL_PLANE.name: 7}
+    assert told.failure.details == (
+        "helm: why",
+        f"release `{CONTROL_PLANE.name}` was rolled back to revision 7",
+        LEFT,
+    )
+    assert cluster.lease is not None
+    assert cluster.lease["spec"]["holderIdentity"] == ""
+
+
+def test_a_lock_that_is_lost_between_the_releases_leaves_them_to_whoever_has_it() -> None:
+    cluster = Cluster()
+    upgrade = Helm.upgrade
+
+    class Losing(Helm):
+        def upgrade(self, *given: Any, **how: Any) -> None:
+            upgrade(self, *given, **how)
+            cluster.taken = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Helm, "upgrade", Losing.upgrade)
+        told = run(cluster, seconds=100)
+    assert isinstance(told.failure, PlanStale)
+    assert cluster.log == [f"upgrade {WORKER.name}"]
+    assert told.failure.details == (LEFT,)
+    assert told.failure.exit_code == 5
+
+
+def test_the_lock_outlasts_every_helm_call() -> None:
+    cluster = Cluster()
+    run(cluster, failing={WORKER.name: ClusterError("boom")}, seconds=200)
+    taken, for_the_upgrade, *_ = cluster.lasted
+    assert taken == lock.DURATION
+    assert for_the_upgrade * 3 / 4 >= HELM_TIMEOUT + 60
+
+
+def test_what_was_written_before_a_refusal_is_told() -> None:
+    cluster = Cluster()
+    cluster.refuse["token"] = ClusterError("User `x` cannot patch Secret `ddhelm`", details=["one"])
+    with pytest.raises(ClusterError, match="cannot patch") as raised:
+        run(cluster, keys=("api-key", "token"), labels_namespace={"a": "b"})
+    assert raised.value.details == (
+        "one",
+        "done before: namespace `datadog` was labelled `pod-security.kubernetes.io/enforce=privileged`",
+        "done before: Secret `ddhelm` was given `api-key`",
+    )
+
+
+def test_a_lock_that_may_not_be_made_is_told_with_the_namespace_that_was() -> None:
+    cluster = Cluster()
+    cluster.refuse["lease"] = ClusterError("User `x` cannot create Lease")
+    with pytest.raises(ClusterError) as raised:
+        run(cluster, creates_namespace=True)
+    assert raised.value.details == ("done before: namespace `datadog` was made",)
+
+
+def test_a_namespace_that_somebody_made_meanwhile_is_not_called_ours() -> None:
+    cluster = Cluster()
+    cluster.refuse["namespace"] = ClusterError("AlreadyExists")
+    with pytest.raises(PlanStale, match="by somebody else") as raised:
+        run(cluster, creates_namespace=True)
+    assert raised.value.details == ()
+    assert cluster.log == []
