@@ -185,7 +185,8 @@ class Masker:
     def keyed(self, key: str, value: Any) -> Any:
         """The value that stands under ``key``: masked whole if the key looks secret, else as ``text`` does."""
         if not isinstance(value, str):
-            return value
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return self.value(value) if number and secret_looking(key) else value
         return self.value(value) if secret_looking(key) and not _harmless(key, value) else self.text(value)
 
     def text(self, text: str) -> str:
@@ -299,7 +300,7 @@ class Masker:
         if isinstance(value, dict):
             return self._map(key, value, kind)
         if not isinstance(value, list):
-            return value
+            return self.keyed(key, value)
         if key in _WORKLOAD_PARTS:
             return self._arguments(value)
         named = "" if _NAMES_OF_SECRETS.search(key) else key

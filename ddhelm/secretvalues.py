@@ -2,9 +2,8 @@
 
 What helm is given is kept in the release's history, readable to everyone who may read Secrets of the namespace, shown
 by ``helm get values`` and printed by its dry runs; with ``--set`` it stands in the process list as well. So a value
-that looks like a secret is refused: all that would be masked where values are shown (``masking``), but for digests, and
-numbers under `password` as well. A mask over what is no secret is mended there, not here; the rules are held against
-every key of Datadog's own values.yaml.
+that looks like a secret is refused: all that would be masked where values are shown (``masking``), but for digests.
+A mask over what is no secret is mended there, not here; the rules are held against every key of the chart's values.yaml.
 """
 
 import re
@@ -15,10 +14,6 @@ from typing import Any
 from ddhelm.masking import Masked, Masker
 from ddhelm.tree import Path, Tree
 
-_KEY = re.compile(
-    r"(apikey|appkey|applicationkey|password|passwd|passphrase|token|secretkey|privatekey|clientsecret|accesskey"
-    r"|connectionstring)$"
-)
 _HEX = re.compile(r"(?<![0-9A-Za-z])([0-9a-fA-F]{32}|[0-9a-fA-F]{40})(?![0-9A-Za-z])")
 # Under these a text of 32 or 40 hex digits is what it looks like: a commit, a checksum.
 _DIGEST_KEY = re.compile(
@@ -79,10 +74,9 @@ def _plain(key: str) -> str:
 def _is_secret(key: str, value: Any, masked: Any) -> bool:
     if isinstance(masked, Masked):
         return bool(value != "")
-    plain = _plain(key)
     if not isinstance(value, str):
-        return isinstance(value, int | float) and not isinstance(value, bool) and bool(_KEY.search(plain))
-    if _DIGEST_KEY.search(plain):
+        return False
+    if _DIGEST_KEY.search(_plain(key)):
         value = _HEX.sub("", value)
         masked = _MASKER.keyed(key, value)
     return bool(masked != value or _HEX.search(value))

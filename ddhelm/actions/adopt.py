@@ -84,7 +84,7 @@ def adopt(config: tree.Tree, role: Role) -> Adopted:
         if isinstance(value, str) and value:
             keys[key] = value
     refused = tuple(path for path, _ in secretvalues.find(user))
-    for path in refused:
+    for path in reversed(refused):  # of a list the last one first: what goes moves those behind it
         user = tree.drop(user, path)
     secrets = {key: str(name) for path, key in _ELSEWHERE.items() if (name := tree.get(config, path))}
     return Adopted(_without_emptied(user, config), tuple(dropped), keys, secrets, refused)
@@ -105,10 +105,10 @@ def _names(paths: tuple[tree.Path, ...]) -> str:
 
 
 def _without_emptied(values: tree.Tree, original: tree.Tree) -> tree.Tree:
-    """The tree without the maps that dropping keys has emptied; those that were empty before stay."""
+    """The tree without the maps and lists that dropping has emptied; those that were empty before stay."""
     kept = {}
     for key, value in values.items():
         inner = _without_emptied(value, original[key]) if isinstance(value, dict) else value
-        if inner != {} or original[key] == {}:
+        if inner not in ({}, []) or original[key] == inner:
             kept[key] = inner
     return kept

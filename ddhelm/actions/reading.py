@@ -44,13 +44,17 @@ class Cluster(Struct, frozen=True):
 
 
 def read(session: Session) -> Cluster:
-    """Everything that is asked of the cluster first, in one parallel round."""
+    """Everything that is asked of the cluster first, in one parallel round.
+
+    Raises what a read failed with on which it hangs what is written: "could not be read" is never "is not there".
+    """
     paths = before_a_plan(session.access.namespace)
     answers = dict(zip(paths, session.ask(list(paths.values())), strict=True))
-    failure = answers["version"].failure
-    if failure is not None:
-        raise failure
-    if (failure := answers["releases"].failure) is not None:
+    for name in ("version", "releases", "secret"):
+        if (failure := answers[name].failure) is not None:
+            raise failure
+    # whoever only plans needs no right to the Lease; whoever does not have it cannot take the lock either
+    if (failure := answers["lease"].failure) is not None and failure.anchor != "forbidden":
         raise failure
     read_facts = _parsed(answers)
     records: dict[str, list[Record]] = {}
@@ -59,7 +63,7 @@ def read(session: Session) -> Cluster:
         records.setdefault(entry.name, []).append(entry)
     return Cluster(
         read_facts,
-        _tree(answers["namespace"]),
+        _namespace(answers["namespace"], session.access.namespace, stands=bool(records)),
         {name: tuple(sorted(entries, key=lambda e: e.revision)) for name, entries in records.items()},
         _tree(answers["daemonsets"]),
         _tree(answers["datadog-agents"]),
@@ -115,6 +119,15 @@ def _filled_keys(secret: tree.Tree | None) -> frozenset[str] | None:
 def _workloads(answers: Mapping[str, Answer]) -> tuple[agents.DatadogWorkload, ...] | None:
     read = [agents.datadog_workloads(kind, answers[kind].body) for kind in WORKLOADS]
     return None if None in read else tuple(one for some in read for one in some or ())
+
+
+def _namespace(answer: Answer, name: str, *, stands: bool) -> tree.Tree | None:
+    """The namespace; where it may not be looked at, releases in it show that it is there."""
+    if answer.failure is None:
+        return _tree(answer)
+    if stands and answer.failure.anchor == "forbidden":
+        return {"metadata": {"name": name}}
+    raise answer.failure
 
 
 def _tree(answer: Answer) -> tree.Tree | None:

@@ -1,5 +1,6 @@
 """Hand-made releases: what of their values stays, what ddhelm must own, where keys in them go."""
 
+from ddhelm import secretvalues
 from ddhelm.actions import adopt
 from ddhelm.release import Role
 
@@ -53,3 +54,17 @@ def test_another_secret_in_the_values_is_left_out_and_named_without_its_text() -
     told = adopt.notice("w", adopted.dropped, adopted.refused)
     assert "agents.customAgentConfig.proxy_password" in told
     assert "SECRET" not in told + str(adopted.user)
+
+
+def test_no_secret_of_a_list_is_left_behind() -> None:
+    url = "https://app.datadoghq.eu"
+    keys = [f"{number}" * 32 for number in range(3)]
+    config = {"agents": {"customAgentConfig": {"additional_endpoints": {url: list(keys)}, "tags": ["a"]}}}
+    adopted = adopt.adopt(config, Role.WORKER)
+    assert adopted.user == {"agents": {"customAgentConfig": {"tags": ["a"]}}}
+    assert len(adopted.refused) == 3
+    assert not list(secretvalues.find(adopted.user))
+
+
+def test_an_empty_list_of_the_user_stays() -> None:
+    assert adopt.adopt({"agents": {"volumes": []}}, Role.WORKER).user == {"agents": {"volumes": []}}

@@ -331,6 +331,15 @@ def test_what_is_no_secret_stays_readable(tree: dict[str, object]) -> None:
     assert MASKER.body(tree) == tree
 
 
+def test_a_number_is_a_secret_under_such_a_key_and_nowhere_else() -> None:
+    masked = MASKER.body(
+        {"snmp": {"password": 20240117, "port": 161}, "tokens": [7, 8], "token_ttl": 5, "secret": True}
+    )
+    assert masked["snmp"]["password"] == MASKER.value("20240117")
+    assert masked["tokens"] == [MASKER.value("7"), MASKER.value("8")]
+    assert (masked["snmp"]["port"], masked["token_ttl"], masked["secret"]) == (161, 5, True)
+
+
 def test_what_stands_around_a_secret_stays_readable() -> None:
     text = MASKER.text(f'{{"user":"joe","password":"{PLANTED}","port":5432}}')
     assert json.loads(text) == {"user": "joe", "password": str(MASKER.value(PLANTED)), "port": 5432}
