@@ -177,12 +177,12 @@ def agent_placements(manifest: Manifest, release: str, role: str) -> tuple[Place
     """The placements of a release's node agents: its DaemonSets with a container called ``agent`` (the CSI driver's
     DaemonSet has none).
     """
-    return tuple(placement(obj, release, role) for obj in manifest.of_kind("DaemonSet") if is_agent(obj))
+    return tuple(placement(obj, release, role) for obj in manifest.of_kind("DaemonSet") if is_agent(obj.body))
 
 
-def is_agent(daemonset: Object) -> bool:
+def is_agent(daemonset: Tree) -> bool:
     """Whether a DaemonSet is the chart's node agent."""
-    containers = get(daemonset.body, ("spec", "template", "spec", "containers")) or ()
+    containers = get(daemonset, ("spec", "template", "spec", "containers")) or ()
     return any(container.get("name") == AGENT_CONTAINER for container in containers)
 
 

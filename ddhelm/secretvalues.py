@@ -3,7 +3,7 @@
 What helm is given is kept in the release's history, readable to everyone who may read Secrets of the namespace, shown
 by ``helm get values`` and printed by its dry runs; with ``--set`` it stands in the process list as well. So a value
 that looks like a secret is refused: all that would be masked where values are shown (``masking``), but for digests.
-A mask over what is no secret is mended there, not here; the rules are held against every key of the chart's values.yaml.
+A mask over what is no secret is mended there, not here; the rules are held against every key of Datadog's values.yaml.
 """
 
 import re

@@ -125,7 +125,7 @@ class Looker:
         if behind:
             self._deep_looks += 1
         kept = tuple(each for each in pods.values() if not each.ready)
-        own, own_down = self._second_round(kept, down)
+        own, own_down = self._second_round(kept, down, {each.name: each.namespace for each in behind})
         fresh = self._fresh(events)
         return replace(reading, pods=kept, events=(*fresh, *own), nodes_down=frozenset(down | own_down), diagnosed=True)
 
@@ -189,13 +189,18 @@ class Looker:
             for found in _parse_pods(answer, owner.name)
         }
 
-    def _second_round(self, pods: Sequence[Pod], down: set[str]) -> tuple[list[Event], set[str]]:
-        """Events of a few pods that say nothing themselves, and whether the nodes of a few others are down."""
-        namespace = self._targets[0].namespace if self._targets else ""
+    def _second_round(
+        self, pods: Sequence[Pod], down: set[str], namespaces: Mapping[str, str]
+    ) -> tuple[list[Event], set[str]]:
+        """Events of a few pods that say nothing themselves, and whether the nodes of a few others are down.
+
+        ``namespaces``: of each workload, by name.
+        """
         silent = [each for each in pods if each.silent and not each.deleting and each.node not in down][:SAMPLES]
         unsure = [each.node for each in pods if each.node and each.node not in down and each.phase == "Running"]
         nodes = list(dict.fromkeys(unsure))[:SAMPLES]
-        paths = [_happened_to(namespace, each.name) for each in silent] + [f"/api/v1/nodes/{name}" for name in nodes]
+        paths = [_happened_to(namespaces[each.owner], each.name) for each in silent]
+        paths += [f"/api/v1/nodes/{name}" for name in nodes]
         answers = self._kubectl.raws(paths) if paths else ()
         events = [each for answer in answers[: len(silent)] for each in _events(answer)]
         states = zip(nodes, answers[len(silent) :], strict=True)

@@ -47,12 +47,16 @@ class ReleaseLine(Struct, frozen=True):
 
 
 class WorkloadLine(Struct, frozen=True):
-    """A DaemonSet or Deployment that a release's manifest promises; ``live`` is None where it is gone."""
+    """A DaemonSet or Deployment that a release's manifest promises; ``live`` is None where it is gone.
+
+    ``agents``: whether its pods are node agents (those of the CSI driver are none).
+    """
 
     release: str
     kind: str
     name: str
     live: Workload | None
+    agents: bool = False
 
 
 def of_releases(

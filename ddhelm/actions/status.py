@@ -67,7 +67,7 @@ class Status(Struct, frozen=True):
     @property
     def running(self) -> int:
         """Nodes that run exactly one agent: wanted by one release, less the agents that are not ready."""
-        live = [line.live for line in self.workloads if line.live and line.kind == "DaemonSet"]
+        live = [line.live for line in self.workloads if line.live and line.agents]
         late = sum(max(each.desired - each.ready, 0) for each in live)
         return max(len(self.coverage.exactly_one) - late, 0) if self.coverage else 0
 
@@ -281,14 +281,16 @@ def _workloads(read: _Read, releases: Sequence[Release], promised: Mapping[str, 
         for (kind, namespace, name), obj in read.objects.items()
         if _owner(obj) == (release.name, release.namespace)
     )
+    live = [read.objects.get((each.kind, each.namespace, each.name)) for each in expected]
     return tuple(
         WorkloadLine(
             each.release,
             each.kind,
             each.name,
-            workload(found) if (found := read.objects.get((each.kind, each.namespace, each.name))) else None,
+            None if found is None else workload(found),
+            agents=each.kind == "DaemonSet" and found is not None and coverage_.is_agent(found),
         )
-        for each in expected
+        for each, found in zip(expected, live, strict=True)
     )
 
 

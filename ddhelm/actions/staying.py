@@ -55,7 +55,7 @@ def seen(
 
 def _agents(manifest: "Manifest") -> Iterator[Workload]:
     for obj in manifest.of_kind("DaemonSet"):
-        if is_agent(obj):
+        if is_agent(obj.body):
             metadata = {**(obj.body.get("metadata") or {}), "namespace": obj.ref.namespace}
             yield workload({**obj.body, "metadata": metadata})
 

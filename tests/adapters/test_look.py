@@ -8,6 +8,8 @@ from ddhelm.actions import look
 from ddhelm.actions.look import Baseline, Looker, Target
 from ddhelm.errors import ClusterError
 from ddhelm.reads import NODES
+from ddhelm.rollout import Reading
+from ddhelm.workloads import workload
 from tests.adapters.apiserver import ApiServer, items
 from tests.unit import apitrees as api
 
@@ -63,6 +65,15 @@ def test_pods_that_do_not_run_are_found_by_a_field_selector_and_asked_why(server
     server.serve(happened("p"), items(api.event("FailedMount", "hostPath type check failed: /x is not a file")))
     found = look.look(server, (DAEMONSET,))
     assert [(each.name, each.owner) for each in found.pods] == [("p", api.WORKER)]
+    assert [each.reason for each in found.events] == ["FailedMount"]
+
+
+def test_whoever_has_read_the_workloads_already_is_told_why_their_pods_do_not_run(server: ApiServer) -> None:
+    """As `status` asks: of workloads that it names itself."""
+    behind = workload({"kind": "DaemonSet", **api.daemonset(available=4)})
+    server.serve(pods("status.phase!=Running"), items(api.pod("p")))
+    server.serve(happened("p"), items(api.event("FailedMount", "hostPath type check failed: /x is not a file")))
+    found = Looker(server, (), since=Baseline()).deep(Reading(workloads=(behind,)))
     assert [each.reason for each in found.events] == ["FailedMount"]
 
 

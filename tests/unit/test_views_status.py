@@ -73,7 +73,8 @@ def line(release: Release, **changed: Any) -> ReleaseLine:
 
 
 def work(tree: Any | None, release: Release = WORKER, name: str = api.WORKER, kind: str = "DaemonSet") -> WorkloadLine:
-    return WorkloadLine(release.name, kind, name, workloads.workload(tree) if tree else None)
+    live = workloads.workload(tree) if tree else None
+    return WorkloadLine(release.name, kind, name, live, agents=kind == "DaemonSet")
 
 
 def found(**changed: Any) -> Status:
@@ -117,6 +118,17 @@ ds/control-plane-ddagent-datadog                    1/1           1  ✓ ready
 
 ✓ 3 of 3 nodes run exactly one agent\
 """)
+
+
+def test_pods_of_another_daemonset_of_the_release_are_no_missing_agents() -> None:
+    csi = WorkloadLine(
+        WORKER.name, "DaemonSet", "csi", workloads.workload(api.daemonset("csi", desired=2, available=0))
+    )
+    healthy = found()
+    assert healthy.running == 3
+    assert found(workloads=(*healthy.workloads, csi)).running == 3
+    late = work(api.daemonset(desired=2, available=1))
+    assert found(workloads=(late,)).running == 2
 
 
 def test_every_exception_is_named_with_what_to_type() -> None:
