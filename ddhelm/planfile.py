@@ -17,6 +17,7 @@ from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import Identity, Manifest, Object
 from ddhelm.masking import constant
+from ddhelm.plan import Plan
 
 KIND = "PlanFile"
 API_VERSION = "ddhelm/v1"
@@ -36,6 +37,7 @@ _PARTS: tuple[tuple[tree.Path, type | tuple[type, ...]], ...] = (
         for key, kind in (("allowUnknownValues", bool), ("chart", str), ("skip", list))
     ),
     (("bound", "steps"), list),
+    (("bound", "writes"), list),
     *((("plan", key), dict) for key in ("cluster", "namespace", "chart", "coverage")),
     *((("plan", key), list) for key in ("steps", "secretKeys", "changedInCluster", "checks", "problems")),
     *((("plan", key), list) for key in ("leftOut", "lostCrds", "notices")),
@@ -46,8 +48,21 @@ _TYPES: Mapping[str, Any] = {
     "objects": dict[str, dict[str, Any] | None],
     "nodes": dict[str, list[str]],
     "tools": dict[str, str],
+    "writes": list[str],
 }
-_BOUND = ("cluster", "namespace", "chart", "settings", "request", "releases", "objects", "nodes", "tools", "steps")
+_BOUND = (
+    "cluster",
+    "namespace",
+    "chart",
+    "settings",
+    "request",
+    "releases",
+    "objects",
+    "nodes",
+    "tools",
+    "steps",
+    "writes",
+)
 
 
 class PlanFile(Struct, frozen=True):
@@ -191,6 +206,8 @@ def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
         yield from _nodes(_by_node(old), _by_node(new))
     elif part == "steps" and isinstance(old, list) and isinstance(new, list):
         yield f"what would be done: was {_listed(old)}; is {_listed(new)}"
+    elif part == "writes" and isinstance(old, list) and isinstance(new, list):
+        yield f"what would be written besides the releases: was {_listed(old)}; is {_listed(new)}"
     else:
         word = "the version of ddhelm or helm" if part == "tools" else f"the {part}"
         yield f"{word}: was {_short(old)}, is {_short(new)}"
@@ -250,6 +267,12 @@ def _short(value: Any) -> str:
 def bad(name: str, why: str) -> ConfigError:
     """The error of a file that is no plan, ``why`` goes on with its name."""
     return ConfigError(f"`{name}` {why}", hint="ddhelm plan --out FILE", anchor="bad-plan-file")
+
+
+def writes(plan: Plan) -> list[str]:
+    """What a plan writes besides its releases, in the form that is compared."""
+    label = [f"label {key}={value} of the namespace" for key, value in (plan.labels_namespace or {}).items()]
+    return [*["the namespace"] * plan.creates_namespace, *label, *(f"key {name} of the Secret" for name in plan.writes)]
 
 
 def steps(kinds: Sequence[tuple[str, str, int | None]]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ddhelm.errors import ConfigError, ToolError
+from ddhelm.masking import secret_shaped
 
 DEFAULT_REPO = "https://helm.datadoghq.com"
 DEFAULT_CHART = "datadog"
@@ -39,9 +40,16 @@ def source(text: str, repo: str = DEFAULT_REPO) -> Source:
     """Read ``--chart``: a name in ``repo``, the address of a repository, ``oci://…``, a path, or a ``.tgz`` anywhere.
 
     A bare name is never a folder. Raises ConfigError (anchor ``chart-not-found``) for ``alias/chart``: the user's own
-    ``helm repo add`` list is not read.
+    ``helm repo add`` list is not read; and for an address with credentials in it, which everybody could read in the
+    process list and in the releases.
     """
     text = text.strip()
+    if "://" in text and (secret_shaped(text) or "@" in text.partition("://")[2].partition("/")[0]):
+        raise ConfigError(
+            "the address of the chart holds credentials, which would stand in the process list and in both releases",
+            hint="helm registry login HOST for oci://; otherwise fetch it with helm pull, and give --chart FILE.tgz",
+            anchor="credentials-in-address",
+        )
     if text.startswith("oci://"):
         return Source("oci", text)
     if text.startswith(("https://", "http://")):

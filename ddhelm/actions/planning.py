@@ -57,6 +57,7 @@ def bound(session: Session, prepared: Prepared, request: Request) -> tree_.Tree:
         "nodes": planfile.of_nodes(prepared.plan.coverage),
         "tools": {"ddhelm": __version__, "helm": ".".join(map(str, session.helm.version))},
         "steps": planfile.steps([(s.release.name, str(s.kind), s.target) for s in prepared.plan.steps]),
+        "writes": planfile.writes(prepared.plan),
     }
 
 

@@ -7,9 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from ddhelm import planfile
+from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
+from ddhelm.plan import Plan
 from ddhelm.planfile import PlanFile
 from ddhelm.tree import Path, Tree, drop, put, show
 
@@ -25,6 +27,7 @@ BOUND: Tree = {
     "nodes": {},
     "tools": {},
     "steps": [],
+    "writes": [],
 }
 LISTS = ("steps", "secretKeys", "changedInCluster", "checks", "problems", "leftOut", "lostCrds", "notices")
 SHOWN: Tree = {"cluster": {}, "namespace": {}, "chart": {}, "coverage": {}, **{key: [] for key in LISTS}}
@@ -151,6 +154,7 @@ def test_of_another_cluster_nothing_else_is_told() -> None:
         (("objects",), {"ConfigMap a": 1}),
         (("releases",), {"w": []}),
         (("tools",), {"helm": 4}),
+        (("writes",), [1]),
         (("request", "skip"), [1]),
     ],
 )
@@ -159,6 +163,15 @@ def test_a_part_of_the_wrong_type_is_refused_although_the_checksum_is_right(path
     with pytest.raises(ConfigError, match="was edited") as caught:
         planfile.parse("p.json", edited)
     assert caught.value.anchor == "bad-plan-file"
+
+
+def test_what_is_written_beside_the_releases_is_part_of_what_was_reviewed() -> None:
+    plan = Plan((), Coverage(()), (), creates_namespace=True, labels_namespace={"a": "b"}, writes=("api-key",))
+    written = planfile.writes(plan)
+    assert written == ["the namespace", "label a=b of the namespace", "key api-key of the Secret"]
+    assert planfile.moved({**BOUND, "writes": written[2:]}, BOUND) == (
+        "what would be written besides the releases: was key api-key of the Secret; is nothing",
+    )
 
 
 def test_nothing_moved_is_silent() -> None:

@@ -68,6 +68,27 @@ def test_only_a_whole_version_names_exactly_one(text: str | None, version: str |
     assert exact(text) == version
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://bob:hunter2@charts.example.com/",
+        "https://bob@charts.example.com/datadog-3.240.0.tgz",
+        "oci://bob:hunter2@registry.example.com/datadog",
+        "https://bucket.example.com/datadog.tgz?X-Amz-Signature=0123456789abcdef",
+    ],
+)
+def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError, match="holds credentials") as raised:
+        source(text)
+    assert raised.value.anchor == "credentials-in-address"
+    assert "bob" not in raised.value.message + raised.value.hint
+    assert "0123456789" not in raised.value.message + raised.value.hint
+
+
+def test_an_at_in_a_path_is_no_user() -> None:
+    assert source("oci://registry.example.com/datadog@sha256:0").kind == "oci"
+
+
 def test_words_for_people() -> None:
     assert str(source("datadog")) == "datadog of https://helm.datadoghq.com"
     assert str(source("oci://x/y")) == "oci://x/y"
