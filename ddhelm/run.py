@@ -64,7 +64,9 @@ class Secrets:
         for value in values:
             text = value.strip()
             if len(text) >= _SHORTEST_SECRET:
-                self._forms.update((text, b64encode(text.encode()).decode(), b64encode(value.encode()).decode()))
+                # what the environment holds need not be UTF-8
+                raw = (each.encode("utf-8", "surrogateescape") for each in (text, value))
+                self._forms |= {text, *(b64encode(each).decode() for each in raw)}
 
     def hide(self, text: str) -> str:
         """Replace each known value by ``***``, the longest first (one may contain another)."""

@@ -8,13 +8,11 @@ import os
 import re
 import secrets
 import shlex
-import stat
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
+from ddhelm import wholefile
 from ddhelm.errors import ConfigError, ToolError, UsageError
 from ddhelm.run import Command, RunnerLike
 
@@ -58,10 +56,9 @@ def read(
     hider: Hider,
     runner: RunnerLike | None = None,
     environ: Mapping[str, str] | None = None,
-    stdin: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Key | None:
-    """The key from ``--…-key-file`` (``-``: ``stdin``) or ``--…-key-command``, else from the environment variable.
+    """The key from ``--…-key-file`` (``-``: standard input) or ``--…-key-command``, else from the environment variable.
 
     None where none of them has one. ``runner`` starts the command, ``tell`` gets what it says on standard error.
     Raises ConfigError for a file or a command that gives nothing, too much, or what cannot be a key, UsageError for
@@ -80,7 +77,7 @@ def read(
         origin, text = f"`{command}`", _printed(what, command, runner, tell)
     elif file is not None:
         origin = "standard input" if file == "-" else f"`{file}`"
-        text = (stdin if stdin is not None else sys.stdin.read(_FILE_LIMIT)) if file == "-" else _file(what, file)
+        text = _file(what, file, origin)
     elif environ.get(variable):
         origin, text = f"`{variable}`", environ[variable]
     else:
@@ -188,28 +185,24 @@ def new_token(hider: Hider) -> Key:
     return Key("a random source", text)
 
 
-def _file(what: str, name: str) -> str:
-    path = Path(name).expanduser()
+def _file(what: str, name: str, origin: str) -> str:
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise ConfigError(
-                f"`{name}` is a folder, not a file with the {what}", hint="name the file", anchor="key-file"
-            )
-        with path.open("rb") as stream:
-            data = stream.read(_FILE_LIMIT + 1)
+        data = wholefile.read(name, _FILE_LIMIT + 1)
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{origin} is a folder, not a file with the {what}", hint="name the file", anchor="key-file"
+        ) from None
     except OSError as error:
         raise ConfigError(
-            f"the {what} cannot be read from `{name}`: {error.strerror}",
-            hint=f"ls -l {name}",
-            anchor="key-file",
+            f"the {what} cannot be read from {origin}: {error.strerror}", hint=f"ls -l {name}", anchor="key-file"
         ) from None
     if len(data) > _FILE_LIMIT:
         raise ConfigError(
-            f"`{name}` is too large to hold the {what}", hint=f"it must hold the {what} alone", anchor="unusable-key"
+            f"{origin} is too large to hold the {what}", hint=f"it must hold the {what} alone", anchor="unusable-key"
         )
     try:
         return data.decode()
     except UnicodeDecodeError:
         raise ConfigError(
-            f"`{name}` is no text", hint=f"it must hold the {what} alone, as text", anchor="unusable-key"
+            f"{origin} is no text", hint=f"it must hold the {what} alone, as text", anchor="unusable-key"
         ) from None

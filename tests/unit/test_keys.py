@@ -1,12 +1,14 @@
 """Keys: where they come from, what is refused, and that they cannot be printed."""
 
+import io
+import os
 from pathlib import Path
 
 import pytest
 
 from ddhelm.actions import keys
 from ddhelm.errors import ConfigError, UsageError
-from ddhelm.run import Runner
+from ddhelm.run import Runner, Secrets
 
 PLANTED = "deadbeefdeadbeefdeadbeefdeadbeef"
 
@@ -19,8 +21,8 @@ class Hider:
         self.hidden += values
 
 
-def read(file: str | None = None, environ: dict[str, str] | None = None, stdin: str | None = None) -> keys.Key | None:
-    return keys.read("API key", variable="DD_API_KEY", file=file, hider=Hider(), environ=environ or {}, stdin=stdin)
+def read(file: str | None = None, environ: dict[str, str] | None = None) -> keys.Key | None:
+    return keys.read("API key", variable="DD_API_KEY", file=file, hider=Secrets(), environ=environ or {})
 
 
 def text(key: keys.Key | None) -> str:
@@ -39,8 +41,28 @@ def test_the_environment_is_read_and_empty_counts_as_unset() -> None:
     assert read(environ={"DD_API_KEY": ""}) is None
 
 
-def test_standard_input() -> None:
-    assert text(read("-", stdin=f"  {PLANTED}\n")) == PLANTED
+def given(data: bytes) -> io.TextIOWrapper:
+    """Standard input that holds these bytes."""
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape")
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", given(f"  {PLANTED}\n".encode()))
+    assert text(read("-")) == PLANTED
+
+
+@pytest.mark.parametrize(
+    ("data", "why"), [(b"\xff\xfe" * 16, "standard input is no text"), (b"a" * 9000, "standard input is too large")]
+)
+def test_standard_input_is_held_to_what_a_file_is(monkeypatch: pytest.MonkeyPatch, data: bytes, why: str) -> None:
+    monkeypatch.setattr("sys.stdin", given(data))
+    with pytest.raises(ConfigError, match=why):
+        read("-")
+
+
+def test_a_variable_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match="odd characters"):
+        read(environ={"DD_API_KEY": os.fsdecode(b"\xff" * 32)})
 
 
 def test_a_key_cannot_be_printed() -> None:
