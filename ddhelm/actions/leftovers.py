@@ -7,6 +7,7 @@ makes ``kubectl delete namespace`` hang.
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -211,12 +212,18 @@ def strangers(
     expected = {(each.kind.partition(".")[0], each.name) for each in known}
     ours = {release.name for release in releases}
     found = []
-    for (path, kind), answer in zip(paths.items(), kubectl.raws(list(paths)), strict=True):
-        if answer.failure is not None:
-            unread.append(f"{kind} objects, which could not be listed ({path.partition('?')[0]})")
-        for item in _items(answer):
-            if not _accounted_for(item, kind, ours, namespace, expected):
-                found.append(f"{kind} `{_name(item)}`")
+    while paths:
+        further = {}
+        for (path, kind), answer in zip(paths.items(), kubectl.raws(list(paths)), strict=True):
+            if answer.failure is not None:
+                unread.append(f"{kind} objects, which could not be listed ({path.partition('?')[0]})")
+            for item in _items(answer):
+                if not _accounted_for(item, kind, ours, namespace, expected):
+                    found.append(f"{kind} `{_name(item)}`")
+            page = answer.tree().get("metadata") or {} if answer.found else {}
+            if token := page.get("continue"):
+                further[f"{path.partition('&')[0]}&continue={quote(token, safe='')}"] = kind
+        paths = further
     return (*found, *unread)
 
 

@@ -100,6 +100,19 @@ def test_kinds_that_only_this_cluster_has_are_asked_for_too(server: ApiServer) -
     assert strangers(server) == ("Certificate `theirs`",)
 
 
+def test_what_stands_on_a_further_page_is_found_too(server: ApiServer) -> None:
+    """As behind the pods of a large cluster, which are all owned."""
+    (path,) = [path for path in server.answers if "/pods?" in path]
+    owned = named("agent-x", ownerReferences=[{"kind": "DaemonSet", "name": "agent"}])
+    server.serve(path, items(owned, token="t/1"))
+    server.serve(f"{path}&continue=t/1", items(owned, token="t/2"))
+    server.serve(f"{path}&continue=t/2", items(named("mine")))
+    assert strangers(server) == ("Pod `mine`",)
+    server.serve(f"{path}&continue=t/2", ClusterError("the continue token is too old"))
+    (unread,) = strangers(server)
+    assert unread.startswith("Pod objects, which could not be listed")
+
+
 def test_what_cannot_be_listed_counts_as_a_stranger(server: ApiServer) -> None:
     groups = [{"name": "dead.example.com", "preferredVersion": {"groupVersion": "dead.example.com/v1"}}]
     server.serve("/apis", {"groups": groups})
