@@ -17,6 +17,7 @@ from ddhelm.plan import (
     REPLICAS,
     WORKLOADS,
     Action,
+    Conflict,
     Deployed,
     Desired,
     Live,
@@ -37,16 +38,12 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     ``keep``: the same release with its CRDs annotated to be kept, where they would be lost; becomes a step before.
     A pending head is the caller's business: it must have been judged before (see ``recovery``).
     """
-    release = desired.release
-    values = desired.values.tree
     if deployed is None or deployed.head.status in {"uninstalled", "uninstalling"}:
         first = [] if deployed is None or deployed.head.status == "uninstalled" else [_finish_uninstall(deployed)]
-        created = _created(desired.manifest)
-        return [*first, Step(StepKind.INSTALL, release, objects=created, values=values)]
+        return [*first, _install(desired, live)]
     steps = recovery(deployed)
     if steps and steps[-1].kind is StepKind.UNINSTALL:
-        created = _created(desired.manifest)
-        return [*steps, Step(StepKind.INSTALL, release, objects=created, values=values)]
+        return [*steps, _install(desired, live)]
     before = deployed.manifest
     if keep is not None:
         steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
@@ -150,8 +147,15 @@ def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]
     )
 
 
-def _created(manifest: Manifest) -> tuple[ObjectChange, ...]:
-    return tuple(ObjectChange(obj.ref, Action.CREATE, after=obj.body) for obj in manifest.objects.values())
+def _install(desired: Desired, live: Live) -> Step:
+    created = tuple(ObjectChange(obj.ref, Action.CREATE, after=obj.body) for obj in desired.manifest.objects.values())
+    conflicts = _conflicts(desired, live)
+    return Step(StepKind.INSTALL, desired.release, objects=created, values=desired.values.tree, conflicts=conflicts)
+
+
+def _conflicts(desired: Desired, live: Live) -> tuple[Conflict, ...]:
+    """Those in objects of the release; an install meets them where what was kept is taken in again."""
+    return tuple(each for each in live.conflicts if each.ref.identity in desired.manifest.objects)
 
 
 def _finish_uninstall(deployed: Deployed) -> Step:
@@ -167,7 +171,6 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
     changed = {c.ref.identity for c in changes}
     met = _met(before, desired.manifest, deployed, live, changed)
     repairs = tuple(_repairs(met, changed))
-    conflicts = tuple(c for c in live.conflicts if c.ref.identity in desired.manifest.objects)
     step = Step(
         StepKind.UPGRADE,
         desired.release,
@@ -177,7 +180,7 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
         revision=deployed.head.revision,
         values=desired.values.tree,
         values_changes=values_changes,
-        conflicts=conflicts,
+        conflicts=_conflicts(desired, live),
         unchanged=sum(identity not in changed for identity in desired.manifest.objects) - len(repairs),
         gone=tuple(c.ref for c in changes if c.action is Action.UPDATE and _missing(live, c.ref)),
     )

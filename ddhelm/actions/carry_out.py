@@ -269,7 +269,7 @@ def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...
 def _run(session: Session, prepared: Prepared, request: Request, step: Step, observer: Observer) -> None:
     state = prepared.deployed.get(step.release.name)
     applies = server_side(session.helm.major, state)
-    force = applies and state is not None and (request.force_conflicts or step.kind is StepKind.REPAIR)
+    force = applies and (request.force_conflicts or step.kind is StepKind.REPAIR)
     if step.target is not None:
         session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=applies)
     elif step.kind is StepKind.UNINSTALL:

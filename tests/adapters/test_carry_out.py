@@ -78,17 +78,17 @@ class Cluster(ApiServer):
 
 
 class Helm:
-    """helm 3; ``failing`` maps a release to how its upgrade fails, once it has stored a revision."""
+    """helm; ``failing`` maps a release to how its upgrade fails, once it has stored a revision."""
 
-    major = 3
+    def __init__(self, cluster: Cluster, failing: dict[str, DdhelmError], major: int) -> None:
+        self.cluster, self.failing, self.major = cluster, failing, major
 
-    def __init__(self, cluster: Cluster, failing: dict[str, DdhelmError]) -> None:
-        self.cluster, self.failing = cluster, failing
-
-    def upgrade(self, name: str, _chart: Path, _values: object, *, timeout: int, **_how: object) -> None:
+    def upgrade(
+        self, name: str, _chart: Path, _values: object, *, timeout: int, force_conflicts: bool, **_how: object
+    ) -> None:
         assert timeout == HELM_TIMEOUT
-        self.cluster.log.append(f"upgrade {name}")
-        self.cluster.revisions[name] += 1
+        self.cluster.log.append(f"upgrade {name}" + " by force" * force_conflicts)
+        self.cluster.revisions[name] = self.cluster.revisions.get(name, 0) + 1
         if error := self.failing.get(name):
             raise error
 
@@ -102,12 +102,21 @@ def run(
     failing: dict[str, DdhelmError] | None = None,
     keys: tuple[str, ...] = (),
     seconds: float = 0,
+    major: int = 3,
+    request: Request = Request(),  # noqa: B008 - it cannot change
     **plan: Any,
 ) -> Outcome:
     """Both releases from revision 7 to 8; each look at the clock takes so many ``seconds``."""
     manifest = parse("", "datadog", Masker(b"k" * 32))
-    deployed = {each.name: Deployed(each, Head(7, "deployed"), 7, manifest, {}) for each in (WORKER, CONTROL_PLANE)}
-    steps = tuple(Step(StepKind.UPGRADE, each, values={}) for each in (WORKER, CONTROL_PLANE))
+    deployed = {
+        each.name: Deployed(each, Head(7, "deployed"), 7, manifest, {})
+        for each in (WORKER, CONTROL_PLANE)
+        if each.name in cluster.revisions
+    }
+    steps = tuple(
+        Step(StepKind.UPGRADE if each.name in deployed else StepKind.INSTALL, each, values={})
+        for each in (WORKER, CONTROL_PLANE)
+    )
     prepared = SimpleNamespace(
         plan=Plan(steps, Coverage(()), (), **plan),
         cluster=SimpleNamespace(facts=SimpleNamespace(uid="this-cluster")),
@@ -117,7 +126,9 @@ def run(
         profile=SimpleNamespace(host_files=()),
     )
     session = SimpleNamespace(
-        helm=Helm(cluster, failing or {}), kubectl=cluster, access=SimpleNamespace(namespace="datadog", context="x")
+        helm=Helm(cluster, failing or {}, major),
+        kubectl=cluster,
+        access=SimpleNamespace(namespace="datadog", context="x"),
     )
     moment = 1000.0
 
@@ -129,7 +140,7 @@ def run(
     return carry_out(
         cast(Session, session),
         cast(Prepared, prepared),
-        Request(),
+        request,
         {name: Key("a file", "0" * 32) for name in keys},
         How(clock=Clock(now, lambda _seconds: None), now=now),
     )
@@ -173,6 +184,17 @@ def test_a_lock_that_is_lost_between_the_releases_leaves_them_to_whoever_has_it(
     assert cluster.log == [f"upgrade {WORKER.name}"]
     assert told.failure.details == (LEFT,)
     assert told.failure.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("major", "force", "how"), [(4, True, " by force"), (4, False, ""), (3, True, "")], ids=["4", "unforced", "3"]
+)
+def test_an_install_takes_fields_of_others_where_that_is_asked_for(major: int, force: bool, how: str) -> None:
+    cluster = Cluster()
+    cluster.revisions = {}
+    boom: dict[str, DdhelmError] = {WORKER.name: ClusterError("boom")}
+    run(cluster, failing=boom, major=major, request=Request(force_conflicts=force))
+    assert cluster.log == [f"upgrade {WORKER.name}{how}"]
 
 
 def test_the_lock_outlasts_every_helm_call() -> None:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from ddhelm.manifest import Manifest, parse
 from ddhelm.masking import Masker
-from ddhelm.notices import admitted, past_ddhelm, rescaled, taken_in
-from ddhelm.plan import Action, Deployed, Desired, Head, Live, LiveChange, Step, StepKind
+from ddhelm.notices import admitted, conflict_problems, past_ddhelm, rescaled, taken_in
+from ddhelm.plan import Action, Conflict, Deployed, Desired, Head, Live, LiveChange, Step, StepKind
 from ddhelm.release import Release, Role
 from ddhelm.steps import lost_crds, matters, steps_for
 from ddhelm.tree import Change
@@ -79,6 +79,19 @@ def test_no_release_is_installed_with_every_object_created() -> None:
     (step,) = steps_for(desired(daemonset(), configmap()), None, QUIET)
     assert step.kind is StepKind.INSTALL
     assert [change.action for change in step.objects] == [Action.CREATE, Action.CREATE]
+
+
+@pytest.mark.parametrize("status", [None, "uninstalled", "uninstalling"])
+def test_an_install_meets_what_others_changed_of_objects_that_were_kept(status: str | None) -> None:
+    """Helm 4 takes kept CRDs in by server-side apply, and stops half-way at a field of somebody else's."""
+    new = desired(daemonset(), crd())
+    ref = next(obj.ref for obj in new.manifest.objects.values() if obj.ref.kind == "CustomResourceDefinition")
+    theirs = Conflict(ref, ".spec.names.shortNames", "kubectl-edit")
+    before = None if status is None else deployed(status=status, base=None)
+    *_, step = steps_for(new, before, Live({}, (theirs,), server_side=True))
+    assert (step.kind, step.conflicts) == (StepKind.INSTALL, (theirs,))
+    (problem,) = conflict_problems([step])
+    assert "--force-conflicts" in problem.hint
 
 
 def test_the_same_manifest_and_values_are_nothing_to_do() -> None:
