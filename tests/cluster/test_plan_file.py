@@ -120,8 +120,8 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     saved.write_text("".join(helm(sandbox, "4.3", "get", "manifest", r, "-n", "datadog").stdout for r in RELEASES))
     assert ddhelm(*flags, "--against", str(saved), environment=offline).json["data"]["changes"] is False
     ddhelm(*flags, "--against", str(saved), "--no-logs", code=2, environment=offline)
-    left = ddhelm(*flags, "--against", str(saved), "--distribution", "eks", code=2, environment=offline).json["data"]
-    live = ddhelm("plan", "--distribution", "eks", "-o", "json").json["data"]
+    left = ddhelm(*flags, "--against", str(saved), "--distribution", "aks", code=2, environment=offline).json["data"]
+    live = ddhelm("plan", "--distribution", "aks", "-o", "json").json["data"]
     assert [each["objects"] for each in left["steps"]] == [each["objects"] for each in live["steps"]]
     (standing,) = [each for each in left["notices"] if "stands although no control-plane node" in each]
     assert standing in live["notices"]
