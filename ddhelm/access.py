@@ -16,8 +16,7 @@ from msgspec import Struct
 
 from ddhelm.errors import ClusterError, ConfigError
 from ddhelm.pasting import Place
-
-DEFAULT_NAMESPACE = "datadog"
+from ddhelm.release import DEFAULT_NAMESPACE
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LONGEST_LABEL = 63

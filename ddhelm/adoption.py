@@ -10,9 +10,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from ddhelm.drift import AUTOSCALER, REPLICAS, Change, FieldDrift, ObjectDrift
+from ddhelm.drift import AUTOSCALER, Change, FieldDrift, ObjectDrift
 from ddhelm.release import Release
 from ddhelm.tree import Named, Path, show
+from ddhelm.workloads import REPLICAS
 
 _CONTAINERS = {
     "agent": "agent",

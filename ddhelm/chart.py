@@ -47,11 +47,6 @@ class Chart:
         return {name: content.decode("utf-8", "replace") for name, content in _contents(self.path)}
 
     @property
-    def values_text(self) -> str:
-        """``values.yaml`` as it stands, comments included; empty if the chart has none."""
-        return self.files.get("values.yaml", "")
-
-    @property
     def templates(self) -> Mapping[str, str]:
         """The files below ``templates/``, those of sub-charts too."""
         return {name: text for name, text in self.files.items() if "templates" in PurePosixPath(name).parts[:-1]}

@@ -22,7 +22,6 @@ from ddhelm.manifest import ObjectRef
 from ddhelm.tree import LIST_KEYS, Named, Path, Tree
 
 HELM = "helm"
-REPLICAS: Path = ("spec", "replicas")
 AUTOSCALER = "kube-controller-manager"
 """Manager of the HorizontalPodAutoscaler's writes through the scale subresource (Kubernetes 1.36)."""
 

@@ -17,7 +17,7 @@ from ddhelm import failures
 from ddhelm.access import Access
 from ddhelm.errors import DdhelmError, ToolError
 from ddhelm.run import Command, Completed, Later, RunnerLike, cache_folder, environment
-from ddhelm.source import DEFAULT_REPO, Shelf, Source, exact, source
+from ddhelm.source import Shelf, Source, exact
 from ddhelm.tree import Tree
 
 OLDEST = (3, 13, 0)
@@ -136,10 +136,6 @@ class Helm:
 
     # -- releases
 
-    def template(self, render: Render, values: Tree, *, offline: Offline | None = None) -> str:
-        """The manifest that an upgrade with these values would store."""
-        return self.templates([render], lambda: {render.release: values}, offline=offline)[render.release]
-
     def templates(
         self,
         renders: Sequence[Render],
@@ -177,7 +173,6 @@ class Helm:
         *,
         timeout: int = 300,
         force_conflicts: bool = False,
-        take_ownership: bool = False,
         description: str = "",
         on_warning: Callable[[str], None] | None = None,
     ) -> Completed:
@@ -189,8 +184,6 @@ class Helm:
         """
         flags = [*self.access.helm_flags(), "--reset-values", "--history-max", str(HISTORY), "--timeout", f"{timeout}s"]
         flags += self._force(force_conflicts)
-        if take_ownership:
-            flags.append("--take-ownership")
         if description:
             flags += ["--description", description]
         command = self._command(
@@ -365,6 +358,3 @@ def _warnings_to(hear: Callable[[str], None]) -> Callable[[str], None]:
             hear((found["quoted"] or "").replace('\\"', '"') or found["plain"])
 
     return line
-
-
-__all__ = ["DEFAULT_REPO", "Helm", "Offline", "Render", "Source", "source"]

@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from msgspec.json import decode, encode
@@ -215,11 +215,6 @@ class Kubectl:
             return asked[0]
         return self._standing(objects, self._runner.run_all(self._gets(objects)))
 
-    def events(self, field_selector: str, namespace: str | None = None) -> tuple[Tree, ...]:
-        """The events of a namespace that a field selector picks (``involvedObject.name=x,type=Warning``)."""
-        path = f"/api/v1/namespaces/{quote(self._space(namespace))}/events?fieldSelector={quote(field_selector)}"
-        return tuple((self.tree(path) or {}).get("items") or ())
-
     def can_i(self, rights: Sequence[Right]) -> tuple[RightAnswer, ...]:
         """Whether the user of the kubeconfig holds each right; one process for all."""
         if not rights:
@@ -289,22 +284,6 @@ class Kubectl:
         """Replace an object; None if it is gone or has another ``resourceVersion`` than ``obj`` says."""
         return self._written("replace", obj, "--field-manager", MANAGER)
 
-    def patch(
-        self,
-        kind: str,
-        name: str,
-        patch: Tree | list[Any],
-        *,
-        type: Literal["merge", "json", "strategic"] = "merge",
-        namespace: str | None = None,
-        subresource: str = "",
-    ) -> Tree:
-        """Patch an object (``kind`` as on kubectl's command line) and return it."""
-        part = ("--subresource", subresource) if subresource else ()
-        flags = (f"--type={type}", "--patch-file=/dev/stdin", "--field-manager", MANAGER, "-o", "json", *part)
-        done = self._done("patch", kind, name, *self._scope(namespace), *flags, stdin=encode(patch).decode())
-        return dict(decode(done.out))
-
     def restart(self, workloads: Sequence[tuple[str, str]], stamp: str, *, namespace: str | None = None) -> None:
         """Have the pods of workloads (kind, name) replaced as `kubectl rollout restart` does; all at the same time.
 
@@ -344,12 +323,6 @@ class Kubectl:
     ) -> None:
         """Set annotations; None as value removes one."""
         self._mark("annotate", kind, name, annotations, namespace)
-
-    def exec(
-        self, pod: str, argv: Sequence[str], *, container: str, namespace: str | None = None, timeout: float = 60
-    ) -> Completed:
-        """Run a program in a container; its exit code is in the answer, nothing is raised for it."""
-        return self._runner.run(self._exec(pod, container, argv, namespace, timeout))
 
     def execs(
         self,

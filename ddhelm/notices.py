@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from ddhelm import tree
 from ddhelm.claim import Result
 from ddhelm.manifest import Identity, Object
-from ddhelm.plan import REPLICAS, WORKLOADS, Action, Deployed, Desired, Live, Problem, Step, StepKind
+from ddhelm.plan import WORKLOADS, Action, Deployed, Desired, Live, Problem, Step, StepKind
+from ddhelm.workloads import REPLICAS
 
 
 def broken_claims(results: Iterable[Result]) -> tuple[Problem, ...]:

@@ -17,7 +17,6 @@ from ddhelm.release import Release
 from ddhelm.values import Values
 
 WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
-REPLICAS: tree.Path = ("spec", "replicas")
 
 
 class StepKind(StrEnum):
@@ -171,11 +170,6 @@ class Step(Struct, frozen=True):
     conflicts: tuple[Conflict, ...] = ()
     unchanged: int = 0
     gone: tuple[ObjectRef, ...] = ()
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing of the cluster but Helm's record changes."""
-        return self.kind is StepKind.NOTHING or (self.kind is StepKind.UPGRADE and not self.objects)
 
 
 class Problem(Struct, frozen=True):

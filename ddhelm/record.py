@@ -131,20 +131,6 @@ def head(of: Iterable[ReleaseRow], name: str) -> ReleaseRow | None:
     return max((row for row in of if row.name == name), key=lambda row: row.revision, default=None)
 
 
-def last_deployed(of: Iterable[ReleaseRow], name: str) -> ReleaseRow | None:
-    """The revision that Helm compares an upgrade with: the newest *deployed* one."""
-    return head((row for row in of if row.status == "deployed"), name)
-
-
-def rollback_target(of: Iterable[ReleaseRow], name: str) -> ReleaseRow | None:
-    """Where a rollback must go, by number: the newest deployed revision, else the newest superseded one.
-
-    Without a number helm takes the one before the head, even if that one failed.
-    """
-    mine = tuple(of)
-    return last_deployed(mine, name) or head((row for row in mine if row.status == "superseded"), name)
-
-
 def decode(secret: Tree) -> Record:
     """Read the release out of its Secret (as JSON tree): base64 of base64 of gzip of JSON.
 

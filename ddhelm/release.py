@@ -24,6 +24,9 @@ CHART = "datadog"
 DEFAULT_NAMESPACE = "datadog"
 DEFAULT_REPOSITORY = "https://helm.datadoghq.com"
 
+MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "ddhelm"
+"""The label that ddhelm gives what it makes beside the releases, and its value."""
+
 SECRET = "ddhelm"  # noqa: S105 - the name of the Secret that ddhelm manages, not its content
 API_KEY, APP_KEY, TOKEN = "api-key", "app-key", "token"
 

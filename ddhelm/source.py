@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from ddhelm.errors import ConfigError, ToolError
 from ddhelm.masking import secret_shaped
+from ddhelm.release import DEFAULT_REPOSITORY
 
-DEFAULT_REPO = "https://helm.datadoghq.com"
 DEFAULT_CHART = "datadog"
 
 _EXACT = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)")
@@ -36,7 +36,7 @@ class Source(Struct, frozen=True):
         return f"{self.chart} of {self.repo}" if self.repo else self.chart
 
 
-def source(text: str, repo: str = DEFAULT_REPO) -> Source:
+def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
     """Read ``--chart``: a name in ``repo``, the address of a repository, ``oci://…``, a path, or a ``.tgz`` anywhere.
 
     A bare name is never a folder. Raises ConfigError (anchor ``chart-not-found``) for ``alias/chart``: the user's own
@@ -61,7 +61,7 @@ def source(text: str, repo: str = DEFAULT_REPO) -> Source:
     if not text or "/" in text:
         raise ConfigError(
             f"`{text}` is not a chart",
-            hint=f"--chart datadog, ./datadog, datadog.tgz, oci://HOST/datadog or {DEFAULT_REPO}",
+            hint=f"--chart datadog, ./datadog, datadog.tgz, oci://HOST/datadog or {DEFAULT_REPOSITORY}",
             anchor="chart-not-found",
         )
     return Source("repo", text, repo)

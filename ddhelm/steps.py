@@ -14,7 +14,6 @@ from ddhelm import tree
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, compare
 from ddhelm.noise import noise_at
 from ddhelm.plan import (
-    REPLICAS,
     WORKLOADS,
     Action,
     Conflict,
@@ -28,6 +27,7 @@ from ddhelm.plan import (
     StepKind,
 )
 from ddhelm.release import Release
+from ddhelm.workloads import REPLICAS
 
 _KEEP_POLICY = "helm.sh/resource-policy"
 

@@ -108,13 +108,6 @@ def set_file_paths(argument: str) -> tuple[str, ...]:
         raise error([Part("--set-file", problems=(Problem(0, str(wrong), _SPELLING),))]) from None
 
 
-def secrets_in(tree: Tree, where: str) -> None:
-    """Raises ConfigError where values from another place (a settings file) look like secrets."""
-    problems = tuple(_secret(0, path, hint) for path, hint in secretvalues.find(tree))
-    if problems:
-        raise error([Part(where, tree, problems=problems)])
-
-
 _SPELLING = "KEY=VALUE[,KEY=VALUE…]; a comma or a dot that belongs to a name or value is written `\\,` or `\\.`"
 _BIG = 1_000_000
 

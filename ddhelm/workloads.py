@@ -9,6 +9,9 @@ from typing import Any
 
 from msgspec import Struct
 
+REPLICAS = ("spec", "replicas")
+"""Where a Deployment or StatefulSet says how many pods it wants."""
+
 
 class Condition(Struct, frozen=True):
     """One entry of ``status.conditions``; ``status`` is ``True``, ``False`` or ``Unknown`` as text."""

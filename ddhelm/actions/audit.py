@@ -24,16 +24,15 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from ddhelm import __version__, audit, journal
-from ddhelm.actions import lock
+from ddhelm.actions import identity, lock
 from ddhelm.actions.events import StepDone, StepStarted, Wrote
-from ddhelm.actions.leftovers import MANAGED_BY, OURS
 from ddhelm.actions.restart import Restarting
 from ddhelm.actions.session import Observer, Session
 from ddhelm.actions.uninstall import Finished, Started
 from ddhelm.audit import Change, Entry, Outcome, Who
 from ddhelm.errors import DdhelmError, Interrupted
 from ddhelm.interrupts import interruptible
-from ddhelm.release import HISTORY
+from ddhelm.release import HISTORY, MANAGED_BY, OURS
 
 KEY = "runs.jsonl"
 """The key of the ConfigMap that holds the lines."""
@@ -44,7 +43,6 @@ _TRIES = 5
 _BUG = 70
 # Where CI systems say which job this is; the address names who started it.
 _JOBS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
-_KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
@@ -154,12 +152,6 @@ def here() -> tuple[Entry, ...]:
     return audit.entries(journal.lines(journal.HISTORY))
 
 
-def uid(kubectl: Cluster) -> str:
-    """Which cluster this is: kube-system's UID; empty where it has none to show."""
-    metadata = (kubectl.tree(_KUBE_SYSTEM) or {}).get("metadata")
-    return str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
-
-
 def _entry(session: Session, verb: str, plan: str, cluster: str, began: float) -> Entry:
     access, hide = session.access, session.masker.text
     return Entry(
@@ -218,7 +210,9 @@ def _in_the_cluster(session: Session, run: Recording, warn: Callable[[str], None
     kubectl = session.kubectl_within(_TIMEOUT)
     try:
         run.entry = replace(
-            run.entry, cluster=run.entry.cluster or uid(kubectl), who=replace(run.entry.who, name=_name(kubectl))
+            run.entry,
+            cluster=run.entry.cluster or identity.uid(kubectl),
+            who=replace(run.entry.who, name=_name(kubectl)),
         )
         if not _append(kubectl, session.access.namespace, audit.line(run.entry), makes=run.keeps):
             warn(f"this run was not recorded in ConfigMap `{HISTORY}`: others wrote it at the same time")

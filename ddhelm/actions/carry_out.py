@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import record
-from ddhelm.actions import live, lock, look, watch
+from ddhelm.actions import identity, live, lock, look, watch
 from ddhelm.actions.events import StepDone, StepStarted, Warned, Wrote
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
@@ -32,7 +32,7 @@ from ddhelm.errors import (
 from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.plan import Deployed, Step, StepKind
-from ddhelm.release import CREATED_BY_LABEL, SECRET, Release
+from ddhelm.release import CREATED_BY_LABEL, MANAGED_BY, OURS, SECRET, Release
 from ddhelm.rollout import Stalled
 from ddhelm.steps import server_side
 
@@ -82,7 +82,7 @@ def carry_out(
     and what was done before.
     """
     wrote: list[str] = []
-    _same_cluster(session, prepared)
+    identity.unchanged(session.kubectl, prepared.cluster.facts.uid)
     try:
         with interruptible():
             _namespace(session, prepared, wrote, observer)
@@ -148,19 +148,6 @@ def _standing(session: Session, prepared: Prepared) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _same_cluster(session: Session, prepared: Prepared) -> None:
-    planned = prepared.cluster.facts.uid
-    found = session.kubectl.tree("/api/v1/namespaces/kube-system")
-    uid = ((found or {}).get("metadata") or {}).get("uid")
-    if planned is not None and uid != planned:
-        raise PlanStale(
-            f"context `{session.access.context}` leads to another cluster than a moment ago "
-            f"(kube-system UID `{uid}` instead of `{planned}`)",
-            hint="run it again and read the plan",
-            anchor="another-cluster",
-        )
-
-
 def _namespace(session: Session, prepared: Prepared, wrote: list[str], observer: Observer) -> None:
     name = session.access.namespace
     if prepared.plan.creates_namespace:
@@ -196,7 +183,7 @@ def _forecast(session: Session, prepared: Prepared) -> None:
 
 def _secret(session: Session, keys: Mapping[str, Key], wrote: list[str], observer: Observer) -> None:
     for name, key in keys.items():
-        session.kubectl.write_secret(SECRET, {name: key.reveal()}, labels={"app.kubernetes.io/managed-by": "ddhelm"})
+        session.kubectl.write_secret(SECRET, {name: key.reveal()}, labels={MANAGED_BY: OURS})
         wrote.append(f"Secret `{SECRET}` was given `{name}`")
         observer(Wrote(wrote[-1]))
 

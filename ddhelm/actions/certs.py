@@ -17,13 +17,14 @@ from ddhelm.answers import CERTIFICATE_ENDS, CERTIFICATE_SHA256, SecretKeys
 from ddhelm.certificates import Authority, Certificate, Pair
 from ddhelm.errors import ConfigError, PreflightFailed
 from ddhelm.expiry import RENEW, lasting
+from ddhelm.release import MANAGED_BY, OURS
 from ddhelm.run import Secrets
 from ddhelm.tree import Tree
 
 SUGGESTED = "ddhelm-etcd-client"
 MANAGER = "ddhelm-certs"
 """Field manager of the Secret's three keys, which are always written together."""
-_MANAGED = {"app.kubernetes.io/managed-by": "ddhelm"}
+_MANAGED = {MANAGED_BY: OURS}
 CA_POWER = (
     "this CA's key can make certificates with which anybody reads and writes everything in the cluster; it is used "
     "here once and kept nowhere"

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ddhelm import audit, timeline
 from ddhelm.actions import audit as recording
-from ddhelm.actions import revisions
+from ddhelm.actions import identity, revisions
 from ddhelm.actions.session import Session
 from ddhelm.audit import Entry
 from ddhelm.errors import DdhelmError
@@ -77,7 +77,7 @@ def _here(session: Session) -> tuple[Entry, ...]:
     if not known:
         return ()
     try:
-        uid = recording.uid(session.kubectl)
+        uid = identity.uid(session.kubectl)
     except DdhelmError:  # without the right to look at kube-system: then this machine's may be another cluster's
         return ()
     return tuple(each for each in known if uid and each.cluster == uid)

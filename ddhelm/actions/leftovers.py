@@ -14,13 +14,11 @@ from msgspec import Struct
 from ddhelm import resources
 from ddhelm.actions.look import Reads
 from ddhelm.pasting import typed
-from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, SECRET, Release
+from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, MANAGED_BY, OURS, SECRET, Release
 
 if TYPE_CHECKING:
     from ddhelm.kubectl import Answer
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-OURS = "ddhelm"
 GROUP = "datadoghq.com"
 
 _WEBHOOKS = {

@@ -21,8 +21,8 @@ from ddhelm.kubectl import Kubectl
 from ddhelm.managedfields import entries
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
 from ddhelm.masking import Masker
-from ddhelm.plan import REPLICAS, Conflict, Live, LiveChange
-from ddhelm.workloads import Workload, workload
+from ddhelm.plan import Conflict, Live, LiveChange
+from ddhelm.workloads import REPLICAS, Workload, workload
 
 MANAGER = "helm"
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")

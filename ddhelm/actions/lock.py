@@ -18,7 +18,7 @@ from ddhelm import process, reads
 from ddhelm.errors import Interrupted, PlanStale, Reported
 from ddhelm.interrupts import undisturbed
 from ddhelm.record import seconds
-from ddhelm.release import LEASE
+from ddhelm.release import LEASE, MANAGED_BY, OURS
 from ddhelm.tree import Tree
 
 DURATION = 120
@@ -208,7 +208,7 @@ def _write(cluster: Cluster, namespace: str, lease: Tree | None, who: str, now: 
     }
     marks = {_PROCESS: f"{who} {process.own()}"}
     if lease is None:
-        labels = {"app.kubernetes.io/managed-by": "ddhelm"}
+        labels = {MANAGED_BY: OURS}
         metadata: Tree = {"name": LEASE, "namespace": namespace, "labels": labels, "annotations": marks}
         body: Tree = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
         return cluster.create(body)

@@ -16,7 +16,7 @@ from ddhelm.actions import agents
 from ddhelm.actions.building import build, recognise
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
-from ddhelm.actions.reading import Cluster, Earlier, _deployed, all_deployed, earlier, not_busy, read
+from ddhelm.actions.reading import Cluster, Earlier, all_deployed, deployed_of, earlier, not_busy, read
 from ddhelm.actions.rendering import render
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
@@ -130,7 +130,7 @@ def of_records(
     goals = {
         release.name: state
         for release in pair(session.access.namespace, control_plane=True)
-        if release.name in targets and (state := _deployed(session, release, [targets[release.name]])) is not None
+        if release.name in targets and (state := deployed_of(session, release, [targets[release.name]])) is not None
     }
     left = earlier(goals)
     first = next(iter(targets.values()))

@@ -138,11 +138,12 @@ def all_deployed(session: Session, cluster: Cluster) -> Mapping[str, Deployed]:
     return {
         release.name: state
         for release in pair(session.access.namespace, control_plane=True)
-        if (state := _deployed(session, release, cluster.records.get(release.name, ()))) is not None
+        if (state := deployed_of(session, release, cluster.records.get(release.name, ()))) is not None
     }
 
 
-def _deployed(session: Session, release: Release, records: Sequence[Record]) -> Deployed | None:
+def deployed_of(session: Session, release: Release, records: Sequence[Record]) -> Deployed | None:
+    """How a release stands by the revisions that Helm has kept of it; None where there is none."""
     if not records:
         return None
     head = records[-1]

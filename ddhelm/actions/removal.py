@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ddhelm import record, resources, workloads
 from ddhelm.actions import leftovers
+from ddhelm.actions.identity import KUBE_SYSTEM
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest, parse
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 KEEP = "helm.sh/resource-policy"
 NOT_OURS = "ddhelm did not make it"
 _CROWDED = "it holds what is not ours"
-KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
 class Going(Struct, frozen=True):

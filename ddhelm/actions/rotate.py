@@ -11,18 +11,18 @@ from msgspec import Struct
 
 from ddhelm import rollout
 from ddhelm import settings as settings_
-from ddhelm.actions import lock, restart, revisions
+from ddhelm.actions import identity, lock, restart, revisions
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.events import Wrote
 from ddhelm.actions.keys import Key
 from ddhelm.actions.restart import Running
 from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Polled, Watched
-from ddhelm.errors import DdhelmError, Interrupted, PlanStale, PreflightFailed, Reported
+from ddhelm.errors import DdhelmError, Interrupted, PreflightFailed, Reported
 from ddhelm.interrupts import interruptible
 from ddhelm.keeper import keeper
 from ddhelm.managedfields import changed
-from ddhelm.release import ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
+from ddhelm.release import MANAGED_BY, OURS, ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
 from ddhelm.settings import SecretKey, Settings
 from ddhelm.tree import Path
 from ddhelm.workloads import Workload
@@ -103,7 +103,7 @@ def look(session: Session, what: Rotatable) -> Rotation:
         restart.late(readers, since),
         who,
         rotating(metadata) == what and since >= changed(metadata, _MARK),
-        _uid(session),
+        identity.uid(session.kubectl),
         rotating(metadata),
     )
 
@@ -156,7 +156,7 @@ def carry_out(
             ) as lease,
         ):
             restart.refuse(rotation.readers)
-            _same_cluster(session, rotation)
+            identity.unchanged(session.kubectl, rotation.uid)
             if rotation.ours:  # another run may have begun since the look, which held no lock
                 _refuse_open(rotation.what, rotating(session.kubectl.secret_metadata(rotation.secret.name) or {}))
             if new is None:
@@ -246,9 +246,7 @@ def _write(session: Session, rotation: Rotation, new: Key, progress: _Progress, 
     observer(Wrote(f"Secret `{name}` gets a new `{key}`"))
     progress.wrote = None
     session.kubectl.annotate("secret", name, {ROTATING: str(rotation.what)})
-    session.kubectl.write_secret(
-        name, {key: new.reveal()}, labels={"app.kubernetes.io/managed-by": "ddhelm"}, force=True
-    )
+    session.kubectl.write_secret(name, {key: new.reveal()}, labels={MANAGED_BY: OURS}, force=True)
     progress.wrote = True
 
 
@@ -299,18 +297,3 @@ def unfinished(session: Session) -> Rotatable | None:
     with suppress(DdhelmError):
         return rotating(session.kubectl.secret_metadata(SECRET) or {})
     return None
-
-
-def _uid(session: Session) -> str:
-    metadata = (session.kubectl.tree("/api/v1/namespaces/kube-system") or {}).get("metadata") or {}
-    return str(metadata.get("uid") or "")
-
-
-def _same_cluster(session: Session, rotation: Rotation) -> None:
-    if (found := _uid(session)) != rotation.uid:
-        raise PlanStale(
-            f"context `{session.access.context}` leads to another cluster than a moment ago "
-            f"(kube-system UID `{found}` instead of `{rotation.uid}`)",
-            hint="run it again",
-            anchor="another-cluster",
-        )

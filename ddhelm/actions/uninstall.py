@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from ddhelm.actions import leftovers, lock
+from ddhelm.actions import identity, leftovers, lock
 from ddhelm.actions.leftovers import Leftover
-from ddhelm.actions.removal import KUBE_SYSTEM, Kept, Removal, crowded, namespace_kept, prepare
+from ddhelm.actions.removal import Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
-from ddhelm.errors import DdhelmError, Interrupted, PlanStale, Reported
+from ddhelm.errors import DdhelmError, Interrupted, Reported
 from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.pasting import typed
@@ -74,12 +74,7 @@ def carry_out(
     Raises PlanStale where the cluster is another one or another run holds the lock, whatever helm's failure stands for,
     Interrupted; the details say what is gone already.
     """
-    if str(((kubectl.tree(KUBE_SYSTEM) or {}).get("metadata") or {}).get("uid") or "") != removal.uid:
-        raise PlanStale(
-            "the context leads to another cluster than a moment ago",
-            hint="run it again and read what goes",
-            anchor="another-cluster",
-        )
+    identity.unchanged(kubectl, removal.uid)
     run = _Run(removal, kubectl, helm, observer, clock, timeout)
     try:
         with interruptible():

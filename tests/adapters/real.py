@@ -1,5 +1,6 @@
 """The real helm and kubectl on the sandbox, and a chart that renders whatever objects its values name."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 
 from ddhelm.access import Access, resolve
-from ddhelm.helm import Helm
-from ddhelm.kubectl import Kubectl
+from ddhelm.helm import Helm, Offline, Render
+from ddhelm.kubectl import MANAGER, Kubectl
 from ddhelm.run import Runner
 from tests.sandbox import build
 from tests.sandbox.fixtures import Clusters
@@ -53,11 +54,22 @@ class Edge:
     def toy(self) -> Path:
         return write_chart(self.home / "toy")
 
+    def patch(self, kind: str, name: str, patch: Object, *, subresource: str = "") -> None:
+        """Change an object of our namespace as somebody who uses kubectl as ddhelm does."""
+        part = ("--subresource", subresource) if subresource else ()
+        how = ("--type=merge", "--field-manager", MANAGER, "-p", json.dumps(patch), *part)
+        self.sandbox.kubectl("-n", NAMESPACE, "patch", kind, name, *how)
+
     def managers(self, kind: str, name: str) -> list[str]:
         """Who owns fields of an object of our namespace."""
         found = self.kubectl.get_many([{**config_map(name), "kind": kind}])[0]
         assert found is not None
         return [entry["manager"] for entry in found["metadata"]["managedFields"]]
+
+
+def rendered(helm: Helm, render: Render, values: dict[str, Any], *, offline: Offline | None = None) -> str:
+    """The manifest that an upgrade of one release with these values would store."""
+    return helm.templates([render], lambda: {render.release: values}, offline=offline)[render.release]
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ def settled(body: Tree) -> Tree:
 
 def test_what_would_be_refused_is_told_in_kubectls_words(edge: Edge, started: Path, proxied: Proxied) -> None:
     edge.kubectl.apply([config_map("a", k="1")], manager="helm")
-    edge.kubectl.patch("configmap", "a", {"data": {"k": "2"}})
+    edge.patch("configmap", "a", {"data": {"k": "2"}})
     kubectl = proxied()
     kubectl.start()
     wanted = [config_map("a", k="3"), FOO, config_map("b", "missing")]

@@ -50,7 +50,7 @@ FILES = {
 def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
     chart = read(archive(tmp_path / "c.tgz", dict(FILES)))
     assert (chart.name, chart.version, chart.app_version) == ("datadog", "1.10", "7")
-    assert chart.values_text == "# all of it\na: 1\n"
+    assert chart.files["values.yaml"] == "# all of it\na: 1\n"
     assert set(chart.files) == set(FILES)
     assert set(chart.templates) == {"templates/agent.yaml", "charts/sub/templates/x.yaml"}
 

@@ -15,6 +15,7 @@ from ddhelm.run import Command, Completed
 from ddhelm.source import Source
 from ddhelm.tree import Tree
 from tests.adapters.fake import FakeRunner
+from tests.adapters.real import rendered
 
 ACCESS = Access("/k/config", "prod", "datadog", "https://prod:6443")
 CLUSTER = ("--kubeconfig", "/k/config", "--kube-context", "prod", "--namespace", "datadog")
@@ -105,12 +106,12 @@ class TestTemplate:
     def test_helm_3_needs_validate_for_the_clusters_own_capabilities(self, runner: FakeRunner, tmp_path: Path) -> None:
         flags = ("--validate", "--dry-run=server", "--disable-openapi-validation", *CLUSTER)
         runner.on(*TEMPLATE, *flags, stdin=VALUES, out="---\n")
-        assert helm(runner, tmp_path, "v3.22.0").template(Render("agent", CHART), VALUES) == "---\n"
+        assert rendered(helm(runner, tmp_path, "v3.22.0"), Render("agent", CHART), VALUES) == "---\n"
 
     def test_helm_4_refuses_validate(self, runner: FakeRunner, tmp_path: Path) -> None:
         flags = ("--is-upgrade", "--dry-run=server", "--disable-openapi-validation", *CLUSTER)
         runner.on(*TEMPLATE, *flags, stdin=VALUES, out="---\n")
-        assert helm(runner, tmp_path, "v4.3.1").template(Render("agent", CHART, is_upgrade=True), VALUES) == "---\n"
+        assert rendered(helm(runner, tmp_path, "v4.3.1"), Render("agent", CHART, is_upgrade=True), VALUES) == "---\n"
 
     @pytest.mark.parametrize(
         ("given", "passed"), [("v1.29", "v1.29.0"), ("1.36.3", "1.36.3"), ("v1.29.5-eks", "v1.29.5-eks")]
@@ -121,7 +122,7 @@ class TestTemplate:
         flags = ("--namespace", "datadog", "--kube-version", passed, "--api-versions", "apps/v1,v1")
         runner.on(*TEMPLATE, *flags, stdin=VALUES, out="---\n")
         offline = Offline(given, ("apps/v1", "v1"))
-        assert Helm(runner, "/bin/helm", ACCESS, tmp_path).template(Render("agent", CHART), VALUES, offline=offline)
+        assert rendered(Helm(runner, "/bin/helm", ACCESS, tmp_path), Render("agent", CHART), VALUES, offline=offline)
 
     def test_those_that_get_values_are_rendered_at_once(self, runner: FakeRunner, tmp_path: Path) -> None:
         flags = ("--dry-run=server", "--disable-openapi-validation", *CLUSTER)
@@ -143,7 +144,7 @@ class TestTemplate:
         flags = ("--dry-run=server", "--disable-openapi-validation", *CLUSTER)
         runner.on(*TEMPLATE, *flags, stdin=VALUES, err="Error: execution error at (x:1:1): no cluster name\n", code=1)
         with pytest.raises(ConfigError, match="the chart refuses these values: no cluster name"):
-            helm(runner, tmp_path, "v4.3.1").template(Render("agent", CHART), VALUES)
+            rendered(helm(runner, tmp_path, "v4.3.1"), Render("agent", CHART), VALUES)
 
 
 UPGRADE = ("upgrade", "--install", "agent", "/c/datadog.tgz", "--values", "-", *CLUSTER)
@@ -163,10 +164,10 @@ class TestUpgrade:
         helm(other, tmp_path, "v3.22.0").upgrade("agent", CHART, VALUES, force_conflicts=True)
 
     def test_with_everything(self, runner: FakeRunner, tmp_path: Path) -> None:
-        flags = (*KEPT[:-1], "60s", "--take-ownership", "--description", "ddhelm upgrade")
+        flags = (*KEPT[:-1], "60s", "--description", "ddhelm upgrade")
         runner.on(*UPGRADE, *flags, stdin=VALUES)
         found = Helm(runner, "/bin/helm", ACCESS, tmp_path)
-        found.upgrade("agent", CHART, VALUES, timeout=60, take_ownership=True, description="ddhelm upgrade")
+        found.upgrade("agent", CHART, VALUES, timeout=60, description="ddhelm upgrade")
 
     def test_helm_outlives_its_own_timeout_by_a_minute_and_has_time_to_write_its_state(
         self, runner: FakeRunner, tmp_path: Path

@@ -13,6 +13,7 @@ from ddhelm.answers import KEY_NAMES, SecretKeys
 from ddhelm.errors import ClusterError, ReleaseError
 from ddhelm.kubectl import ALL, Conflict, Kubectl, Right
 from ddhelm.record import ReleaseRow
+from ddhelm.run import Completed
 from tests.adapters.fake import FakeRunner
 
 ACCESS = Access("/k/config", "prod", "datadog", "https://prod:6443")
@@ -367,13 +368,6 @@ class TestWriting:
         assert not Kubectl(runner, "kubectl", ACCESS).delete("namespace", "x", namespace="", wait=True)
         assert runner.commands[0].timeout == 180
 
-    def test_patches_go_by_standard_input(self, runner: FakeRunner, kubectl: Kubectl) -> None:
-        flags = ("--type=json", "--patch-file=/dev/stdin", "--field-manager", "ddhelm", "-o", "json")
-        patch = [{"op": "remove", "path": "/a"}]
-        line = ("patch", "deployment", "d", "-n", "datadog", *flags, "--subresource", "scale")
-        runner.on(*line, stdin=patch, out='{"kind": "Scale"}')
-        assert kubectl.patch("deployment", "d", patch, type="json", subresource="scale") == {"kind": "Scale"}
-
     def test_a_restart_marks_every_workload_and_raises_what_one_of_them_said(
         self, runner: FakeRunner, kubectl: Kubectl
     ) -> None:
@@ -392,12 +386,15 @@ class TestWriting:
         kubectl.label("namespace", "datadog", {"a": "b", "c": None}, namespace="")
         kubectl.annotate("secret", "s", {"x": "y"})
 
-    def test_exec_has_a_limit_of_its_own_and_raises_nothing(self) -> None:
+    def test_a_program_has_a_limit_of_its_own_and_raises_nothing(self) -> None:
         runner = FakeRunner(FLAGS[:4])
         line = ("exec", "-n", "datadog", "p", "-c", "agent", "--", "agent", "status", "--json")
         runner.on(*line, out="{}", err="boom", code=3)
         kubectl = Kubectl(runner, "kubectl", ACCESS)
-        done = kubectl.exec("p", ["agent", "status", "--json"], container="agent", timeout=7)
+        ended: list[Completed] = []
+        wanted = [("p", "agent", ["agent", "status", "--json"])]
+        kubectl.execs(wanted, lambda _index, done: ended.append(done), limit=1, timeout=7)
+        (done,) = ended
         assert (done.code, done.out, runner.commands[0].timeout) == (3, "{}", 7)
 
 
@@ -418,11 +415,6 @@ class TestQuestions:
         assert (yes.right, yes.allowed) == (rights[0], True)
         assert (no.right, no.allowed, no.reason) == (rights[1], False, "no")
         assert kubectl.can_i([]) == ()
-
-    def test_events_are_picked_by_the_server(self, runner: FakeRunner, kubectl: Kubectl) -> None:
-        path = "/api/v1/namespaces/datadog/events?fieldSelector=type%3DWarning%2CinvolvedObject.name%3Dp"
-        runner.on("get", "--raw", path, out='{"items": [{"reason": "FailedMount"}]}')
-        assert kubectl.events("type=Warning,involvedObject.name=p") == ({"reason": "FailedMount"},)
 
     def test_version(self, runner: FakeRunner, kubectl: Kubectl) -> None:
         runner.on("version", "--client", "-o", "json", out='{"clientVersion": {"gitVersion": "v1.36.3"}}')

@@ -13,10 +13,9 @@ import pytest
 from ddhelm.access import resolve
 from ddhelm.errors import ConfigError, DdhelmError, Interrupted
 from ddhelm.helm import Helm, Offline, Render
-from ddhelm.record import rollback_target
 from ddhelm.run import Command
 from ddhelm.tree import Tree
-from tests.adapters.real import NAMESPACE, Edge, config_map, deployment, edge, endless_hook, values, with_helm
+from tests.adapters.real import NAMESPACE, Edge, config_map, deployment, edge, endless_hook, rendered, values, with_helm
 from tests.sandbox.build import HELM_VERSIONS
 from tests.sandbox.waiting import wait_for
 
@@ -44,7 +43,7 @@ def test_a_releases_whole_life(edge: Edge, helm_version: str) -> None:
     helm = edge.helm(helm_version)
     assert helm.version[:2] == tuple(int(part) for part in helm_version.split("."))
     first, second = values(config_map("a", k="1")), values(config_map("a", k="2"), config_map("b"))
-    forecast = helm.template(Render("r", edge.toy), first)
+    forecast = rendered(helm, Render("r", edge.toy), first)
     helm.upgrade("r", edge.toy, first, description="first")
     record = edge.kubectl.record("r", 1)
     assert record is not None
@@ -54,7 +53,7 @@ def test_a_releases_whole_life(edge: Edge, helm_version: str) -> None:
     assert record.apply_method == ("ssa" if helm.major == 4 else "csa")
     assert 0 < record.size < 100_000
 
-    forecast = helm.template(Render("r", edge.toy, is_upgrade=True), second)
+    forecast = rendered(helm, Render("r", edge.toy, is_upgrade=True), second)
     helm.upgrade("r", edge.toy, second)
     record = edge.kubectl.record("r", 2)
     assert record is not None
@@ -90,7 +89,7 @@ def test_an_object_of_another_release_is_named_with_its_owner(edge: Edge, helm_v
     edge.kubectl.apply([config_map("b")])
     for call in (
         lambda: helm.upgrade("r", edge.toy, values(config_map("a"))),
-        lambda: helm.template(Render("r", edge.toy), values(config_map("a"))),
+        lambda: rendered(helm, Render("r", edge.toy), values(config_map("a"))),
     ):
         error = fails(call)
         assert (error.anchor, error.message) == ("owned-elsewhere", "ConfigMap `a` belongs to release `other`")
@@ -98,16 +97,7 @@ def test_an_object_of_another_release_is_named_with_its_owner(edge: Edge, helm_v
         "ConfigMap `b` exists and was not made by Helm"
     )
     assert states(edge) == []
-    assert helm.template(Render("r", edge.toy, is_upgrade=True), values(config_map("a")))
-
-
-@with_helm("4.3", also=("3.22",))
-def test_taking_ownership(edge: Edge, helm_version: str) -> None:
-    edge.kubectl.apply([config_map("b")])
-    helm = edge.helm(helm_version)
-    # Helm 4 also needs force where another manager owns a field that differs
-    helm.upgrade("r", edge.toy, values(config_map("b")), take_ownership=True, force_conflicts=True)
-    assert states(edge) == [(1, "deployed")]
+    assert rendered(helm, Render("r", edge.toy, is_upgrade=True), values(config_map("a")))
 
 
 @with_helm("4.3")
@@ -118,9 +108,7 @@ def test_a_killed_helm_leaves_a_pending_release_that_a_rollback_by_number_frees(
     assert killed == -signal.SIGKILL
     assert states(edge) == [(1, "deployed"), (2, "pending-upgrade")]
     assert fails(lambda: helm.upgrade("r", edge.toy, values(config_map("a")))).anchor == "release-busy"
-    target = rollback_target(edge.kubectl.release_rows(), "r")
-    assert target is not None
-    helm.rollback("r", target.revision)
+    helm.rollback("r", 1)
     helm.upgrade("r", edge.toy, values(config_map("a", k="2")))
     assert states(edge)[-1] == (4, "deployed")
 
@@ -200,8 +188,8 @@ class TestConflicts:
     def test_helm_4_says_what_kubectl_forecast(self, edge: Edge) -> None:
         helm = edge.helm("4.3")
         helm.upgrade("r", edge.toy, values(config_map("a", k="1"), deployment("d")))
-        edge.kubectl.patch("configmap", "a", {"data": {"k": "9"}})
-        edge.kubectl.patch("deployment", "d", {"spec": {"replicas": 3}}, subresource="scale")
+        edge.patch("configmap", "a", {"data": {"k": "9"}})
+        edge.patch("deployment", "d", {"spec": {"replicas": 3}}, subresource="scale")
         wanted = [config_map("a", k="2"), deployment("d")]
         forecast = edge.kubectl.forecast(wanted, manager="helm")
         error = fails(lambda: helm.upgrade("r", edge.toy, values(*wanted)))
@@ -219,7 +207,7 @@ class TestConflicts:
         helm = edge.helm("4.3")
         helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
         helm.upgrade("r", edge.toy, values(config_map("a", k="2")))
-        edge.kubectl.patch("configmap", "a", {"data": {"k": "9"}})
+        edge.patch("configmap", "a", {"data": {"k": "9"}})
         assert fails(lambda: helm.rollback("r", 1)).anchor == "field-conflict"
         helm.rollback("r", 1, force_conflicts=True)
         (found,) = edge.kubectl.get_many([config_map("a")])
@@ -230,14 +218,14 @@ class TestConflicts:
     def test_helm_3_overwrites_and_is_not_told_of_force(self, edge: Edge, helm_version: str) -> None:
         helm = edge.helm(helm_version)
         helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
-        edge.kubectl.patch("configmap", "a", {"data": {"k": "9"}})
+        edge.patch("configmap", "a", {"data": {"k": "9"}})
         helm.upgrade("r", edge.toy, values(config_map("a", k="2")), force_conflicts=True)
         helm.rollback("r", 1, force_conflicts=True)
         assert states(edge)[-1] == (3, "deployed")
 
     def test_a_release_of_helm_3_can_be_forced_by_helm_4(self, edge: Edge) -> None:
         edge.helm("3.22").upgrade("r", edge.toy, values(config_map("a", k="1")))
-        edge.kubectl.patch("configmap", "a", {"data": {"k": "9"}})
+        edge.patch("configmap", "a", {"data": {"k": "9"}})
         edge.helm("4.3").upgrade("r", edge.toy, values(config_map("a", k="2")), force_conflicts=True)
         record = edge.kubectl.record("r", 2)
         assert record is not None
@@ -288,9 +276,9 @@ def test_rendering_offline_asks_no_cluster(edge: Edge, helm_version: str) -> Non
     access = resolve(kubeconfig=str(nowhere), namespace=NAMESPACE)
     helm = Helm(edge.runner, str(edge.helm_paths[helm_version]), access, edge.home / "cache")
     offline = Offline("v1.29", ("x.io/v1", "x.io/v1/Foo"))
-    text = helm.template(Render("r", edge.toy, is_upgrade=True), {}, offline=offline)
+    text = rendered(helm, Render("r", edge.toy, is_upgrade=True), {}, offline=offline)
     assert "version: v1.29.0\nknown: true\nupgrade: true" in text
-    assert fails(lambda: helm.template(Render("r", edge.toy), {})).anchor == "unreachable"
+    assert fails(lambda: rendered(helm, Render("r", edge.toy), {})).anchor == "unreachable"
 
 
 @with_helm("3.22", "4.3")
@@ -303,7 +291,7 @@ def test_rendering_sees_the_clusters_own_capabilities_and_lookups(edge: Edge, he
         '  found: {{ (lookup "v1" "ConfigMap" "edge" "given").data.k }}\n'
     )
     edge.kubectl.apply([config_map("given", k="looked-up")])
-    text = edge.helm(helm_version).template(Render("r", edge.toy), {})
+    text = rendered(edge.helm(helm_version), Render("r", edge.toy), {})
     server = edge.kubectl.tree("/version")
     assert server is not None
     assert f"version: {server['gitVersion']}\n" in text

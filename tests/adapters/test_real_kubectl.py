@@ -9,6 +9,7 @@ import pytest
 from ddhelm.access import resolve
 from ddhelm.errors import ClusterError, DdhelmError
 from ddhelm.kubectl import ALL, Right
+from ddhelm.run import Completed
 from tests.adapters.real import FOO, NAMESPACE, ROLE, Edge, config_map, deployment, edge, names
 
 __all__ = ["edge"]
@@ -85,7 +86,7 @@ class TestForecast:
     def test_every_complaint_goes_to_its_object(self, edge: Edge) -> None:
         good, drifted, broken = config_map("a", k="1"), config_map("b", k="1", j="1"), config_map("c")
         assert edge.kubectl.apply([good, drifted], manager="helm").ok
-        edge.kubectl.patch("configmap", "b", {"data": {"k": "2", "j": "2"}})
+        edge.patch("configmap", "b", {"data": {"k": "2", "j": "2"}})
         unknown_field = {**broken, "nosuch": 1}
         bad_name = config_map("Bad_Name")
         no_namespace = config_map("d", "missing")
@@ -111,7 +112,7 @@ class TestForecast:
 
     def test_a_scaled_deployment_names_its_subresource(self, edge: Edge) -> None:
         assert edge.kubectl.apply([deployment("d")], manager="helm").ok
-        edge.kubectl.patch("deployment", "d", {"spec": {"replicas": 3}}, subresource="scale")
+        edge.patch("deployment", "d", {"spec": {"replicas": 3}}, subresource="scale")
         (conflict,) = edge.kubectl.forecast([deployment("d")], manager="helm").conflicts
         assert (conflict.subresource, conflict.fields) == ("scale", (".spec.replicas",))
 
@@ -220,7 +221,9 @@ def test_a_programs_exit_code_comes_back_from_the_container(edge: Edge) -> None:
     edge.kubectl.apply(
         [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": NAMESPACE}, "spec": pod}]
     )
-    done = edge.kubectl.exec("p", ["agent", "status", "--json"], container="agent")
+    ended: list[Completed] = []
+    edge.kubectl.execs([("p", "agent", ["agent", "status", "--json"])], lambda _, done: ended.append(done), limit=1)
+    (done,) = ended
     assert done.out == "args: status --json\n"
     assert not done.ok
 

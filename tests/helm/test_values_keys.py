@@ -53,11 +53,11 @@ def known(read: charts.Chart) -> chartkeys.KeyTree:
 
 
 def test_every_key_of_values_yaml_is_known(read: charts.Chart, known: chartkeys.KeyTree) -> None:
-    assert chartkeys.unknown(yamltext.read(read.values_text).tree, known) == ()
+    assert chartkeys.unknown(yamltext.read(read.files["values.yaml"]).tree, known) == ()
 
 
 def test_the_charts_own_values_hold_no_secret_and_no_pitfall(read: charts.Chart) -> None:
-    document = yamltext.read(read.values_text)
+    document = yamltext.read(read.files["values.yaml"])
     assert [tree.show(path) for path, _ in secretvalues.find(document.tree)] == []
     assert [finding for finding in document.findings if finding.severity == "error"] == []
 

@@ -13,6 +13,7 @@ from ddhelm.managedfields import entries, lookup
 from ddhelm.manifest import ObjectRef
 from ddhelm.release import Release, Role
 from ddhelm.tree import Named, Path, Tree, apply, diff, drop, put, show
+from ddhelm.workloads import REPLICAS
 from tests.unit.test_managedfields import owned, roots
 
 RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
@@ -286,8 +287,8 @@ def test_whatever_is_done_to_a_check_file_drifts_exactly_if_it_differs(old: Tree
 
 def _replicas(manager: str, ref: ObjectRef | None = None) -> Adoption | Refusal:
     ref = ref or ObjectRef("apps/v1", "Deployment", "datadog", RELEASE.cluster_agent)
-    writers = tuple(each.writer for each in entries([by(manager, drift.REPLICAS, subresource="scale")]))
-    field = FieldDrift(drift.REPLICAS, Change.ALTERED, 1, 3, writers, Fate.CONFLICT)
+    writers = tuple(each.writer for each in entries([by(manager, REPLICAS, subresource="scale")]))
+    field = FieldDrift(REPLICAS, Change.ALTERED, 1, 3, writers, Fate.CONFLICT)
     (judged,) = of_object(ObjectDrift(RELEASE.name, ref, fields=(field,)), RELEASE)
     return judged
 

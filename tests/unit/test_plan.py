@@ -101,7 +101,7 @@ def test_the_same_manifest_and_values_are_nothing_to_do() -> None:
 def test_other_values_with_the_same_manifest_are_stored_and_restart_nothing() -> None:
     (step,) = steps_for(desired(daemonset(), values={"a": 2}), deployed(daemonset()), QUIET)
     assert step.kind is StepKind.UPGRADE
-    assert step.quiet
+    assert not step.objects
     assert step.restarts == ()
     assert [change.path for change in step.values_changes] == [("a",)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ddhelm.errors import ReleaseError
-from ddhelm.record import ReleaseRow, decode, head, last_deployed, rollback_target, rows, rows_of, secret_name
+from ddhelm.record import ReleaseRow, decode, head, rows, rows_of, secret_name
 
 TABLE = """\
 sh.helm.release.v1.agent.v9     helm.sh/release.v1   1     3d    agent     superseded        9   1795489700
@@ -145,20 +145,10 @@ def row(revision: int, status: str, name: str = "agent") -> ReleaseRow:
     return ReleaseRow("datadog", name, revision, status)
 
 
-def test_head_is_the_newest_and_base_the_newest_deployed() -> None:
+def test_head_is_the_newest_whatever_its_status() -> None:
     mine = (row(9, "superseded"), row(10, "deployed"), row(11, "failed"), row(99, "deployed", "other"))
-    assert (head(mine, "agent"), last_deployed(mine, "agent")) == (mine[2], mine[1])
+    assert head(mine, "agent") == mine[2]
     assert head(mine, "nobody") is None
-
-
-def test_a_rollback_never_goes_to_a_failed_revision() -> None:
-    assert rollback_target((row(1, "deployed"), row(2, "failed"), row(3, "pending-upgrade")), "agent") == row(
-        1, "deployed"
-    )
-    assert rollback_target((row(1, "superseded"), row(2, "superseded"), row(3, "failed")), "agent") == row(
-        2, "superseded"
-    )
-    assert rollback_target((row(1, "failed"),), "agent") is None
 
 
 @pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback", "uninstalling"])

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from ddhelm.errors import ConfigError
-from ddhelm.source import DEFAULT_REPO, Source, exact, source
+from ddhelm.release import DEFAULT_REPOSITORY
+from ddhelm.source import Source, exact, source
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "chart", "repo"),
     [
-        ("datadog", "repo", "datadog", DEFAULT_REPO),
-        (" datadog ", "repo", "datadog", DEFAULT_REPO),
+        ("datadog", "repo", "datadog", DEFAULT_REPOSITORY),
+        (" datadog ", "repo", "datadog", DEFAULT_REPOSITORY),
         ("https://mirror.example/charts/", "repo", "datadog", "https://mirror.example/charts"),
         ("oci://registry.example/charts/datadog", "oci", "oci://registry.example/charts/datadog", ""),
         ("https://x.example/datadog-3.240.0.tgz", "url", "https://x.example/datadog-3.240.0.tgz", ""),

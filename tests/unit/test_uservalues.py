@@ -476,9 +476,3 @@ def test_the_hint_for_an_api_key_names_the_safe_ways() -> None:
         uservalues.parse(flags("set", f"datadog.apiKey={API_KEY}"))
     for way in ("DD_API_KEY", "--api-key-file", "--api-key-secret"):
         assert way in caught.value.hint
-
-
-def test_values_from_elsewhere_are_held_to_the_same_rule() -> None:
-    uservalues.secrets_in({"a": 1}, "ddhelm.yaml")
-    with pytest.raises(ConfigError, match=r"ddhelm.yaml: `a.apiKey`"):
-        uservalues.secrets_in({"a": {"apiKey": API_KEY}}, "ddhelm.yaml")
