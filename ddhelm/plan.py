@@ -57,8 +57,8 @@ class Head(Struct, frozen=True):
 class Deployed(Struct, frozen=True):
     """A release that stands in the cluster: its head, and the revision that Helm would compare with.
 
-    ``base`` is the highest revision with status `deployed` (None: a first install that never got there); ``manifest``
-    and ``config`` are that revision's, or the head's where there is none.
+    ``base`` is the newest revision that stood, mostly the head (None: a first install that never got there);
+    ``manifest`` and ``config`` are that revision's, or the head's where there is none.
     """
 
     release: Release

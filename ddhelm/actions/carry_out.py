@@ -111,7 +111,7 @@ def carry_out(
 
 def _unmoved(session: Session, prepared: Prepared) -> None:
     """Raises PlanStale where another run changed a release between the plan and the lock."""
-    rows = [row for row in session.kubectl.release_rows() if row.status != "superseded"]
+    rows = session.kubectl.release_rows()
     for name in _names(prepared):
         state = prepared.deployed.get(name)
         planned = state.head.revision if state else None

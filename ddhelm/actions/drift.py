@@ -35,8 +35,6 @@ def read(session: Session) -> Drift:
     """The drift of both releases; ReleaseError where none stands, ClusterError where the cluster cannot be read."""
     records = revisions.read(session, superseded=False)
     revisions.existing(session, records)
-    if any(revisions.standing(found) is None for found in records.values()):
-        records = revisions.read(session)
     deployed = {name: base for name, found in records.items() if (base := revisions.standing(found)) is not None}
     if not deployed:
         raise ReleaseError(
@@ -151,6 +149,11 @@ def _heads(records: Mapping[str, Sequence[Record]], deployed: Mapping[str, Recor
         head, base = found[-1], deployed.get(name)
         if base is None:
             notes.append(f"`{name}`: no revision was ever deployed (revision {head.revision} is `{head.status}`)")
+        elif head is base and base.status == "superseded":
+            notes.append(
+                f"`{name}`: what was deployed last is recorded nowhere; compared with revision {base.revision}, the "
+                "newest that Helm has kept"
+            )
         elif head.revision != base.revision:
             notes.append(
                 f"`{name}`: compared with revision {base.revision}, the last one that stood; "

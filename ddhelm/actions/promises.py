@@ -74,6 +74,9 @@ def of_releases(
         if not line.installed:
             if line.release.role in needed:
                 found.append(Problem(f"release `{name}` is not installed", install))
+        elif line.status == "superseded":
+            text = f"release `{name}` revision {line.revision}, the newest that Helm has kept, is `superseded`"
+            found.append(Problem(f"{text}: what was deployed last is recorded nowhere", "ddhelm onboard"))
         elif line.status != "deployed":
             kept = f"; revision {line.deployed} is the last that was deployed" if line.deployed else ""
             about = f" ({shorten(line.description)})" if line.description and line.status == "failed" else ""

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm import facts, record, tree
+from ddhelm import facts, reads, record, tree
 from ddhelm import settings as settings_
-from ddhelm.actions import adopt, agents, lock
+from ddhelm.actions import adopt, agents, lock, revisions
 from ddhelm.actions.session import Session
 from ddhelm.errors import PlanStale, ReleaseError
 from ddhelm.facts import ClusterFacts
@@ -57,14 +57,16 @@ def read(session: Session) -> Cluster:
     if (failure := answers["lease"].failure) is not None and failure.anchor != "forbidden":
         raise failure
     read_facts = _parsed(answers)
-    records: dict[str, list[Record]] = {}
-    for item in (answers["releases"].tree() if answers["releases"].found else {}).get("items") or ():
-        entry = record.decode(item)
-        records.setdefault(entry.name, []).append(entry)
+    records = revisions.by_name(answers["releases"].tree())
+    if lost := revisions.without_base(records):
+        (answer,) = session.ask([reads.records(session.access.namespace, lost, superseded=True)])
+        if answer.failure is not None:
+            raise answer.failure
+        records |= revisions.by_name(answer.tree())
     return Cluster(
         read_facts,
         _namespace(answers["namespace"], session.access.namespace, stands=bool(records)),
-        {name: tuple(sorted(entries, key=lambda e: e.revision)) for name, entries in records.items()},
+        records,
         _tree(answers["daemonsets"]),
         _tree(answers["datadog-agents"]),
         _tree(answers["lease"]),
@@ -146,8 +148,7 @@ def deployed_of(session: Session, release: Release, records: Sequence[Record]) -
     """How a release stands by the revisions that Helm has kept of it; None where there is none."""
     if not records:
         return None
-    head = records[-1]
-    base = max((entry for entry in records if entry.status == "deployed"), key=lambda e: e.revision, default=None)
+    head, base = records[-1], revisions.standing(records)
     shown = base or head
     return Deployed(
         release,

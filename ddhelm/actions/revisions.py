@@ -10,8 +10,9 @@ from ddhelm import settings as settings_
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
 from ddhelm.record import Record
-from ddhelm.release import pair
+from ddhelm.release import NAMES
 from ddhelm.settings import RECORD_KEY, Settings
+from ddhelm.tree import Tree
 
 NEVER_STOOD = frozenset({"failed", "pending-install", "pending-upgrade", "pending-rollback"})
 """What Helm calls a revision that nobody can go back to."""
@@ -20,21 +21,38 @@ NEVER_STOOD = frozenset({"failed", "pending-install", "pending-upgrade", "pendin
 def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Record, ...]]:
     """Release name to its revisions, oldest first; releases that do not stand are left out.
 
-    ``superseded`` False leaves out what an upgrade no longer looks at. Raises ClusterError, or ReleaseError for a
-    Secret that cannot be read.
+    ``superseded`` False leaves out what an upgrade no longer looks at; they are read where nothing else shows how a
+    release stands. Raises ClusterError, or ReleaseError for a Secret that cannot be read.
     """
-    releases = pair(session.access.namespace, control_plane=True)
-    names = [release.name for release in releases]
-    tree = session.kubectl.tree(reads.records(session.access.namespace, names, superseded=superseded))
+    namespace = session.access.namespace
+    found = by_name(session.kubectl.tree(reads.records(namespace, NAMES.values(), superseded=superseded)))
+    if not superseded and (lost := without_base(found)):
+        found |= by_name(session.kubectl.tree(reads.records(namespace, lost, superseded=True)))
+    return found
+
+
+def by_name(listed: Tree | None) -> dict[str, tuple[Record, ...]]:
+    """The revisions in a list of their Secrets, by release in the order of the pair, oldest first."""
     found: dict[str, list[Record]] = {}
-    for item in (tree or {}).get("items") or ():
+    for item in (listed or {}).get("items") or ():
         entry = record.decode(item)
         found.setdefault(entry.name, []).append(entry)
     return {
-        release.name: tuple(sorted(found[release.name], key=lambda each: each.revision))
-        for release in releases
-        if release.name in found
+        name: tuple(sorted(found[name], key=lambda each: each.revision)) for name in NAMES.values() if name in found
     }
+
+
+def without_base(found: Mapping[str, Sequence[Record]]) -> tuple[str, ...]:
+    """The releases of the pair of which no revision that is not superseded shows how they stand.
+
+    helm marks the old revision before the new one: killed in between, it leaves only `superseded` and a pending one. So
+    does whoever deletes the Secret of the deployed one.
+    """
+    return tuple(
+        name
+        for name in NAMES.values()
+        if not (kept := found.get(name)) or (standing(kept) is None and kept[-1].status in NEVER_STOOD)
+    )
 
 
 def existing(session: Session, found: Sized) -> None:
@@ -60,10 +78,12 @@ def settings(found: Mapping[str, Sequence[Record]]) -> Settings:
 
 
 def standing(records: Sequence[Record]) -> Record | None:
-    """The revision that counts: the newest `deployed` one; after a rollback that failed Helm calls none so (3.22, 4.3),
-    and it is the newest that stood. None also where the release was uninstalled and its history kept.
+    """The revision that counts: the newest `deployed` one, else the newest that stood.
+
+    After a rollback that failed Helm calls none `deployed` (3.22, 4.3), nor after a kill between its last two writes;
+    it goes on from a superseded one itself. None also where the release was uninstalled and its history kept.
     """
     newest, head = {}, ""
     for each in sorted(records, key=lambda each: each.revision):
         newest[each.status], head = each, each.status
-    return newest.get("deployed") or (newest.get("superseded") if head in NEVER_STOOD else None)
+    return newest.get("deployed") or (newest.get("superseded") if head in {*NEVER_STOOD, "superseded"} else None)

@@ -15,7 +15,7 @@ from ddhelm import coverage as coverage_
 from ddhelm import facts, record
 from ddhelm import pools as pools_
 from ddhelm import settings as settings_
-from ddhelm.actions import agents, certexpiry, look, promises
+from ddhelm.actions import agents, certexpiry, look, promises, revisions
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.promises import Problem, ReleaseLine, WorkloadLine
 from ddhelm.causes import explain
@@ -185,6 +185,11 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
     }
     read.others = agents.foreign_agents(daemonsets, None, namespace, names)  # a DatadogAgent runs by DaemonSets
     read.records = _records(_tree(answers["releases"]), read)
+    owners = {_owner(each)[0] for each in read.objects.values()}
+    # its objects stand and no record that counts: the deployed one was deleted, or helm was killed at its last writes
+    if lost := [name for name in revisions.without_base(read.records) if name in owners]:
+        (answer,) = kubectl.raws([records(namespace, lost, superseded=True)])
+        read.records = {**read.records, **_records(_tree(answer), read)}
     read.secret_gone = not secret.found and secret.failure is None
     nodes = answers.pop("nodes")
     if nodes.body is not None:
@@ -233,14 +238,14 @@ def _releases(
             lines.append(ReleaseLine(release))
             continue
         head = entries[-1]
-        base = max((each.revision for each in entries if each.status == "deployed"), default=None)
+        base = revisions.standing(entries)
         lines.append(
             ReleaseLine(
                 release,
                 installed=True,
                 revision=head.revision,
                 status=head.status,
-                deployed=base,
+                deployed=None if base is None else base.revision,
                 chart=f"{head.chart_name}-{head.chart_version}",
                 app_version=head.app_version,
                 updated=head.last_deployed,

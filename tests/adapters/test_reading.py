@@ -9,7 +9,10 @@ import pytest
 from ddhelm.actions import reading
 from ddhelm.actions.session import Session
 from ddhelm.errors import ClusterError
-from ddhelm.reads import before_a_plan
+from ddhelm.masking import Masker
+from ddhelm.reads import before_a_plan, records
+from ddhelm.release import NAMES, pair
+from ddhelm.tree import Tree
 from tests.adapters.apiserver import ApiServer, Said, items
 from tests.unit.test_record import release, secret
 
@@ -18,9 +21,15 @@ SILENT = ClusterError("the API server did not answer in time", anchor="timed-out
 FORBIDDEN = ClusterError("User `x` cannot get it", anchor="forbidden")
 
 
-def read(**said: Said) -> reading.Cluster:
-    """Of an empty cluster, apart from what is ``said`` by name."""
+SESSION = cast(Session, SimpleNamespace(access=SimpleNamespace(namespace="datadog"), masker=Masker(b"k")))
+
+
+def read(all_: Said = None, **said: Said) -> reading.Cluster:
+    """Of an empty cluster, apart from what is ``said`` by name; ``all_``: superseded revisions too."""
     server = ApiServer()
+    both = tuple(NAMES.values())
+    for names in (both, both[:1], both[1:]):
+        server.serve(unquote(records("datadog", names, superseded=True)), all_ or items())
     nothing: dict[str, Said] = dict.fromkeys(PATHS)
     lists = ("nodes", "static-pods", "static-pods-by-app", "daemonsets", "webhooks", "Deployment", "StatefulSet")
     nothing |= {name: items() for name in lists}
@@ -30,6 +39,11 @@ def read(**said: Said) -> reading.Cluster:
         server.serve(unquote(PATHS[name]), answer)
     session = SimpleNamespace(access=SimpleNamespace(namespace="datadog"), ask=server.raws)
     return reading.read(cast(Session, session))
+
+
+def revision(number: int, status: str) -> Tree:
+    info = {**release()["info"], "status": status}
+    return secret(release(name="worker-node-ddagent", namespace="datadog", version=number, info=info, manifest=""))
 
 
 def test_what_is_not_there_is_no_failure() -> None:
@@ -54,5 +68,26 @@ def test_a_plan_needs_no_right_to_the_lock() -> None:
 
 
 def test_a_namespace_that_holds_releases_is_there_also_for_whoever_may_not_look_at_it() -> None:
-    found = read(namespace=FORBIDDEN, releases=items(secret(release())))
+    found = read(namespace=FORBIDDEN, releases=items(revision(1, "deployed")))
     assert found.namespace == {"metadata": {"name": "datadog"}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "all_", "base"),
+    [
+        ([(4, "pending-upgrade")], [(2, "superseded"), (3, "superseded"), (4, "pending-upgrade")], 3),
+        ([], [(2, "superseded"), (3, "superseded")], 3),
+        ([(1, "pending-install")], [(1, "pending-install")], None),
+        ([(2, "failed"), (1, "deployed")], None, 1),
+    ],
+    ids=["killed between two writes", "deployed one deleted", "first install", "usual"],
+)
+def test_a_release_of_which_only_superseded_revisions_stood_is_known_by_them(
+    seen: list[tuple[int, str]], all_: list[tuple[int, str]] | None, base: int | None
+) -> None:
+    """helm marks the old revision before the new one; killed in between it leaves no `deployed` one."""
+    listed = None if all_ is None else items(*(revision(*each) for each in all_))
+    found = read(releases=items(*(revision(*each) for each in seen)), all_=listed)
+    state = reading.deployed_of(SESSION, pair("datadog", control_plane=True)[0], found.records["worker-node-ddagent"])
+    assert state is not None
+    assert (state.head.revision, state.base) == ((all_ or seen)[0 if all_ is None else -1][0], base)
