@@ -1,10 +1,10 @@
 """What a plan says besides its steps: what stops it, and what is worth a line before somebody says yes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ddhelm import tree
 from ddhelm.claim import Result
-from ddhelm.manifest import Identity, Object
+from ddhelm.manifest import Identity, Object, ObjectRef
 from ddhelm.plan import WORKLOADS, Action, Deployed, Desired, Live, Problem, Step, StepKind
 from ddhelm.workloads import REPLICAS
 
@@ -61,18 +61,20 @@ def rescaled(
     return tuple(found)
 
 
-def taken_in(steps: Iterable[Step], standing: Mapping[Identity, Object]) -> tuple[str, ...]:
-    """A notice about objects that are new to the release and stand already: kept ones, or those of a failed run."""
-    found = [
-        each.ref
-        for step in steps
-        for each in step.objects
-        if each.action is Action.CREATE and each.ref.identity in standing
-    ]
-    if not found:
-        return ()
-    stand = f"and {len(found) - 1} more stand" if found[1:] else "stands"
-    return (f"{found[0]} {stand} already: not made, but taken into the release",)
+def taken_in(steps: Iterable[Step], standing: Mapping[Identity, Object]) -> Iterator[str]:
+    """Notices about objects that are new to a release and stand already: kept ones, or those of a lost history."""
+    new: list[ObjectRef] = []
+    for step in steps:
+        if step.kind is StepKind.INSTALL:
+            count = step.unchanged + sum(each.action is Action.UPDATE for each in step.objects)
+            if count:
+                stand = "1 object stands" if count == 1 else f"{count} objects stand"
+                yield f"{step.release.name}: {stand} already: not made, but taken into the release"
+        else:
+            new += [each.ref for each in step.objects if each.action is Action.CREATE and each.ref.identity in standing]
+    if new:
+        stand = f"and {len(new) - 1} more stand" if new[1:] else "stands"
+        yield f"{new[0]} {stand} already: not made, but taken into the release"
 
 
 _NO_UPGRADE = ("ddhelm", "Rollback")

@@ -123,11 +123,13 @@ class Live(Struct, frozen=True):
     """What applying the desired objects would meet, per identity.
 
     ``server_side``: whether helm may apply so, which writes every object again and not only those that changed.
+    ``standing`` are those of the objects that are there.
     """
 
     changes: Mapping[Identity, LiveChange]
     conflicts: tuple[Conflict, ...] = ()
     server_side: bool = False
+    standing: frozenset[Identity] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

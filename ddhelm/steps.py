@@ -6,7 +6,7 @@ CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
@@ -38,12 +38,11 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     ``keep``: the same release with its CRDs annotated to be kept, where they would be lost; becomes a step before.
     A pending head is the caller's business: it must have been judged before (see ``recovery``).
     """
-    if deployed is None or deployed.head.status in {"uninstalled", "uninstalling"}:
-        first = [] if deployed is None or deployed.head.status == "uninstalled" else [_finish_uninstall(deployed)]
-        return [*first, _install(desired, live)]
-    steps = recovery(deployed)
+    if deployed is None or deployed.head.status == "uninstalled":
+        return [_install(desired, live)]
+    steps = [_finish_uninstall(deployed)] if deployed.head.status == "uninstalling" else recovery(deployed)
     if steps and steps[-1].kind is StepKind.UNINSTALL:
-        return [*steps, _install(desired, live)]
+        return [*steps, _install(desired, _without(deployed.manifest, live))]
     before = deployed.manifest
     if keep is not None:
         steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
@@ -79,11 +78,15 @@ def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...
         elif new is None:
             found.append(ObjectChange(old.ref, Action.KEEP if kept(old) else Action.DELETE, before=old.body))
         else:
-            changes = tree.diff(old.body, new.body)
-            noise = tuple(c for c in changes if noise_at(new.ref.kind, c.path) is not None)
-            real = tuple(c for c in changes if c not in noise)
-            found.append(ObjectChange(new.ref, Action.UPDATE, real, noise, old.body, new.body))
+            found.append(_updated(new.ref, tree.diff(old.body, new.body), old.body, new.body))
     return tuple(found)
+
+
+def _updated(
+    ref: ObjectRef, changes: Sequence[tree.Change], before: tree.Tree | None, after: tree.Tree | None
+) -> ObjectChange:
+    noise = tuple(each for each in changes if noise_at(ref.kind, each.path) is not None)
+    return ObjectChange(ref, Action.UPDATE, tuple(each for each in changes if each not in noise), noise, before, after)
 
 
 def matters(change: ObjectChange) -> bool:
@@ -148,9 +151,34 @@ def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]
 
 
 def _install(desired: Desired, live: Live) -> Step:
-    created = tuple(ObjectChange(obj.ref, Action.CREATE, after=obj.body) for obj in desired.manifest.objects.values())
-    conflicts = _conflicts(desired, live)
-    return Step(StepKind.INSTALL, desired.release, objects=created, values=desired.values.tree, conflicts=conflicts)
+    """What stands already is not made: helm takes it in, and changes of it what the chart has otherwise."""
+    met = {identity: live.changes.get(identity) for identity in desired.manifest.objects if identity in live.standing}
+    created = [
+        ObjectChange(obj.ref, Action.CREATE, after=obj.body)
+        for identity, obj in desired.manifest.objects.items()
+        if identity not in met
+    ]
+    altered = {identity: change for identity, change in met.items() if change is not None}
+    return Step(
+        StepKind.INSTALL,
+        desired.release,
+        objects=(*created, *(_updated(each.ref, each.changes, each.before, each.after) for each in altered.values())),
+        restarts=_with_restored((), altered),
+        values=desired.values.tree,
+        conflicts=_conflicts(desired, live),
+        unchanged=len(met) - len(altered),
+    )
+
+
+def _without(gone: Manifest, live: Live) -> Live:
+    """What an install meets once the objects of a manifest were deleted, those apart that Helm keeps."""
+    left = frozenset(each for each in live.standing if (obj := gone.get(each)) is None or kept(obj))
+    return replace(
+        live,
+        changes={identity: change for identity, change in live.changes.items() if identity in left},
+        conflicts=tuple(each for each in live.conflicts if each.ref.identity in left),
+        standing=left,
+    )
 
 
 def _conflicts(desired: Desired, live: Live) -> tuple[Conflict, ...]:

@@ -96,7 +96,7 @@ def read(
         for field in conflict.fields
     )
     return Read(
-        Live(changes, met, server_side=conflicts),
+        Live(changes, met, server_side=conflicts, standing=frozenset(standing)),
         {identity: live_object(obj) for identity, obj in standing.items()},
         tuple(result.refusals),
         tuple(workload(obj.body) for obj in standing.values() if obj.ref.kind in {"DaemonSet", "Deployment"}),

@@ -105,7 +105,7 @@ def counts(step: Step) -> str:
     noise = sum(not matters(change) for change in step.objects)
     if noise:
         words.append(f"{noise} with noise only")
-    if step.unchanged and words:
+    if step.unchanged and (words or step.kind is StepKind.INSTALL):
         words.append(f"{step.unchanged} unchanged")
     if words:
         return ", ".join(words)
@@ -288,7 +288,8 @@ _VERBS = {Action.CREATE: "starts", Action.DELETE: "ends"}
 
 def pods(step: Step, agents: Mapping[str, int]) -> str:
     """What becomes of the pods: `rolls 47 node agents (image), Cluster Agent not restarted`."""
-    if step.kind in {StepKind.NOTHING, StepKind.INSTALL, StepKind.UNINSTALL}:
+    anew = step.kind is StepKind.INSTALL and not (step.restarts or step.unchanged)
+    if anew or step.kind in {StepKind.NOTHING, StepKind.UNINSTALL}:
         return ""
     come_and_go = [each for each in step.objects if each.ref.kind in WORKLOADS and each.action in _VERBS]
     if not step.restarts and not come_and_go:
@@ -299,7 +300,7 @@ def pods(step: Step, agents: Mapping[str, int]) -> str:
         why = ", ".join(because[:3]) + (" …" if because[3:] else "")
         if restart.ref.kind == "DaemonSet" and restart.ref.name == step.release.fullname:
             count = agents.get(step.release.name)
-            words.append(f"rolls {'the' if count is None else count} node agents ({why})")
+            words.append(f"rolls {'the' if count is None else count} node agent{'s' * (count != 1)} ({why})")
         elif restart.ref.name == step.release.cluster_agent:
             words.append(f"restarts the Cluster Agent ({why})")
         else:

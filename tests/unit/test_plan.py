@@ -1,19 +1,19 @@
 """Plans: from deployed, desired and live state to ordered steps, as Helm really behaves."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from ddhelm.manifest import Manifest, parse
+from ddhelm.manifest import Manifest, ObjectRef, parse
 from ddhelm.masking import Masker
 from ddhelm.notices import admitted, conflict_problems, past_ddhelm, rescaled, taken_in
 from ddhelm.plan import Action, Conflict, Deployed, Desired, Head, Live, LiveChange, Step, StepKind
 from ddhelm.release import Release, Role
 from ddhelm.steps import lost_crds, matters, steps_for
-from ddhelm.tree import Change
+from ddhelm.tree import Change, Named
 from ddhelm.values import Layer, build
 
 MASKER = Masker(b"k" * 32)
@@ -81,17 +81,48 @@ def test_no_release_is_installed_with_every_object_created() -> None:
     assert [change.action for change in step.objects] == [Action.CREATE, Action.CREATE]
 
 
+def met(*documents: Mapping[str, Any], changes: Sequence[LiveChange] = (), theirs: Sequence[Conflict] = ()) -> Live:
+    """A cluster in which these objects stand."""
+    standing = frozenset(manifest(*documents).objects)
+    return Live({each.ref.identity: each for each in changes}, tuple(theirs), server_side=True, standing=standing)
+
+
+def ref_of(document: Mapping[str, Any]) -> ObjectRef:
+    return next(obj.ref for obj in manifest(document).objects.values())
+
+
 @pytest.mark.parametrize("status", [None, "uninstalled", "uninstalling"])
 def test_an_install_meets_what_others_changed_of_objects_that_were_kept(status: str | None) -> None:
     """Helm 4 takes kept CRDs in by server-side apply, and stops half-way at a field of somebody else's."""
-    new = desired(daemonset(), crd())
-    ref = next(obj.ref for obj in new.manifest.objects.values() if obj.ref.kind == "CustomResourceDefinition")
-    theirs = Conflict(ref, ".spec.names.shortNames", "kubectl-edit")
-    before = None if status is None else deployed(status=status, base=None)
-    *_, step = steps_for(new, before, Live({}, (theirs,), server_side=True))
-    assert (step.kind, step.conflicts) == (StepKind.INSTALL, (theirs,))
+    keep = crd(**{"helm.sh/resource-policy": "keep"})
+    new = desired(daemonset(), keep)
+    theirs = Conflict(ref_of(keep), ".spec.names.shortNames", "kubectl-edit")
+    before = None if status is None else deployed(keep, status=status, base=None)
+    *_, step = steps_for(new, before, met(keep, theirs=[theirs]))
+    assert (step.kind, step.conflicts, step.unchanged) == (StepKind.INSTALL, (theirs,), 1)
     (problem,) = conflict_problems([step])
     assert "--force-conflicts" in problem.hint
+
+
+def test_an_install_over_what_stands_says_what_it_changes_and_restarts() -> None:
+    """As where somebody deleted the release's history."""
+    image = Change(("spec", "template", "spec", "containers", Named("name=agent"), "image"), "replace", "a:6", "a:7")
+    altered = LiveChange(ref_of(daemonset()), missing=False, changes=(image,), before={"a": 1}, after={"a": 2})
+    (step,) = steps_for(
+        desired(daemonset(), configmap(), configmap("new")), None, met(daemonset(), configmap(), changes=[altered])
+    )
+    assert [(each.action, each.ref.name) for each in step.objects] == [(Action.CREATE, "new"), (Action.UPDATE, "w")]
+    assert step.unchanged == 1
+    assert [(each.ref.name, each.because) for each in step.restarts] == [("w", ("image",))]
+    (told,) = taken_in([step], {})
+    assert told == "worker-node-ddagent: 2 objects stand already: not made, but taken into the release"
+
+
+def test_what_an_uninstall_deletes_first_is_made_anew() -> None:
+    state = deployed(daemonset(), status="pending-install", revision=1, base=None)
+    gone, step = steps_for(desired(daemonset(), configmap()), state, met(daemonset(), configmap()))
+    assert (gone.kind, step.kind) == (StepKind.UNINSTALL, StepKind.INSTALL)
+    assert [each.ref.kind for each in step.objects] == ["DaemonSet"]
 
 
 def test_the_same_manifest_and_values_are_nothing_to_do() -> None:
@@ -249,7 +280,7 @@ def test_a_rollback_that_failed_gave_no_values_and_every_revision_has_a_number()
 
 def test_what_stands_already_is_taken_in_and_not_made() -> None:
     steps = steps_for(desired(daemonset(), crd(), configmap()), deployed(daemonset()), QUIET)
-    assert taken_in(steps, manifest(daemonset()).objects) == ()
+    assert list(taken_in(steps, manifest(daemonset()).objects)) == []
     (one,) = taken_in(steps, manifest(crd()).objects)
     assert one.startswith("CustomResourceDefinition ")
     assert " stands already" in one
