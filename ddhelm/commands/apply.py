@@ -3,7 +3,7 @@
 from ddhelm import flaggroups, planfile
 from ddhelm.actions import planning
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard, opened
+from ddhelm.commands import onboard, opened, waiting
 from ddhelm.errors import UsageError
 from ddhelm.flaggroups import Options
 
@@ -47,7 +47,7 @@ def apply(session: Session, options: Options, name: str, digest: str | None, out
     file = planning.read(name, digest)
     if file.bound["namespace"] != session.access.namespace:
         session = opened.in_namespace(options, file.bound["namespace"])
-    prepared, request = planning.again(session, file)
+    prepared, request = waiting.until_free(lambda: planning.again(session, file), how.lock_timeout)
     return onboard.carry_on(
         session,
         {**options, "yes": True},

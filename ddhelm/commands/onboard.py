@@ -12,7 +12,7 @@ from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.commands import asking, recording, requests
+from ddhelm.commands import asking, recording, requests, waiting
 from ddhelm.flaggroups import Options
 from ddhelm.notices import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
@@ -38,7 +38,7 @@ def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -
     options = {**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))}
     request = requests.request(options)
     carried, given = how(options), given_keys(session, options)
-    prepared = prepare.prepare(session, request)
+    prepared = waiting.until_free(lambda: prepare.prepare(session, request), carried.lock_timeout)
     return carry_on(
         session, options, prepared, request, output, verb="onboard", how=carried, given=given, dry_run=dry_run
     )

@@ -3,7 +3,7 @@
 from ddhelm.actions import rollback as action
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard
+from ddhelm.commands import onboard, waiting
 from ddhelm.flaggroups import Options
 
 
@@ -15,7 +15,9 @@ def rollback(session: Session, options: Options, revision: int | None, output: s
         skip=tuple(options["skip"] or ()),
     )
     how, given = onboard.how(options), onboard.given_keys(session, options)
-    prepared = action.make(session, request, action.way(session, revision, options["only"]))
+    prepared = waiting.until_free(
+        lambda: action.make(session, request, action.way(session, revision, options["only"])), how.lock_timeout
+    )
     return onboard.carry_on(
         session,
         options,

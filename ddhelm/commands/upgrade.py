@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from ddhelm.actions import prepare, reading, revisions
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard, requests
+from ddhelm.commands import onboard, requests, waiting
 from ddhelm.errors import DdhelmError, UsageError
 from ddhelm.facts import version_of
 from ddhelm.flaggroups import Options
@@ -28,7 +28,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     if latest:
         request = replace(request, version=newest)
     given, how = onboard.given_keys(session, options), onboard.how(options)
-    prepared = prepare.prepare(session, request)
+    prepared = waiting.until_free(lambda: prepare.prepare(session, request), how.lock_timeout)
     if newest is not None and version_of(newest) > version_of(prepared.chart.version):
         text = f"chart {newest} is newer than the installed {prepared.chart.version}: ddhelm upgrade --version {newest}"
         console.err().print(f"• {pasted.hint(text)}", markup=False)

@@ -12,7 +12,7 @@ import pytest
 from ddhelm.access import Access, resolve
 from ddhelm.helm import Helm, Offline, Render
 from ddhelm.kubectl import MANAGER, Kubectl
-from ddhelm.run import Runner
+from ddhelm.run import Command, Runner
 from tests.sandbox import build
 from tests.sandbox.fixtures import Clusters
 from tests.sandbox.sandbox import Sandbox
@@ -58,7 +58,9 @@ class Edge:
         """Change an object of our namespace as somebody who uses kubectl as ddhelm does."""
         part = ("--subresource", subresource) if subresource else ()
         how = ("--type=merge", "--field-manager", MANAGER, "-p", json.dumps(patch), *part)
-        self.sandbox.kubectl("-n", NAMESPACE, "patch", kind, name, *how)
+        line = (str(self.kubectl_path), *self.access.kubectl_flags(), "-n", NAMESPACE, "patch", kind, name, *how)
+        done = self.runner.run(Command(line))
+        assert done.ok, done.err
 
     def managers(self, kind: str, name: str) -> list[str]:
         """Who owns fields of an object of our namespace."""
