@@ -238,6 +238,10 @@ def _listed(steps: list[Any]) -> str:
 
 
 def _release(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    stood, stands = (each.get("revision") is not None for each in (old, new))
+    if stood != stands:
+        yield f"release {name} {'is gone' if stood else 'was made'} since"
+        return
     words = {
         "revision": "revision",
         "status": "status",

@@ -82,6 +82,10 @@ def of_releases(
             about = f" ({shorten(line.description)})" if line.description and line.status == "failed" else ""
             hint = "ddhelm uninstall" if line.status == "uninstalling" else "ddhelm onboard"
             found.append(Problem(f"release `{name}` revision {line.revision} is `{line.status}`{about}{kept}", hint))
+    charts = {line.chart: line.release.name for line in lines if line.installed}
+    if len(charts) > 1:
+        text = "the releases are of two charts: " + ", ".join(f"`{name}` of {chart}" for chart, name in charts.items())
+        found.append(Problem(text, "ddhelm upgrade", fatal=False))
     return found
 
 

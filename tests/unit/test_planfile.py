@@ -137,6 +137,13 @@ def test_everything_that_moved_is_named() -> None:
     )
 
 
+def test_a_release_that_came_or_went_is_told_in_words() -> None:
+    there: Tree = {"w": {"revision": 1, "status": "deployed"}}
+    not_there: Tree = {"w": {"revision": None, "status": None}}
+    assert planfile.moved({"releases": not_there}, {"releases": there}) == ("release w was made since",)
+    assert planfile.moved({"releases": there}, {"releases": not_there}) == ("release w is gone since",)
+
+
 def test_of_another_cluster_nothing_else_is_told() -> None:
     """Everything of the plan is missing there."""
     old = {"cluster": "u1", "objects": {"ClusterRole a": {"uid": "1"}}, "releases": {"w": {"revision": 1}}}

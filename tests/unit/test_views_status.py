@@ -120,6 +120,14 @@ ds/control-plane-ddagent-datadog                    1/1           1  ✓ ready
 """)
 
 
+def test_releases_of_two_charts_are_a_remark_and_no_fault() -> None:
+    """As after a run that was killed between the releases, or a rollback of the run that finished it."""
+    (remark,) = of_releases((line(WORKER), line(CONTROL_PLANE, chart="datadog-3.157.2")), frozenset(Role))
+    assert not remark.fatal
+    assert "`worker-node-ddagent` of datadog-3.240.0, `control-plane-ddagent` of datadog-3.157.2" in remark.text
+    assert of_releases((line(WORKER), line(CONTROL_PLANE)), frozenset(Role)) == []
+
+
 def test_pods_of_another_daemonset_of_the_release_are_no_missing_agents() -> None:
     csi = WorkloadLine(
         WORKER.name, "DaemonSet", "csi", workloads.workload(api.daemonset("csi", desired=2, available=0))
