@@ -4,6 +4,7 @@ Helm and Kubernetes are silent about a node that no DaemonSet wants: the desired
 looks healthy. Here such a node is named, with the taint or label to blame and what to type.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from ddhelm.tree import Tree, get
 OS, ARCH = "kubernetes.io/os", "kubernetes.io/arch"
 HOSTNAME = "kubernetes.io/hostname"
 AGENT_CONTAINER = "agent"
+_TOLERATE, _ACCEPT = "--tolerate", "--accept-uncovered"
 __all__ = [
     "Blame", "Coverage", "HostPort", "Placement", "Verdict", "agent_placements", "compute", "host_ports", "is_agent",
     "parse_toleration", "placement", "placement_of", "schedulable", "show", "transient",
@@ -166,6 +168,38 @@ class Coverage(Struct, frozen=True):
                 for v in self.verdicts
             )
         )
+
+    def fixed_together(self, tolerate: Sequence[str] = (), accept: Sequence[str] = ()) -> "Coverage":
+        """The same with one fix for all gaps: these flags replace what was stored, so each names that and all it lacks.
+
+        ``tolerate`` and ``accept`` are what is in force: of several hints, whoever follows one must lose nothing.
+        """
+        every = {_TOLERATE: list(tolerate), _ACCEPT: list(accept)}
+        gaps = {
+            each.blame: shlex.split(each.blame.fix)
+            for each in self.uncovered
+            if each.blame and each.blame.fix.startswith("--")
+        }
+        for words in gaps.values():
+            for flag, value in zip(words[::2], words[1::2], strict=False):
+                if flag in every and value not in every[flag]:
+                    every[flag].append(value)
+        whole = {
+            flag: " ".join(typed("{flag} {value}", flag=flag, value=each) for each in every[flag]) for flag in every
+        }
+        mended = {blame: replace(blame, fix=whole[words[0]]) for blame, words in gaps.items() if words[0] in whole}
+        return Coverage(
+            tuple(replace(v, blame=mended.get(v.blame, v.blame)) if v.blame and v.gap else v for v in self.verdicts)
+        )
+
+    def prefixed(self, command: str) -> "Coverage":
+        """The same with whole commands for fixes that are flags."""
+
+        def whole(blame: Blame | None) -> Blame | None:
+            bare = blame is not None and blame.fix.startswith("--")
+            return replace(blame, fix=f"{command} {blame.fix}") if blame is not None and bare else blame
+
+        return Coverage(tuple(replace(verdict, blame=whole(verdict.blame)) for verdict in self.verdicts))
 
     def counts(self) -> dict[str, int]:
         """How many nodes there are of each sort; the sorts but ``until_restart`` add up to ``nodes``."""
@@ -340,7 +374,7 @@ def _blame_taint(
                 f"taint `{shown}` without the label `{missed[0].key}`, by which `{other.release}` chooses its nodes",
                 typed("kubectl label node NODE {label}", label=f"{missed[0].key}={value}"),
             )
-    fix = " ".join(typed("--tolerate {taint}", taint=show(taint)) for taint in lasting)
+    fix = " ".join(typed("{flag} {taint}", flag=_TOLERATE, taint=show(taint)) for taint in lasting)
     return Blame("taint", f"taint `{shown}`, which `{near.release}` does not tolerate", fix)
 
 
@@ -355,7 +389,7 @@ def _blame_label(node: Node, far: list[tuple[Placement, tuple[Requirement, ...]]
         return Blame(kind, f"`{nearest.release}` names other nodes", "")
     is_now = f"`{first.key}={have}`" if have is not None else f"no label `{first.key}`"
     accept = f"{first.key}={have}" if have is not None else f"!{first.key}"
-    return Blame(kind, f"{is_now}, where `{nearest.release}` wants `{first}`", f"--accept-uncovered '{accept}'")
+    return Blame(kind, f"{is_now}, where `{nearest.release}` wants `{first}`", f"{_ACCEPT} '{accept}'")
 
 
 def _blame_nothing(absent: Sequence[str]) -> Blame:

@@ -109,6 +109,23 @@ def carry_out(
         ) from None
 
 
+def wait(session: Session, prepared: Prepared, how: How, observer: Observer) -> Outcome:
+    """Watch what a plan without steps finds unfinished, as a run that stalled has left it; nothing is undone."""
+    targets = look.targets({one.release.name: one.manifest for one in prepared.desired})
+    try:
+        watched = watch.watch(
+            session.kubectl,
+            targets,
+            deadlines=watch.Deadlines(how.timeout),
+            observer=observer,
+            clock=how.clock,
+            checks=_checks(prepared),
+        )
+    except DdhelmError as error:
+        return Outcome(failure=error)
+    return Outcome(watched=watched, failure=None if watched.ok else watched.failure())
+
+
 def _unmoved(session: Session, prepared: Prepared) -> None:
     """Raises PlanStale where another run changed a release between the plan and the lock."""
     rows = session.kubectl.release_rows()

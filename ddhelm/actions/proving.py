@@ -242,9 +242,10 @@ def covered_by(
         for placement in coverage.agent_placements(manifest, release, roles[release])
     ]
     kinds = session.library.node_kinds()
-    return coverage.compute(
+    found = coverage.compute(
         nodes, placements, accept=wanted.accept_uncovered, kind_of=lambda node: profile.kind_of(node, kinds)
     )
+    return found.fixed_together(wanted.tolerate, wanted.accept_uncovered)
 
 
 def record_size(chart: Chart, one: Desired) -> int | None:

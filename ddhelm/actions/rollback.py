@@ -5,6 +5,7 @@ the head itself, so that what a failed one added goes too (3.22, 4.3).
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -23,6 +24,9 @@ from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart,
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Role
 from ddhelm.steps import cause
+
+_FLAGS = frozenset({"--skip", "--delete-crds", "--force-conflicts", "--only"})
+"""The flags of a rollback that a hint may name; any other one is of a command that makes new values."""
 
 
 class Way(Struct, frozen=True):
@@ -83,7 +87,8 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
     made = _stepping(made, steps)
     notices = (*made.plan.notices, *(_stays(name, session.access.namespace) for name in goal.newcomers))
     problems = tuple(on_the_way_back(made.plan))
-    return dataclasses.replace(made, plan=replace(made.plan, problems=problems, notices=notices))
+    covered = made.plan.coverage.prefixed("ddhelm onboard")  # a rollback takes no flag that closes a gap
+    return dataclasses.replace(made, plan=replace(made.plan, problems=problems, notices=notices, coverage=covered))
 
 
 def _stays(name: str, namespace: str) -> str:
@@ -96,7 +101,9 @@ def on_the_way_back(plan: Plan) -> Iterator[Problem]:
     checks = {result.claim.name for result in plan.results}
     for problem in plan.problems:
         name = problem.text.partition(":")[0]
-        if name in checks and not any(way in problem.hint for way in ("kubectl", "helm", "--")):
+        flags = set(re.findall(r"--[a-z-]+", problem.hint))
+        fits = re.search("kubectl|helm", problem.hint) or (flags and flags <= _FLAGS)
+        if name in checks and not fits:
             hint = f"ddhelm onboard with the values that you want; or the same command with --skip {name}"
             yield replace(problem, hint=hint)
         else:

@@ -95,6 +95,12 @@ class _Read(Struct):
     notes: list[Problem] = []
     secret_gone: bool = False
 
+    @property
+    def blind(self) -> frozenset[str]:
+        """Kinds of which nothing is known: whether what a release promises is there cannot be said."""
+        kinds = {"daemonsets": "DaemonSet", "deployments": "Deployment"}
+        return frozenset(kinds[each.name] for each in self.unread if each.name in kinds)
+
 
 def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> Status:
     """The status of the pair in the session's namespace; ``accept`` None takes the stored ``--accept-uncovered``.
@@ -119,7 +125,10 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
     if "releases" in unread:
         needed = frozenset()  # not seen is not the same as not there
     expected = [release for release in releases if release.role in needed and "daemonsets" not in unread]
-    covered = _coverage(session, read, releases, stored.accept_uncovered if accept is None else accept, expected)
+    accept = stored.accept_uncovered if accept is None else accept
+    covered = _coverage(session, read, releases, accept, expected)
+    if covered is not None:
+        covered = covered.fixed_together(stored.tolerate, accept)
     labels = known.get("controlPlaneLabels") or ()
     pools = pools_.pools(covered, read.nodes, labels) if covered is not None and read.nodes is not None else ()
     problems = [
@@ -279,8 +288,11 @@ def _settings(kept: Tree, read: _Read) -> Settings:
 
 
 def _workloads(read: _Read, releases: Sequence[Release], promised: Mapping[str, Manifest]) -> tuple[WorkloadLine, ...]:
-    """What the newest manifests promise; without records, what stands in the cluster under our releases' names."""
-    expected = look.targets(promised) or tuple(
+    """What the newest manifests promise; without records, what stands in the cluster under our releases' names.
+
+    Kinds that could not be read are left out.
+    """
+    expected = [each for each in look.targets(promised) if each.kind not in read.blind] or tuple(
         look.Target(release.name, kind, namespace, name)
         for release in releases
         for (kind, namespace, name), obj in read.objects.items()
@@ -311,11 +323,11 @@ def _coverage(
     accept: Sequence[str],
     expected: Sequence[Release],
 ) -> Coverage | None:
-    """The pod templates of the live DaemonSets against all nodes; None where nodes could not be read.
+    """The pod templates of the live DaemonSets against all nodes; None where either could not be read.
 
     ``expected``: the releases that should have a DaemonSet.
     """
-    if read.nodes is None:
+    if read.nodes is None or "DaemonSet" in read.blind:
         return None
     placements = [
         placement

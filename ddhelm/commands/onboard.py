@@ -18,7 +18,7 @@ from ddhelm.notices import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.settings import unproven
 from ddhelm.tree import Tree
-from ddhelm.views import console, envelope, pasted
+from ddhelm.views import console, envelope
 from ddhelm.views import plan as view
 from ddhelm.views import rollout as rollout_view
 from ddhelm.views import rotate as rotate_view
@@ -82,6 +82,11 @@ def carry_on(
     if not prepared.plan.changes:
         if options.get("require_validation"):
             _prove(session, options, prepared, {}, ())
+        if any(not each.settled for each in prepared.workloads):
+            with rollout_view.observer(screen) as observer:
+                outcome = carry_out.wait(session, prepared, how, observer)
+            if outcome.failure is not None:
+                return _report(session, options, prepared, outcome, output)
         if output == "table":
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
@@ -167,17 +172,9 @@ def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str,
 
 def _nothing(prepared: Prepared, screen: "Console") -> None:
     """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
-    behind = [each for each in prepared.workloads if not each.settled]
     scaled = rescaled(prepared.plan.steps, prepared.desired, prepared.standing, prepared.deployed)
     but = ", but for what was scaled" if scaled else ""
     screen.print(f"\nNothing to do: both releases are as wanted, and so is every object of theirs{but}.")
-    look = pasted.hint("ddhelm status")
-    for each in behind:
-        screen.print(
-            f"! {each.kind} {each.name} is not ready yet ({each.ready} of {each.desired}): {look}",
-            style="yellow",
-            markup=False,
-        )
 
 
 def given_keys(session: Session, options: Options) -> Mapping[str, Key]:
@@ -222,7 +219,8 @@ def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], s
     for name, key in given.items():
         what, carried, kept = _WORDS[name][0], prepared.carried_keys.get(name), ""
         if name not in prepared.plan.writes:
-            there = prepared.cluster.namespace is not None
+            elsewhere = {API_KEY: prepared.settings.api_key_secret, APP_KEY: prepared.settings.app_key_secret}[name]
+            there = prepared.cluster.namespace is not None and elsewhere is not None and elsewhere.name == SECRET
             if there and session.kubectl.secret_equals(SECRET, name, key.reveal()) is False:
                 kept = f"Secret `{SECRET}`, which stays"
         elif carried is None:

@@ -113,9 +113,12 @@ def test_a_stalled_first_install_and_an_upgrade_with_no_rollback_are_kept_and_ex
     assert f"release `{WORKER}` is kept as it is (a first install)" in failed.err
     assert heads(sandbox) == {WORKER: (1, "deployed"), CONTROL_PLANE: (1, "deployed")}
     assert holder(sandbox) == ""
+    again = ddhelm.onboard("--timeout", "8s", code=4, key=None)
+    assert "the roll-out" in again.err, "a second run changes nothing, and agents are missing all the same"
+    assert heads(sandbox) == {WORKER: (1, "deployed"), CONTROL_PLANE: (1, "deployed")}
     sandbox.kubectl("delete", "quota", "small", "-n", "datadog")
     assert "Nothing to do" in ddhelm.onboard(key=None).out
-    wait_for(lambda: healthy(ddhelm), 90, "the controllers to try again")
+    assert healthy(ddhelm), "it has waited until the controllers had tried again"
 
     sandbox.simulate("control-plane-2", **NO_SECRET)
     kept = ddhelm.onboard("--control-plane-set", "datadog.tags={new:tag}", "--timeout", "8s", "--no-rollback", code=4)

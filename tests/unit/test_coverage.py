@@ -6,9 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from ddhelm.coverage import (
+    Blame,
     Coverage,
     HostPort,
     Placement,
+    Verdict,
     agent_placements,
     compute,
     parse_toleration,
@@ -493,3 +495,33 @@ def test_an_acceptance_that_picks_no_node_is_named_and_of_unread_nodes_nothing_i
     accept = ("pool=burst", "pool=brust", "gpu")
     assert picking_none(accept, nodes) == ("pool=brust", "gpu")
     assert picking_none(accept, ()) == ()
+
+
+def test_one_hint_closes_every_gap_and_keeps_what_is_tolerated_already() -> None:
+    """`--tolerate` replaces what was stored: a hint with the new taint alone would open the gap that was closed."""
+    gone = Blame("taint", "taint `odd`", "--tolerate odd=1:NoExecute")
+    also = Blame("taint", "taint `even`", "--tolerate even=1:NoExecute")
+    windows = Blame("os", "windows", "--accept-uncovered 'kubernetes.io/os=windows'")
+    other = Blame("role", "no label", "kubectl label node NODE a=b")
+    taken = Blame("taint", "taint `mine`", "--tolerate mine")
+    found = Coverage(
+        (
+            Verdict("a", (), blame=gone),
+            Verdict("b", (), blame=also),
+            Verdict("c", (), blame=windows),
+            Verdict("d", (), blame=other),
+            Verdict("e", (), blame=taken, accepted=True),
+            Verdict("f", ("w",)),
+        )
+    ).fixed_together(("old:NoSchedule",), ("!gpu",))
+    all_taints = "--tolerate old:NoSchedule --tolerate odd=1:NoExecute --tolerate even=1:NoExecute"
+    assert [each.fix for each in found.verdicts] == [
+        all_taints,
+        all_taints,
+        "--accept-uncovered '!gpu' --accept-uncovered kubernetes.io/os=windows",
+        "kubectl label node d a=b",
+        "--tolerate mine",
+        "",
+    ]
+    assert [each.fix for each in found.prefixed("ddhelm onboard").verdicts][:1] == [f"ddhelm onboard {all_taints}"]
+    assert found.prefixed("ddhelm onboard").verdicts[3] == found.verdicts[3]

@@ -37,7 +37,12 @@ def test_the_one_that_counts(statuses: tuple[str, ...], number: int | None) -> N
 
 @pytest.mark.parametrize(
     ("hint", "fits"),
-    [("take the token out of your values", False), ("kubectl -n datadog delete daemonset a", True)],
+    [
+        ("take the token out of your values", False),
+        ("kubectl -n datadog delete daemonset a", True),
+        ("--tolerate dedicated=gpu:NoExecute", False),
+        ("--delete-crds, or keep them", True),
+    ],
 )
 def test_values_of_a_revision_cannot_be_changed_so_no_hint_asks_for_it(hint: str, fits: bool) -> None:
     claim = Claim("one-token", "all read one token", Severity.FATAL, hint, "one-token", lambda _context: iter(()))
