@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm.errors import ClusterError, ConfigError
-from ddhelm.pasting import Place
+from ddhelm.pasting import Place, typed
 from ddhelm.release import DEFAULT_NAMESPACE
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -318,7 +318,7 @@ def _server(merged: _Merged, chosen: _Found, files: _Found) -> str:
     if not server:
         raise ClusterError(
             f"context `{chosen.value}` names the cluster `{cluster}`, which has no server in `{files.value}`",
-            hint="kubectl config view",
+            hint=typed("KUBECONFIG={files} kubectl config view", files=str(files.value)),
             anchor="unreadable-kubeconfig",
         )
     return server

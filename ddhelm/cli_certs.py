@@ -52,7 +52,7 @@ Folder = Annotated[
 ]
 ToFolder = Annotated[
     str | None,
-    typer.Option("--out", metavar="DIR", help="Write etcd-client.key and etcd-client.crt there."),
+    typer.Option("--out", metavar="DIR", help="Write key and certificate (or its request) there."),
 ]
 ToSecret = Annotated[
     str | None,

@@ -401,7 +401,7 @@ ROWS: tuple[Row, ...] = (
         r"execution error at \((?P<file>[^)]*)\): (?P<words>[^\n]*)",
         ConfigError,
         "the chart refuses these values: {words}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         more=_chart_words,
     ),
     Row(
@@ -416,7 +416,7 @@ ROWS: tuple[Row, ...] = (
         r"values don't meet the specifications of the schema",
         ConfigError,
         "the chart's schema does not allow these values",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         more=_below("values don't meet the specifications of the schema"),
     ),
     Row(
@@ -424,7 +424,7 @@ ROWS: tuple[Row, ...] = (
         rf"\A(?s:.*){_FRAME}(?P<reason>\S(?s:.*))",
         ConfigError,
         "the chart cannot be rendered with these values: {reason}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         "chart-refuses",
         more=_innermost,
     ),
@@ -433,7 +433,7 @@ ROWS: tuple[Row, ...] = (
         r"(?P<reason>(?:YAML parse error on|error converting YAML to JSON|parse error at|template: )[^\n]*)",
         ConfigError,
         "the chart cannot be rendered with these values: {reason}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         "chart-refuses",
     ),
     # -- a value of the wrong type, as server-side apply, an update and the conversion of an object say it
@@ -443,7 +443,7 @@ ROWS: tuple[Row, ...] = (
         r"(?P<field>\.[^\n]+?): expected (?P<wanted>[^,\n]+), got",
         ReleaseError,
         "the API server refuses {kind} `{object}`: `{field}` has the wrong type, expected {wanted}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         "object-refused",
         more=_each_wrong_type,
     ),
@@ -453,7 +453,7 @@ ROWS: tuple[Row, ...] = (
         r"Go struct field \w+\.(?P<field>[\w.]+) of type (?P<wanted>[\w.]+)",
         ReleaseError,
         "the API server refuses a {kind}: `{field}` is a {found}, expected {wanted}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         "object-refused",
     ),
     Row(
@@ -461,7 +461,7 @@ ROWS: tuple[Row, ...] = (
         r'(?P<kind>\w+) in version "[^"]*" cannot be handled as an? \w+: (?P<reason>[^\n]*)',
         ReleaseError,
         "the API server refuses a {kind}: {reason}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         "object-refused",
     ),
     Row(
@@ -470,7 +470,7 @@ ROWS: tuple[Row, ...] = (
         r"(?:unable to convert unstructured object to [^:\n]*: )?(?P<reason>[^\n]*)",
         ReleaseError,
         "the API server refuses {kind} `{object}`: {reason}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
         "object-refused",
     ),
     Row(
@@ -478,7 +478,7 @@ ROWS: tuple[Row, ...] = (
         r'(?P<kind>[\w.]+) "(?P<object>[^"]*)" is invalid: (?P<reason>[^\n]*)',
         ReleaseError,
         "the API server refuses {kind} `{object}`: {reason}",
-        "ddhelm values worker --explain",
+        "ddhelm values worker --explain, with the same flags",
     ),
     # -- how helm ended
     Row(

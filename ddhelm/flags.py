@@ -219,7 +219,7 @@ LabelNamespace = Annotated[
 DeleteCrds = Annotated[
     bool,
     typer.Option(
-        "--delete-crds", help="Let an upgrade delete CRDs together with all their objects.", rich_help_panel=RUN
+        "--delete-crds", help="Let a change delete CRDs together with all their objects.", rich_help_panel=RUN
     ),
 ]
 AllowDowngrade = Annotated[
@@ -234,7 +234,7 @@ NoRollback = Annotated[
 ]
 Timeout = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="For the roll-out, such as 10m. Default: by nodes.", rich_help_panel=RUN),
+    typer.Option(metavar="DURATION", help="For the pods, such as 10m. Default: by nodes.", rich_help_panel=RUN),
 ]
 LockTimeout = Annotated[
     str | None,

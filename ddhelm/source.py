@@ -64,6 +64,12 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
             hint=f"--chart datadog, ./datadog, datadog.tgz, oci://HOST/datadog or {DEFAULT_REPOSITORY}",
             anchor="chart-not-found",
         )
+    if text != DEFAULT_CHART and (Path(text) / "Chart.yaml").is_file():  # a folder `datadog` is often something else
+        raise ConfigError(
+            f"`{text}` is a chart of the repository, and a folder with a chart is called so, too",
+            hint=f"--chart ./{text} for the folder",
+            anchor="chart-not-found",
+        )
     return Source("repo", text, repo)
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import record, resources, workloads
-from ddhelm.actions import leftovers
+from ddhelm.actions import leftovers, rights
 from ddhelm.actions.identity import KUBE_SYSTEM
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.errors import PreflightFailed
@@ -100,6 +100,8 @@ def prepare(
     masker = Masker(secrets.token_bytes(32))
     manifests = {name: parse(each.manifest, namespace, masker) for name, each in records.items()}
     _refuse_dead_kinds(kubectl, manifests)
+    if manifests:  # helm would delete what it may, and say only that it failed
+        rights.require(kubectl, rights.to_delete(manifests.values(), namespace), "an uninstall")
     going = tuple(
         _going(kubectl, release, records[release.name], manifests[release.name], delete_crds=delete_crds)
         for release in reversed(releases)

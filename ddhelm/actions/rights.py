@@ -1,14 +1,25 @@
-"""What the user may do where no dry run can tell: objects of a namespace that does not exist yet.
+"""What the user may do where no dry run can tell: objects of a namespace that does not exist yet, deletions, restarts.
 
 Asked of the API server itself (SelfSubjectAccessReview), for every kind that the manifests have and that ddhelm writes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
 
-from ddhelm.kubectl import Kubectl, Right
+from ddhelm.errors import ClusterError, DdhelmError
+from ddhelm.kubectl import Kubectl, Right, RightAnswer
 from ddhelm.manifest import Manifest
+from ddhelm.steps import kept
 
 _IRREGULAR = {"Endpoints": "endpoints", "NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}
+
+
+class Asks(Protocol):
+    """What is asked of kubectl."""
+
+    def can_i(self, rights: Sequence[Right]) -> tuple[RightAnswer, ...]:
+        """Whether the user holds each right."""
 
 
 def missing(kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str) -> tuple[str, ...]:
@@ -28,6 +39,43 @@ def missing(kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str)
         ),
     ]
     return tuple(words(answer.right) for answer in kubectl.can_i(needed) if not answer.allowed)
+
+
+def require(kubectl: Asks, needed: Iterable[Right], what: str) -> None:
+    """Raises ClusterError where the user lacks one of these rights, for ``what`` would break off in the middle.
+
+    Where the API server does not say, nothing is known to be missing.
+    """
+    denied: tuple[str, ...] = ()
+    with suppress(DdhelmError):
+        answers = kubectl.can_i(tuple(dict.fromkeys(needed)))
+        denied = tuple(words(answer.right) for answer in answers if not answer.allowed)
+    if denied:
+        raise ClusterError(
+            f"{what} needs a right that you do not have: {denied[0]}",
+            hint=commands(denied),
+            anchor="forbidden",
+            details=[f"and {each}" for each in denied[1:]],
+        )
+
+
+def to_delete(manifests: Iterable[Manifest], namespace: str) -> tuple[Right, ...]:
+    """What helm deletes with a release: the objects of its manifest, those that it keeps apart, and its records."""
+    kinds = {
+        (obj.ref.group, obj.ref.kind, bool(obj.ref.namespace)): None
+        for manifest in manifests
+        for obj in manifest.objects.values()
+        if not kept(obj)
+    }
+    return (
+        Right("delete", "secrets", "", namespace),
+        *(Right("delete", plural(kind), group, namespace if inside else "") for group, kind, inside in kinds),
+    )
+
+
+def to_restart(kinds: Iterable[str], namespace: str) -> tuple[Right, ...]:
+    """What a restart of workloads of these kinds writes."""
+    return tuple(Right("patch", plural(kind), "apps", namespace) for kind in dict.fromkeys(kinds))
 
 
 def plural(kind: str) -> str:

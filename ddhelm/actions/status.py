@@ -171,9 +171,10 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
         "deployments": f"/apis/apps/v1/namespaces/{namespace}/deployments",
         "daemonsets": DAEMONSETS,
         "secret": f"/api/v1/namespaces/{namespace}/secrets/{SECRET}",
+        "namespace": f"/api/v1/namespaces/{namespace}",
     }
     answers = dict(zip(paths, kubectl.raws(list(paths.values())), strict=True))
-    secret = answers.pop("secret")
+    secret, space = answers.pop("secret"), answers.pop("namespace")
     failures = [answer.failure for answer in answers.values() if answer.failure is not None]
     if len(failures) == len(answers):
         raise failures[0]
@@ -200,6 +201,9 @@ def _read(kubectl: look.Reads, releases: Sequence[Release]) -> _Read:
         (answer,) = kubectl.raws([records(namespace, lost, superseded=True)])
         read.records = {**read.records, **_records(_tree(answer), read)}
     read.secret_gone = not secret.found and secret.failure is None
+    if space.found and "deletionTimestamp" in (space.tree().get("metadata") or {}):
+        text = f"namespace `{namespace}` is being deleted: everything in it goes, and nothing can be made in it"
+        read.notes.append(Problem(text, f"kubectl get namespace {namespace} -o yaml"))
     nodes = answers.pop("nodes")
     if nodes.body is not None:
         read.nodes = facts.parse(facts.Answers({"nodes": nodes.body})).nodes

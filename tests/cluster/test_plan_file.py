@@ -157,7 +157,9 @@ def test_a_patch_makes_the_manifests_and_keeps_them_up_to_date(cluster: Clusters
 
     def patched(*flags: str) -> int:
         patch = ddhelm(*plan, *flags, "-o", "unified").out
-        subprocess.run(["git", "apply", "--whitespace=nowarn"], cwd=kept, input=patch, text=True, check=True)
+        subprocess.run(
+            ["git", "apply", "--allow-empty", "--whitespace=nowarn"], cwd=kept, input=patch, text=True, check=True
+        )
         files = sorted(kept.rglob("*.yaml"))
         saved.write_text("".join(f"---\n{file.read_text()}" for file in files))
         return len(files)
@@ -169,6 +171,7 @@ def test_a_patch_makes_the_manifests_and_keeps_them_up_to_date(cluster: Clusters
     ddhelm(*plan, *against, "--no-logs", "--detailed-exitcode", code=2)
     assert patched(*against, "--no-logs") == objects
     ddhelm(*plan, *against, "--no-logs", "--detailed-exitcode")
+    assert patched(*against, "--no-logs") == objects, "nothing changed since"
 
 
 def test_revisions_versions_and_values_can_be_compared(cluster: Clusters) -> None:

@@ -86,6 +86,19 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> No
     assert "0123456789" not in raised.value.message + raised.value.hint
 
 
+def test_a_name_that_is_also_the_folder_of_a_chart_is_asked_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert source("mine").kind == "repo"
+    (tmp_path / "mine" / "Chart.yaml").write_text("name: mine\n")
+    with pytest.raises(ConfigError) as raised:
+        source("mine")
+    assert raised.value.hint == "--chart ./mine for the folder"
+    assert source("./mine").kind == "path"
+
+
 def test_an_at_in_a_path_is_no_user() -> None:
     assert source("oci://registry.example.com/datadog@sha256:0").kind == "oci"
 
