@@ -15,7 +15,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from ddhelm import certificates
-from ddhelm.actions import certfiles, certs, lock, restart, rights
+from ddhelm.actions import certfiles, certs, lock, restart
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.events import Wrote
 from ddhelm.actions.restart import Running
@@ -25,7 +25,6 @@ from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Certificate, Pair
 from ddhelm.errors import ConfigError, Interrupted, PreflightFailed, Reported
 from ddhelm.interrupts import interruptible
-from ddhelm.kubectl import Right
 from ddhelm.managedfields import changed
 from ddhelm.release import NAMES, Role
 
@@ -80,9 +79,6 @@ def look(session: Session) -> Rotating:
         )
     readers = tuple(each for name, each in found if name == names[0])
     restart.refuse(readers)
-    where = session.access.namespace
-    needed = (Right("patch", "secrets", "", where), *rights.to_restart([each.target.kind for each in readers], where))
-    rights.require(session.kubectl, needed, "a rotation")
     since = changed(session.kubectl.secret_metadata(known.name) or {}, *(("data", each) for each in _FILES))
     return Rotating(known, certs.ends(known), readers, restart.late(readers, since))
 

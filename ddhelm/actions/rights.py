@@ -1,4 +1,4 @@
-"""What the user may do where no dry run can tell: objects of a namespace that does not exist yet, deletions, restarts.
+"""What the user may do where no dry run can tell: objects of a namespace that does not exist yet, and deletions.
 
 Asked of the API server itself (SelfSubjectAccessReview), for every kind that the manifests have and that ddhelm writes.
 """
@@ -71,11 +71,6 @@ def to_delete(manifests: Iterable[Manifest], namespace: str) -> tuple[Right, ...
         Right("delete", "secrets", "", namespace),
         *(Right("delete", plural(kind), group, namespace if inside else "") for group, kind, inside in kinds),
     )
-
-
-def to_restart(kinds: Iterable[str], namespace: str) -> tuple[Right, ...]:
-    """What a restart of workloads of these kinds writes."""
-    return tuple(Right("patch", plural(kind), "apps", namespace) for kind in dict.fromkeys(kinds))
 
 
 def plural(kind: str) -> str:

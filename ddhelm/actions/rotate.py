@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ddhelm import rollout
 from ddhelm import settings as settings_
-from ddhelm.actions import identity, lock, restart, revisions, rights
+from ddhelm.actions import identity, lock, restart, revisions
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.events import Wrote
 from ddhelm.actions.keys import Key
@@ -21,7 +21,6 @@ from ddhelm.actions.watch import Polled, Watched
 from ddhelm.errors import DdhelmError, Interrupted, PreflightFailed, Reported
 from ddhelm.interrupts import interruptible
 from ddhelm.keeper import keeper
-from ddhelm.kubectl import Right
 from ddhelm.managedfields import changed
 from ddhelm.release import MANAGED_BY, OURS, ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
 from ddhelm.settings import SecretKey, Settings
@@ -94,10 +93,6 @@ def look(session: Session, what: Rotatable) -> Rotation:
             hint="ddhelm onboard" if what is not Rotatable.APP_KEY else "ddhelm onboard --app-key-file FILE",
             anchor="nothing-to-rotate",
         )
-    where = session.access.namespace
-    needed = [Right("patch", "secrets", "", where)] if secret.name == SECRET else []
-    needed += rights.to_restart([each.target.kind for each in readers], where)
-    rights.require(session.kubectl, needed, "a rotation")
     since = changed(metadata, ("data", secret.key))
     who = keeper(metadata)
     return Rotation(

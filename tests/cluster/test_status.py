@@ -150,6 +150,15 @@ def test_who_may_not_read_nodes_still_sees_the_releases(onboarded: tuple[Sandbox
     assert [each["what"] for each in data["unread"]] == ["the nodes"]
     assert [each["ready"] for each in data["workloads"]] == [5, 1, 3]
     assert not any(each["fatal"] for each in data["problems"])
+    all_but = [
+        {"apiGroups": [""], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"]},
+    ]
+    blind = sandbox.user_kubeconfig("blind", all_but)
+    data = ddhelm("status", "--kubeconfig", str(blind), "-o", "json", code=1).json["data"]
+    assert [each["what"] for each in data["unread"]] == ["the DaemonSets of the namespace"]
+    assert [each["name"] for each in data["workloads"]] == [f"{WORKER}-datadog-cluster-agent"]
+    assert data["coverage"] is None, "what may not be seen is not called gone"
 
 
 def test_a_cluster_that_does_not_answer_is_one_line_and_exit_1(cluster: Clusters, tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ metadata: {name: kept.datadoghq.com, annotations: {helm.sh/resource-policy: keep
 """
 
 
+NEEDED = (Right("delete", "secrets", "", "datadog"), Right("delete", "clusterroles", "rbac.authorization.k8s.io"))
+
+
 class Asked:
     """An API server that grants all rights but those of ``verbs``; or that does not answer."""
 
@@ -56,15 +59,15 @@ def test_helm_deletes_what_it_does_not_keep_and_its_own_records() -> None:
 
 
 def test_what_is_missing_is_named_with_the_command_that_asks_for_it() -> None:
-    needed = (*rights.to_restart(["DaemonSet", "Deployment", "DaemonSet"], "datadog"), Right("get", "nodes"))
+    needed = (*NEEDED, NEEDED[0], Right("get", "nodes"))
     with pytest.raises(ClusterError) as raised:
-        rights.require(Asked("patch"), needed, "a rotation")
+        rights.require(Asked("delete"), needed, "an uninstall")
     error = raised.value
-    assert error.message == "a rotation needs a right that you do not have: patch daemonsets.apps in namespace datadog"
-    assert error.details == ("and patch deployments.apps in namespace datadog",)
-    assert (error.hint, error.anchor) == ("kubectl auth can-i patch daemonsets.apps -n datadog", "forbidden")
+    assert error.message == "an uninstall needs a right that you do not have: delete secrets in namespace datadog"
+    assert error.details == ("and delete clusterroles.rbac.authorization.k8s.io",)
+    assert (error.hint, error.anchor) == ("kubectl auth can-i delete secrets -n datadog", "forbidden")
 
 
-@pytest.mark.parametrize("server", [Asked(), Asked("patch", silent=True)], ids=["all are there", "nobody says"])
+@pytest.mark.parametrize("server", [Asked(), Asked("delete", silent=True)], ids=["all are there", "nobody says"])
 def test_nothing_is_missing(server: Asked) -> None:
-    rights.require(server, rights.to_restart(["DaemonSet"], "datadog"), "a rotation")
+    rights.require(server, NEEDED, "an uninstall")
