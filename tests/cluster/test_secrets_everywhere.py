@@ -68,6 +68,7 @@ def lines(places: Places, etcd: int = 2379) -> list[tuple[str, list[str]]]:
     version = "3.999.0" if is_stand_in() else chart().stem.removeprefix("datadog-")
     return [
         ("completion", ["bash"]),
+        ("explain", ["no-key"]),
         ("detect", ["-o", "json"]),
         ("plan", ["--out", places.plan, *named]),
         ("plan show", [places.plan]),
