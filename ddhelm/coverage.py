@@ -196,8 +196,7 @@ class Coverage(Struct, frozen=True):
         """The same with whole commands for fixes that are flags."""
 
         def whole(blame: Blame | None) -> Blame | None:
-            bare = blame is not None and blame.fix.startswith("--")
-            return replace(blame, fix=f"{command} {blame.fix}") if blame is not None and bare else blame
+            return replace(blame, fix=f"{command} {blame.fix}") if blame and blame.fix.startswith("--") else blame
 
         return Coverage(tuple(replace(verdict, blame=whole(verdict.blame)) for verdict in self.verdicts))
 

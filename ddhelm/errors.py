@@ -20,7 +20,7 @@ Errors carry data; the views turn them into words. An ``anchor`` is a heading of
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Reported(Exception):
@@ -38,6 +38,11 @@ class Reported(Exception):
         self.hint = hint
         self.anchor = anchor
         self.details = tuple(details)
+
+    def adding(self, details: Sequence[str], *, hint: str | None = None) -> Self:
+        """The same with further lines, and with another ``hint`` where one is given: what was done before it."""
+        told = self.hint if hint is None else hint
+        return type(self)(self.message, hint=told, anchor=self.anchor, details=(*self.details, *details))
 
 
 class DdhelmError(Reported):

@@ -58,8 +58,6 @@ def recovery(deployed: Deployed) -> list[Step]:
     if head.status == "deployed" or (head.status == "failed" and deployed.base is None):
         return []
     if deployed.base is None:
-        if head.status == "superseded":
-            return []
         why = f"revision {head.revision} is `{head.status}` and no revision was ever deployed"
         return [Step(StepKind.UNINSTALL, deployed.release, why=why, revision=head.revision)]
     if deployed.base == head.revision:

@@ -104,23 +104,14 @@ def carry_out(
     except DdhelmError as error:
         if not wrote:
             raise
-        raise type(error)(
-            error.message, hint=error.hint, anchor=error.anchor, details=(*error.details, *_left(wrote))
-        ) from None
+        raise error.adding(_left(wrote)) from None
 
 
 def wait(session: Session, prepared: Prepared, how: How, observer: Observer) -> Outcome:
     """Watch what a plan without steps finds unfinished, as a run that stalled has left it; nothing is undone."""
     targets = look.targets({one.release.name: one.manifest for one in prepared.desired})
     try:
-        watched = watch.watch(
-            session.kubectl,
-            targets,
-            deadlines=watch.Deadlines(how.timeout),
-            observer=observer,
-            clock=how.clock,
-            checks=_checks(prepared),
-        )
+        watched = _watch(session, prepared, targets, how, observer)
     except DdhelmError as error:
         return Outcome(failure=error)
     return Outcome(watched=watched, failure=None if watched.ok else watched.failure())
@@ -242,15 +233,7 @@ def _steps(
         observer(event)
 
     try:
-        watched = watch.watch(
-            session.kubectl,
-            targets,
-            deadlines=watch.Deadlines(how.timeout),
-            observer=watching,
-            clock=how.clock,
-            since=since,
-            checks=_checks(prepared),
-        )
+        watched = _watch(session, prepared, targets, how, watching, since)
     except DdhelmError as error:
         return _undo(session, prepared, (), replace(outcome, failure=error), how, observer, lease)
     outcome = replace(outcome, watched=watched)
@@ -259,6 +242,25 @@ def _steps(
     touched = {done.step.release.name for done in outcome.done}
     stalled = [name for name in _stalled(watched, targets) if name in touched]
     return _undo(session, prepared, stalled, replace(outcome, failure=watched.failure()), how, observer, lease)
+
+
+def _watch(
+    session: Session,
+    prepared: Prepared,
+    targets: Sequence[look.Target],
+    how: How,
+    observer: Observer,
+    since: look.Baseline | None = None,
+) -> Watched:
+    return watch.watch(
+        session.kubectl,
+        targets,
+        deadlines=watch.Deadlines(how.timeout),
+        observer=observer,
+        clock=how.clock,
+        since=since,
+        checks=_checks(prepared),
+    )
 
 
 def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...]:
@@ -328,14 +330,7 @@ def _undo(
         if name not in names:
             how_to = f"`helm rollback {_line(state)}`" if state and state.base else "`ddhelm uninstall`"
             details.append(f"release `{name}` was changed and left as it is; to undo it: {how_to}")
-    failure = outcome.failure
-    told = type(failure)(
-        failure.message,
-        hint=failure.hint,
-        anchor=failure.anchor,
-        details=(*failure.details, *details),
-    )
-    return replace(outcome, undone=undone, failure=told)
+    return replace(outcome, undone=undone, failure=outcome.failure.adding(details))
 
 
 def _roll_back(session: Session, before: Deployed, observer: Observer, lease: lock.Lock) -> Reported | None:

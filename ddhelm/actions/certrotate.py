@@ -179,8 +179,7 @@ def carry_out(
         if not told:
             raise
         then = (f"then: {error.hint}",) if error.hint else ()
-        hint, details = f"when the cause is mended: {_AGAIN}", (*error.details, *then, *told)
-        raise type(error)(error.message, hint=hint, anchor=error.anchor, details=details) from None
+        raise error.adding((*then, *told), hint=f"when the cause is mended: {_AGAIN}") from None
     return Rotated(shown, watched)
 
 

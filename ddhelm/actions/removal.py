@@ -21,12 +21,12 @@ from ddhelm.masking import Masker
 from ddhelm.pasting import typed
 from ddhelm.release import SECRET, Release
 from ddhelm.settings import RECORD_KEY
+from ddhelm.steps import kept
 
 if TYPE_CHECKING:
     from ddhelm.answers import Answer
     from ddhelm.kubectl import Kubectl
 
-KEEP = "helm.sh/resource-policy"
 NOT_OURS = "ddhelm did not make it"
 _CROWDED = "it holds what is not ours"
 
@@ -150,11 +150,7 @@ def _records(kubectl: "Kubectl", releases: Sequence[Release]) -> dict[str, recor
 def _going(
     kubectl: "Kubectl", release: Release, head: record.Record, manifest: Manifest, *, delete_crds: bool
 ) -> Going:
-    crds = [
-        obj
-        for obj in manifest.of_kind("CustomResourceDefinition")
-        if ((obj.body.get("metadata") or {}).get("annotations") or {}).get(KEEP) != "keep"
-    ]
+    crds = [obj for obj in manifest.of_kind("CustomResourceDefinition") if not kept(obj)]
     holding = _holding(kubectl, [obj.body for obj in crds]) if crds and not delete_crds else ()
     if holding:
         raise PreflightFailed(

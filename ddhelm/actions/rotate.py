@@ -181,8 +181,8 @@ def carry_out(
         _written_or_not(session, progress, new)
         if not progress.touched:
             raise
-        details = (*error.details, *([f"then: {error.hint}"] if error.hint else []), *progress.lines)
-        raise type(error)(error.message, hint=progress.hint, anchor=error.anchor, details=details) from None
+        then = (f"then: {error.hint}",) if error.hint else ()
+        raise error.adding((*then, *progress.lines), hint=progress.hint) from None
     return Rotated(bool(progress.wrote), tuple(progress.restarted), tuple(progress.watched))
 
 

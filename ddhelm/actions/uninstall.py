@@ -91,9 +91,7 @@ def carry_out(
     except DdhelmError as error:
         if not (gone := run.so_far()):
             raise
-        raise type(error)(
-            error.message, hint=error.hint, anchor=error.anchor, details=(*error.details, *gone)
-        ) from None
+        raise error.adding(gone) from None
 
 
 def _again(removal: Removal) -> str:
@@ -159,9 +157,7 @@ class _Run:
         self._helm.uninstall(name, timeout=int(self._timeout), wait=True)
 
     def _half_way(self, error: DdhelmError, name: str) -> DdhelmError:
-        details = (*error.details, self._left(name))
-        hint = error.hint or _again(self._removal)
-        return type(error)(error.message, hint=hint, anchor=error.anchor, details=details)
+        return error.adding((self._left(name),), hint=error.hint or _again(self._removal))
 
     def _left(self, name: str) -> str:
         """Where a release stands whose uninstall did not end well, as Helm's own record tells it."""
