@@ -16,6 +16,10 @@ _SHOWN = ("tls_cert", "ssl_cert")
 
 
 def valid(context: ProofContext) -> Iterator[Finding]:
+    """Each of ``context.certificates`` (Secret to days left, None where unreadable) is one that etcd takes.
+
+    etcd asks for a client certificate that is valid now (``--client-cert-auth``, etcd's transport security model).
+    """
     for name, days in context.certificates.items():
         if days is None:
             yield Finding(f"what stands in Secret `{name}` is no certificate that can be read: etcd refuses it")
@@ -26,6 +30,7 @@ def valid(context: ProofContext) -> Iterator[Finding]:
 
 
 def lasts(context: ProofContext) -> Iterator[Finding]:
+    """None of them ends within ``expiry.WARN_DAYS`` days."""
     for name, days in context.certificates.items():
         if days is None:
             yield Finding(f"when the certificate in Secret `{name}` ends cannot be read")

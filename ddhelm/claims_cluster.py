@@ -77,6 +77,10 @@ def _other_manager(live: LiveObject) -> tuple[str, str]:
 
 
 def nothing_terminating(context: ProofContext) -> Iterator[Finding]:
+    """No object that would be written, and not the namespace, has a ``deletionTimestamp``.
+
+    The API server takes a write to such an object and deletes it all the same once its finalizers are cleared.
+    """
     if context.live.namespace_terminating:
         gone = f"kubectl wait --for=delete namespace/{context.namespace}"
         yield Finding(f"namespace `{context.namespace}` is being deleted with all that is in it", gone)
@@ -102,6 +106,7 @@ def no_other_agent(context: ProofContext) -> Iterator[Finding]:
 
 
 def api_versions_served(context: ProofContext) -> Iterator[Finding]:
+    """Discovery offers every group, version and kind of the rendered manifests."""
     for release in context.releases:
         for version, kind, refs in _unserved(release.manifest, context):
             text = f"`{release.name}` has {names(refs)}: this cluster serves no {kind} in `{version}`"
@@ -110,6 +115,10 @@ def api_versions_served(context: ProofContext) -> Iterator[Finding]:
 
 
 def stored_versions_served(context: ProofContext) -> Iterator[Finding]:
+    """Discovery offers those of the deployed records too.
+
+    helm 3 and 4 build each object of the stored manifest before an upgrade and an uninstall: ``no matches for kind``.
+    """
     for release in context.releases:
         for version, kind, refs in _unserved(release.stored, context) if release.stored else ():
             text = (
@@ -147,6 +156,11 @@ def _has_custom(manifest: Manifest, served: frozenset[str]) -> bool:
 
 
 def names_fit(context: ProofContext) -> Iterator[Finding]:
+    """Names and label values are ones that Kubernetes takes.
+
+    A Service is a DNS label of 63 characters, all else a DNS subdomain of 253, RBAC names may hold more (Kubernetes:
+    Object Names and IDs; Labels and Selectors).
+    """
     for release in context.releases:
         for obj in release.manifest.objects.values():
             ref = obj.ref
@@ -164,6 +178,7 @@ def names_fit(context: ProofContext) -> Iterator[Finding]:
 
 
 def selectors_unchanged(context: ProofContext) -> Iterator[Finding]:
+    """``spec.selector`` of an apps/v1 workload is what stands (it is immutable) and chooses the template's pods."""
     for release in context.releases:
         for obj in release.manifest.of_kind(*_WORKLOADS):
             wanted = _selector(get(obj.body, ("spec", "selector")))
@@ -202,6 +217,7 @@ def _pod_labels(obj: Object) -> Mapping[str, str]:
 
 
 def record_fits(context: ProofContext) -> Iterator[Finding]:
+    """The records, compressed as helm does, fit into a Secret of 1 MiB; a remark where one is near."""
     for release in context.releases:
         size = release.record_size
         if size is None or size < recordsize.NEAR:
@@ -211,6 +227,7 @@ def record_fits(context: ProofContext) -> Iterator[Finding]:
 
 
 def crd_versions_kept(context: ProofContext) -> Iterator[Finding]:
+    """A CRD keeps each of its ``status.storedVersions``; the API server refuses one that drops such a version."""
     for release in context.releases:
         for obj in release.manifest.of_kind("CustomResourceDefinition"):
             live = (context.live.objects or {}).get(obj.ref.identity)

@@ -82,6 +82,10 @@ def _gaps(context: ProofContext) -> Iterator[Finding]:
 
 @_on_nodes
 def survive_restart(context: ProofContext) -> Iterator[Finding]:
+    """No agent runs on a node that would not take it again.
+
+    A taint with ``NoSchedule`` that came later leaves what runs there alone, and keeps out its successor.
+    """
     at_stake = [v for v in context.coverage.until_restart if not v.accepted and not v.transient]
     unseen = [verdict.node for verdict in at_stake if verdict.node not in context.running]
     running = [verdict for verdict in at_stake if context.running.get(verdict.node)]
@@ -102,6 +106,7 @@ def survive_restart(context: ProofContext) -> Iterator[Finding]:
 
 @_on_nodes
 def host_ports_free(context: ProofContext) -> Iterator[Finding]:
+    """No two pods of a node want one host port: ours among them, and ours beside those of other DaemonSets."""
     clashing = [verdict for verdict in context.coverage.verdicts if verdict.port_clash]
     for (releases, ports), verdicts in _groups(clashing, lambda v: (v.releases, v.port_clash)):
         found = [verdict.node for verdict in verdicts]
@@ -153,6 +158,7 @@ def _another_port(placed: Placement, ports: Iterable[HostPort]) -> str:
 
 @_on_nodes
 def host_paths_apart(context: ProofContext) -> Iterator[Finding]:
+    """No two agents of a node write to one folder of the host."""
     written = {release.name: _written_by(release) for release in context.releases}
     for releases, verdicts in _groups(context.coverage.doubled, lambda v: v.releases):
         found = [verdict.node for verdict in verdicts]
@@ -179,6 +185,7 @@ def _shared_with(other: OtherDaemonSet, context: ProofContext) -> Iterator[Findi
 
 
 def host_agent(context: ProofContext) -> Iterator[Finding]:
+    """Undecided where agents take ports of the host: an agent installed there as a package is not in the API."""
     ports = {release.name: found for release in context.releases if (found := _ports_on_host(release))}
     if ports:
         taken = "; ".join(f"`{name}` takes {', '.join(text for _, text in found)}" for name, found in ports.items())

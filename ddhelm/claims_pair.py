@@ -61,6 +61,7 @@ def agents_rendered(context: ProofContext) -> Iterator[Finding]:
 
 
 def one_cluster_agent(context: ProofContext) -> Iterator[Finding]:
+    """The releases and the cluster have one Cluster Agent together, and it is the worker release's."""
     found = [(release, obj) for release in context.releases for obj in release.cluster_agents()]
     if len(found) > 1:
         owners = ", ".join(f"{obj.ref.name} in `{release.name}`" for release, obj in found)
@@ -76,6 +77,10 @@ def one_cluster_agent(context: ProofContext) -> Iterator[Finding]:
 
 
 def one_webhook(context: ProofContext) -> Iterator[Finding]:
+    """No admission webhook configuration of the Cluster Agent's name calls a Service that is not ours.
+
+    The Cluster Agent makes the configuration itself, under a name for the whole cluster, so the last one wins.
+    """
     owners = []
     for release, variables in _cluster_agent_variables(context):
         if str(_value(variables, _WEBHOOK)).lower() != "true":
@@ -103,6 +108,10 @@ def one_set_of_crds(context: ProofContext) -> Iterator[Finding]:
 
 
 def crds_stay(context: ProofContext) -> Iterator[Finding]:
+    """No upgrade deletes a CRD, and with it every object of its kind.
+
+    helm deletes what the last manifest had and the next one lacks, but for ``helm.sh/resource-policy: keep``.
+    """
     kind = Finding if not (context.delete_crds or context.keeps_crds) else Remark
     for release in context.releases:
         for obj in release.stored.of_kind("CustomResourceDefinition") if release.stored else ():
@@ -115,6 +124,7 @@ def crds_stay(context: ProofContext) -> Iterator[Finding]:
 
 
 def one_token(context: ProofContext) -> Iterator[Finding]:
+    """All agents and the Cluster Agent read the token from one key of one Secret."""
     found: dict[tuple[str, str], list[str]] = {}
     for release in context.releases:
         for obj in (*release.agents(), *release.cluster_agents()):
@@ -129,6 +139,7 @@ def one_token(context: ProofContext) -> Iterator[Finding]:
 
 
 def one_cluster_name(context: ProofContext) -> Iterator[Finding]:
+    """All agents say one cluster name, or leave it to the cloud's metadata."""
     found: dict[str, list[str]] = {}
     for release in context.releases:
         for obj in (*release.agents(), *release.cluster_agents()):
@@ -143,6 +154,10 @@ def one_cluster_name(context: ProofContext) -> Iterator[Finding]:
 
 
 def joined(context: ProofContext) -> Iterator[Finding]:
+    """Every agent is told of a Service, by name or by address, that leads to the worker release's Cluster Agent.
+
+    Raises Undecided where the worker release is not rendered.
+    """
     worker = context.of_role(Role.WORKER)
     if worker is None:
         raise Undecided("the worker release is not part of this run")
@@ -181,6 +196,7 @@ def _reaches(
 
 
 def agents_apart(context: ProofContext) -> Iterator[Finding]:
+    """The node affinities of the two releases exclude each other, also while a node changes its labels."""
     placements = [
         placed
         for release in context.releases
@@ -192,6 +208,10 @@ def agents_apart(context: ProofContext) -> Iterator[Finding]:
 
 
 def cluster_agent_finds_a_node(context: ProofContext) -> Iterator[Finding]:
+    """Node selector, affinity and tolerations of the Cluster Agent fit a node.
+
+    A remark where one only has to lose what goes by itself: a cordon, ``not-ready``, the taints of a starting node.
+    """
     if not context.nodes:
         raise Undecided("no node was read")
     for release in context.releases:

@@ -50,6 +50,10 @@ _WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet", "Job")
 
 
 def secrets_exist(context: ProofContext) -> Iterator[Finding]:
+    """Each Secret and key that a pod needs, and that is not optional, is there or is written before the releases.
+
+    The kubelet does not start a container without it (``CreateContainerConfigError``), and says so in an event only.
+    """
     if context.live.secrets is None and not context.missing_namespace:
         raise Undecided("the Secrets of the namespace were not read")
     known = {name: set(keys) for name, keys in (context.live.secrets or {}).items()}
@@ -116,6 +120,11 @@ def check_files_readable(context: ProofContext) -> Iterator[Finding]:
 
 
 def host_files(context: ProofContext) -> Iterator[Finding]:
+    """Each file that a check reads from the host is mounted alone, with a type that does not make a folder of it.
+
+    ``DirectoryOrCreate`` makes one, and so do container runtimes where the type is left out (Kubernetes: hostPath
+    volume types). Whether the file is there is a remark: the API does not show it.
+    """
     for release in context.releases:
         for agent in release.agents():
             seen = set()
@@ -142,6 +151,7 @@ def _is_one_file(volume: Tree, context: ProofContext) -> bool:
 
 
 def no_key_folder(context: ProofContext) -> Iterator[Finding]:
+    """No pod mounts a folder in which a distribution keeps private keys, or the key of a CA."""
     for release in context.releases:
         for obj in release.manifest.of_kind(*_WORKLOADS):
             for volume in pod_spec(obj).get("volumes") or ():
@@ -156,6 +166,7 @@ def no_key_folder(context: ProofContext) -> Iterator[Finding]:
 
 
 def pods_admitted(context: ProofContext) -> Iterator[Finding]:
+    """The namespace's Pod Security level (``enforce``) admits each pod template; what is read is ``podsecurity``."""
     labels = context.live.namespace_labels
     if labels is None:
         if context.missing_namespace:
