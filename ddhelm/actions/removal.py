@@ -83,7 +83,6 @@ def prepare(
     *,
     delete_secrets: bool = False,
     delete_namespace: bool = False,
-    delete_crds: bool = False,
 ) -> Removal:
     """What an uninstall would do; reads only.
 
@@ -97,21 +96,20 @@ def prepare(
     if not found.found:
         return Removal(namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases))
     records = _records(kubectl, releases)
-    masker = Masker(secrets.token_bytes(32))
-    manifests = {name: parse(each.manifest, namespace, masker) for name, each in records.items()}
+    manifests = _manifests(records, namespace)
     _refuse_dead_kinds(kubectl, manifests)
     if manifests:  # helm would delete what it may, and say only that it failed
         rights.require(kubectl, rights.to_delete(manifests.values(), namespace), "an uninstall")
     going = tuple(
-        _going(kubectl, release, records[release.name], manifests[release.name], delete_crds=delete_crds)
+        _going(kubectl, release, records[release.name], manifests[release.name])
         for release in reversed(releases)
         if release.name in records
     )
     own = leftovers.of_ddhelm(kubectl, namespace)
-    made = [leftovers.lock(namespace), *(() if delete_secrets else (leftovers.history(namespace),))]
     terminating = (found.tree().get("status") or {}).get("phase") == "Terminating"
-    if (going or own) and not terminating:
-        own = (*own, *(each for each in made if each not in own))  # this very run makes them
+    if (going or own) and not terminating:  # this very run makes a lock, and its line in the history
+        made = [leftovers.lock(namespace), *(() if delete_secrets else (leftovers.history(namespace),))]
+        own = (*own, *(each for each in made if each not in own))
     agents = leftovers.of_agents(kubectl, namespace, releases)
     removal = Removal(
         namespace,
@@ -147,14 +145,17 @@ def _records(kubectl: "Kubectl", releases: Sequence[Release]) -> dict[str, recor
     return {each.name: each for each in found if each is not None}
 
 
-def _going(
-    kubectl: "Kubectl", release: Release, head: record.Record, manifest: Manifest, *, delete_crds: bool
-) -> Going:
+def _manifests(records: Mapping[str, record.Record], namespace: str) -> dict[str, Manifest]:
+    masker = Masker(secrets.token_bytes(32))
+    return {name: parse(each.manifest, namespace, masker) for name, each in records.items()}
+
+
+def _going(kubectl: "Kubectl", release: Release, head: record.Record, manifest: Manifest) -> Going:
     crds = [obj for obj in manifest.of_kind("CustomResourceDefinition") if not kept(obj)]
-    holding = _holding(kubectl, [obj.body for obj in crds]) if crds and not delete_crds else ()
+    holding = _holding(kubectl, [obj.body for obj in crds]) if crds else ()
     if holding:
         raise PreflightFailed(
-            f"uninstalling `{release.name}` would delete {len(holding)} CRDs together with the objects in them",
+            f"uninstalling `{release.name}` would delete CRDs together with the objects in them",
             hint="ddhelm onboard --set operator.datadogCRDs.keepCrds=true, then uninstall again: the CRDs stay",
             anchor="crds-hold-objects",
             details=holding,
@@ -163,7 +164,7 @@ def _going(
 
 
 def _holding(kubectl: "Kubectl", crds: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Those CRDs of which objects exist, with their number."""
+    """Those CRDs of which objects exist, with their number, or of which nobody can say that none do."""
     specs = [crd.get("spec") or {} for crd in crds]
     paths = [
         f"/apis/{spec['group']}/{next((v['name'] for v in spec['versions'] if v.get('served')), '')}"
@@ -172,10 +173,13 @@ def _holding(kubectl: "Kubectl", crds: Sequence[Mapping[str, Any]]) -> tuple[str
     ]
     found = []
     for spec, answer in zip(specs, kubectl.raws(paths), strict=True):
+        name = f"CRD `{spec['names']['plural']}.{spec['group']}`"
+        if answer.failure is not None:
+            found.append(f"{name} may hold objects: {answer.failure.message}")
         page = answer.tree() if answer.found else {}
         count = len(page.get("items") or ()) + int((page.get("metadata") or {}).get("remainingItemCount") or 0)
         if count:
-            found.append(f"CRD `{spec['names']['plural']}.{spec['group']}` holds {count} objects")
+            found.append(f"{name} holds {count} object{'' if count == 1 else 's'}")
     return tuple(found)
 
 

@@ -121,14 +121,11 @@ def of_session(session: "Session", *, accept: Sequence[str] | None = None) -> St
         if release.name in read.records
     }
     workloads = _workloads(read, releases, promised)
-    unread = {each.name for each in read.unread}
-    if "releases" in unread:
+    if "releases" in (unread := {each.name for each in read.unread}):
         needed = frozenset()  # not seen is not the same as not there
     expected = [release for release in releases if release.role in needed and "daemonsets" not in unread]
     accept = stored.accept_uncovered if accept is None else accept
-    covered = _coverage(session, read, releases, accept, expected)
-    if covered is not None:
-        covered = covered.fixed_together(stored.tolerate, accept)
+    covered = _coverage(session, read, releases, accept, expected, stored.tolerate)
     labels = known.get("controlPlaneLabels") or ()
     pools = pools_.pools(covered, read.nodes, labels) if covered is not None and read.nodes is not None else ()
     problems = [
@@ -326,10 +323,11 @@ def _coverage(
     releases: Sequence[Release],
     accept: Sequence[str],
     expected: Sequence[Release],
+    tolerate: Sequence[str],
 ) -> Coverage | None:
     """The pod templates of the live DaemonSets against all nodes; None where either could not be read.
 
-    ``expected``: the releases that should have a DaemonSet.
+    ``expected``: the releases that should have a DaemonSet; ``tolerate``: the taints that they are to tolerate.
     """
     if read.nodes is None or "DaemonSet" in read.blind:
         return None
@@ -352,7 +350,8 @@ def _coverage(
     ]
     placed = {placement.release for placement in placements}
     absent = tuple(release.name for release in expected if release.name not in placed)
-    return coverage_.compute(read.nodes, placements, accept=accept, kind_of=_kinds(session), absent=absent)
+    covered = coverage_.compute(read.nodes, placements, accept=accept, kind_of=_kinds(session), absent=absent)
+    return covered.fixed_together(tolerate, accept)
 
 
 def _kinds(session: "Session") -> Callable[[Node], coverage_.KindOfNode | None]:

@@ -202,7 +202,7 @@ def test_crds_that_hold_objects_stop_it_and_empty_ones_go(cluster: Clusters) -> 
     wait_for(lambda: posted(sandbox, path, board), 20, "the CRD to be served")
     ddhelm = Ddhelm(sandbox, "4.3")
     told = ddhelm("uninstall", "--yes", code=3)
-    assert "CRD `datadogdashboards.datadoghq.com` holds 1 objects" in told.err
+    assert "CRD `datadogdashboards.datadoghq.com` holds 1 object" in told.err
     assert "keepCrds" in told.err
     assert set(revisions(sandbox)) == {WORKER}
     sandbox.loader.delete(f"{path}/mine")
