@@ -16,7 +16,7 @@ from ddhelm.facts import ClusterFacts, Unread
 from ddhelm.nodes import Node
 from ddhelm.recognition import Evidence, detected, evidence_for, lineage, named, resolved, role_keys
 from ddhelm.signals import Look, matches
-from ddhelm.tree import Tree
+from ddhelm.tree import Path, Tree
 
 __all__ = ["CheckInstance", "Evidence", "HostFile", "LeftOut", "Profile", "ValuesPart", "kind_of", "of", "to_json"]
 
@@ -25,7 +25,9 @@ class Profile(Struct, frozen=True):
     """What the cluster is and what follows: role labels, checks, values, requirements.
 
     ``managed``: there is one release only, and ``why_managed`` says why; otherwise the pair. ``values`` are in merge
-    order. ``notes`` are sentences for the user; ``claimed`` says what is only documented, "" where nothing is.
+    order; ``variants`` names those of them that a condition decides. ``notes`` are sentences for the user; ``claimed``
+    says what is only documented, "" where nothing is. ``tolerations`` are those that the last run gave the Cluster
+    Agent, where the nodes that decide about them cannot be read now.
     """
 
     distribution: str
@@ -47,6 +49,8 @@ class Profile(Struct, frozen=True):
     admission: tuple[Pattern, ...]
     docs: str
     unread: tuple[Unread, ...]
+    variants: tuple[str, ...] = ()
+    tolerations: tuple[Tree, ...] = ()
 
     @property
     def control_plane_release(self) -> bool:
@@ -76,6 +80,7 @@ class Profile(Struct, frozen=True):
             "managed": self.managed,
             "controlPlaneLabels": list(self.control_plane_labels),
             "checks": checks,
+            **({"variants": list(self.variants)} if self.variants else {}),
         }
 
 
@@ -101,13 +106,16 @@ def of(
     remembered = remembered or {}
     notes: list[str] = []
     chosen = named(override, known) if override else detected(look, known, remembered, notes)
+    before = remembered if remembered.get("distribution") == chosen.name else {}
+    values = _Values(look, before)
+    values.collect(lineage(chosen.name, distributions), node_kinds)
     labels = _labels(chosen, facts, remembered)
     nodes = [node for node in facts.nodes if any(label in node.labels for label in labels)]
     why_managed = _why_one_release(chosen, facts, nodes, remembered)
     ways = {"own_certificate": own_certificate, "without_listener": without_listener}
     derived = components.Derived() if why_managed else components.derive(chosen, look, nodes, remembered, **ways)
     evidence = evidence_for(chosen, known, look)
-    notes += [*_against(override, evidence), *derived.notes, *_notes(chosen, look)]
+    notes += [*_against(override, evidence), *derived.notes, *_notes(chosen, look), *values.notes]
     return Profile(
         distribution=chosen.name,
         title=chosen.title,
@@ -122,12 +130,14 @@ def of(
         host_files=derived.host_files,
         evidence=evidence,
         notes=tuple(dict.fromkeys(notes)),
-        values=_values(chosen.name, distributions, node_kinds, look),
+        values=tuple(values.parts),
         requirements=tuple(need for need in chosen.requires if look.all_hold(need.when)),
         pod_security=chosen.pod_security,
         admission=chosen.admission,
         docs=chosen.docs,
         unread=facts.unread,
+        variants=tuple(values.held),
+        tolerations=() if facts.has("nodes") else tuple(before.get("clusterAgentTolerations") or ()),
     )
 
 
@@ -210,19 +220,48 @@ def _why_one_release(
     return f"no node carries a control-plane label ({keys}): a control-plane release would run nowhere"
 
 
-def _values(
-    name: str, distributions: Sequence[Distribution], node_kinds: Sequence[NodeKind], look: Look
-) -> tuple[ValuesPart, ...]:
-    parts = []
-    for one in lineage(name, distributions):
-        parts += [
-            ValuesPart(one.name, ("values", role), role, one.values[role]) for role in PARTS if role in one.values
-        ]
-        for variant in one.variants:
-            if look.all_hold(variant.when):
-                at = ("variants", variant.index, "values")
-                parts += [ValuesPart(one.name, (*at, role), role, tree) for role, tree in variant.values.items()]
-    for kind in node_kinds:
-        if kind.values and any(look.at(row).held for row in kind.match) and look.all_hold(kind.when):
-            parts += [ValuesPart("node-kinds", (kind.name, "values", r), r, tree) for r, tree in kind.values.items()]
-    return tuple(parts)
+class _Values:
+    """The values of a distribution in merge order, with those whose condition holds, or held when it was read last."""
+
+    def __init__(self, look: Look, before: Mapping[str, Any]) -> None:
+        self.parts: list[ValuesPart] = []
+        self.held: list[str] = []
+        self._recalled: list[str] = []
+        self._look = look
+        self._before = frozenset(before.get("variants") or ())
+
+    def collect(self, lineage_: Iterable[Distribution], node_kinds: Iterable[NodeKind]) -> None:
+        for one in lineage_:
+            self.parts += [
+                ValuesPart(one.name, ("values", role), role, one.values[role]) for role in PARTS if role in one.values
+            ]
+            for variant in one.variants:
+                if self._holds(f"{one.name}/{variant.index}", self._look.verdict(variant.when)):
+                    self._add(one.name, ("variants", variant.index, "values"), variant.values)
+        for kind in node_kinds:
+            if kind.values and self._holds(f"node-kinds/{kind.name}", self._of_kind(kind)):
+                self._add("node-kinds", (kind.name, "values"), kind.values)
+
+    @property
+    def notes(self) -> list[str]:
+        if not self._recalled:
+            return []
+        names = ", ".join(f"`{name}`" for name in self._recalled)
+        return [f"values of {names} are kept from the last run: what decides about them could not be read"]
+
+    def _add(self, file: str, at: Path, values: Mapping[str, Tree]) -> None:
+        self.parts += [ValuesPart(file, (*at, role), role, tree) for role, tree in values.items()]
+
+    def _holds(self, name: str, verdict: bool | None) -> bool:
+        if verdict is None and name in self._before:
+            self._recalled.append(name)
+        elif not verdict:
+            return False
+        self.held.append(name)
+        return True
+
+    def _of_kind(self, kind: NodeKind) -> bool | None:
+        seen = {self._look.at(row).held for row in kind.match}
+        some = True if True in seen else None if None in seen else False
+        rest = self._look.verdict(kind.when)
+        return False if False in {some, rest} else None if None in {some, rest} else True

@@ -77,7 +77,12 @@ class Look:
 
     def all_hold(self, rows: Iterable[Row]) -> bool:
         """Whether every row holds; one that could not be read does not."""
-        return all(self.at(row).held is True for row in rows)
+        return self.verdict(rows) is True
+
+    def verdict(self, rows: Iterable[Row]) -> bool | None:
+        """Whether every row holds; None where none speaks against it and one could not be read."""
+        held = {self.at(row).held for row in rows}
+        return False if False in held else None if None in held else True
 
     def _look(self, row: Row) -> Sighting:
         if row.field.startswith("node."):

@@ -225,7 +225,7 @@ def _facts(
     if role is Role.CONTROL_PLANE:
         below, why = _checks(profile, set(settings.drop_checks), lower)
         return Layer("facts", merge(tree, below), reasons | why)
-    tolerations = cluster_agent_tolerations(nodes, profile.control_plane_labels, settings.tolerate)
+    tolerations = cluster_agent_tolerations(nodes, profile, settings.tolerate)
     if tolerations:
         tree = merge(tree, {"clusterAgent": {"tolerations": tolerations}})
         reasons["clusterAgent", "tolerations"] = "every node is tainted, so the Cluster Agent would have no place"
@@ -287,17 +287,19 @@ def _at_rest(node: Node) -> Node:
     return replace(node, unschedulable=False, taints=tuple(taint for taint in node.taints if not transient(taint)))
 
 
-def cluster_agent_tolerations(nodes: Sequence[Node], labels: Sequence[str], tolerate: Sequence[str]) -> list[Tree]:
+def cluster_agent_tolerations(nodes: Sequence[Node], profile: Profile, tolerate: Sequence[str]) -> list[Tree]:
     """What the Cluster Agent must tolerate to find a place: nothing where any node takes it as it is.
 
     Otherwise (one tainted node, all nodes control planes) the taints of the control-plane nodes; where every worker
-    is tainted too and there are no control-plane nodes, what the user lets the worker agents tolerate. Nodes that
-    were not read count as free ones. The chart gives the
-    Cluster Agent no toleration of its own (2.30 to 3.240).
+    is tainted too and there are no control-plane nodes, what the user lets the worker agents tolerate. Where the nodes
+    were not read it is what the last run found, else nothing. The chart gives the Cluster Agent no toleration of its
+    own (2.30 to 3.240).
     """
-    if not nodes or any(schedulable(_CLUSTER_AGENT_POD, (_at_rest(node),)) for node in nodes):
+    if not nodes:
+        return list(profile.tolerations)
+    if any(schedulable(_CLUSTER_AGENT_POD, (_at_rest(node),)) for node in nodes):
         return []
-    on_control_planes = (node.taints for node in nodes if any(label in node.labels for label in labels))
+    on_control_planes = (n.taints for n in nodes if any(label in n.labels for label in profile.control_plane_labels))
     wanted = {(taint.key, taint.effect) for taints in on_control_planes for taint in taints if not transient(taint)}
     if wanted:
         return [{"key": key, "operator": "Exists", "effect": effect} for key, effect in sorted(wanted)]

@@ -44,7 +44,9 @@ def build(
     ``releases`` are all that fit the cluster: what one is sent depends on whether there is the other. ``user`` are the
     user's layers where they are to say who set what; otherwise those of the settings are taken.
     """
-    kept = {"format": FORMAT, **settings_.to_record(wanted), "facts": found.to_record()}
+    tolerations = values.cluster_agent_tolerations(read_facts.nodes, found, wanted.tolerate)
+    known = {**found.to_record(), **({"clusterAgentTolerations": tolerations} if tolerations else {})}
+    kept = {"format": FORMAT, **settings_.to_record(wanted), "facts": known}
     return {
         release.name: values.build(
             values.layers_for(

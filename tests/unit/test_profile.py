@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ddhelm import profile
+from ddhelm.facts import ClusterFacts, Unread
 from ddhelm.nodes import Node, Taint
 from tests.unit.factsets import (
     CONTROL_PLANE,
@@ -178,6 +180,33 @@ def test_bottlerockets_socket_is_set_only_where_every_node_has_it() -> None:
 
     assert any(part.file == "node-kinds" for part in every.values)
     assert not any(part.file == "node-kinds" for part in some.values)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        cluster(control_planes(3, [CONTROL_PLANE, ETCD]), "v1.32.5+rke2r1"),
+        cluster(control_planes(1), "v1.33.1+k3s1"),
+        cluster([*kubeadm(), node("w-99", os_image="Flatcar Container Linux by Kinvolk 4081.2.0")]),
+        cluster(workers(2, os_image="Bottlerocket OS 1.20.0 (aws-k8s-1.30)"), "v1.33.1-eks-1"),
+    ],
+    ids=["rke2", "k3s", "flatcar", "bottlerocket"],
+)
+def test_values_that_hang_on_nodes_stay_while_the_nodes_cannot_be_read(shown: ClusterFacts) -> None:
+    before = found(shown)
+    assert before.variants
+    blind = replace(shown, nodes=(), unread=(Unread("nodes", "the nodes", FORBIDDEN),))
+    now = found(blind, override=before.distribution, remembered=before.to_record())
+    assert now.values == before.values
+    assert now.to_record()["variants"] == before.to_record()["variants"]
+    assert [note for note in now.notes if "kept from the last run" in note]
+
+
+def test_what_another_distribution_left_is_not_kept() -> None:
+    before = found(cluster([*kubeadm(), node("w-99", os_image="Flatcar Container Linux by Kinvolk 4081.2.0")]))
+    left = before.to_record() | {"clusterAgentTolerations": [{"key": "x"}]}
+    now = found(cluster([], unread={"nodes": FORBIDDEN}), override="kops", remembered=left)
+    assert (now.variants, now.tolerations) == ((), ())
 
 
 @pytest.mark.parametrize(
