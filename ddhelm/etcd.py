@@ -47,21 +47,21 @@ OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
 class Stores(Struct, frozen=True):
     """etcd as the API servers dial it: resource path ("" for all others) → URLs, and the files they show there.
 
-    ``unmounted``: the files of theirs of which no volume tells the path on the node. ``everywhere``: each control-plane
-    node that was seen runs an API server, so the files are on each of them.
+    ``client``: None where their files cannot be mounted on each control-plane node that was seen; ``without`` says why.
+    ``differing``: they are others on other nodes.
     """
 
     urls: Mapping[str, tuple[str, ...]]
     client: Client | None
-    unmounted: tuple[str, ...]
-    everywhere: bool
+    without: str
+    differing: bool
 
 
 def checks(plane: ControlPlane, endpoint: Endpoint) -> Found:
     """The instances for every etcd cluster, tagged by cluster where there are several, or why there are none."""
     if plane.unreadable and not any(plane.pods(cluster.pod) for cluster in endpoint.clusters if cluster.pod):
-        if (recalled := plane.recall("etcd")) is not None:
-            return _recalled(plane, recalled)
+        if (recalled := _recalled(plane)) is not None:
+            return recalled
         if configured := _configured_external(plane):
             return configured
     stores = _stores(plane)
@@ -97,8 +97,8 @@ def _clusters(plane: ControlPlane, endpoint: Endpoint, stores: Stores | None) ->
 def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -> Found:
     pods = plane.pods(cluster.pod) if cluster.pod else {}
     urls = stores.urls.get(cluster.resource, ()) if stores else ()
-    if not pods and stores and urls and _external(plane, urls):
-        return _external_checks(plane, urls, stores.client, _DIALLED, stores.unmounted)
+    if not pods and stores and urls and not any(map(_is_own, urls)):
+        return _elsewhere(plane, urls, stores.client, _DIALLED, stores.without)
     if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
         return left_out
     if cluster.pod and not pods and not urls and plane.seen and not plane.unreadable:
@@ -177,23 +177,39 @@ def _stores(plane: ControlPlane) -> Stores | None:
     pods = {n: pod for n, pod in sorted(plane.pods("kube-apiserver").items()) if pod.flags.get("etcd-servers")}
     if not pods:
         return None
-    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
-    main = {
-        n: ",".join(sorted({_from_node(url, plane.address(pod)) for url in pod.flags["etcd-servers"].split(",")}))
-        for n, pod in pods.items()
-    }
+    urls = {"": _members(plane, pods)}
     overrides = {n: pod.flags.get("etcd-servers-overrides", "") for n, pod in pods.items()}
-    urls = {"": tuple(plane.agreed(_DIALLED, main).split(","))}
     for entry in filter(None, plane.agreed("`--etcd-servers-overrides` of kube-apiserver", overrides).split(",")):
         resource, _, servers = entry.partition("#")
         urls[resource] = tuple(servers.split(";"))
-    files, unmounted = [], []
-    for flag in ("etcd-cafile", "etcd-certfile", "etcd-keyfile"):
-        paths = {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()}
-        files.append(plane.agreed(f"`--{flag}` of kube-apiserver", paths))
-        unmounted += [pods[n].flags[flag] for n, path in paths.items() if not path and pods[n].flags.get(flag)][:1]
-    client = Client("", *files) if all(files) else None
-    return Stores(urls, client, tuple(unmounted), everywhere=not plane.seen - set(plane.pods("kube-apiserver")))
+    flags = ("etcd-cafile", "etcd-certfile", "etcd-keyfile")
+    paths = {flag: {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()} for flag in flags}
+    differing = [flag for flag in flags if len(set(paths[flag].values())) > 1]
+    files = [next(iter(paths[flag].values())) for flag in flags]
+    unmounted = [
+        pod.flags[flag] for flag in flags for n, pod in pods.items() if pod.flags.get(flag) and not paths[flag][n]
+    ]
+    if differing:  # a file that a node lacks keeps its agent from starting
+        without = f"the control-plane nodes have different files for it ({listed([f'--{flag}' for flag in differing])})"
+    elif not all(files):
+        without = _no_certificate(list(dict.fromkeys(unmounted)))
+    elif plane.seen - set(plane.pods("kube-apiserver")):
+        without = "not every control-plane node runs an API server, whose files they are"
+    else:
+        without = ""
+    return Stores(urls, None if without else Client("", *files), without, bool(differing))
+
+
+def _members(plane: ControlPlane, pods: Mapping[str, StaticPod]) -> tuple[str, ...]:
+    """The main etcd's URLs as an agent beside the API server would write them, or as all API servers do."""
+    named = {n: tuple(sorted(map(str.strip, pod.flags["etcd-servers"].split(",")))) for n, pod in pods.items()}
+    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
+    near = {n: sorted({_from_node(url, plane.address(pods[n])) for url in urls}) for n, urls in named.items()}
+    if len(set(named.values())) > 1:
+        return tuple(plane.agreed(_DIALLED, {n: ",".join(urls) for n, urls in near.items()}).split(","))
+    first = next(iter(pods))
+    on_each = all(any(map(_is_own, urls)) for urls in near.values())
+    return tuple(near[first]) if on_each else named[first]
 
 
 def _from_node(url: str, node_address: str) -> str:
@@ -212,14 +228,14 @@ def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores 
     own = next((url for url in urls if _is_own(url)), None)
     if own and own.startswith("http:"):
         return [CheckInstance("etcd", {"prometheus_url": f"{own}/metrics"}, _DIALLED)]
-    if own and stores and stores.client and stores.everywhere:
+    if own and stores and stores.client:
         source = "`--etcd-servers` and `--etcd-certfile` of kube-apiserver"
         found = CheckInstance("etcd", {"prometheus_url": f"{own}/metrics", **_keys(stores.client)}, source)
-    elif cluster.client:
+    elif cluster.client and not (stores and stores.differing):
         tree = {"prometheus_url": f"{cluster.client.url}/metrics", **_keys(cluster.client)}
         found = CheckInstance("etcd", tree, plane.documented, plane.claimed)
     else:
-        why = _no_certificate(stores.unmounted if stores else ())
+        why = (stores.without if stores else "") or _no_certificate(())
         without = why if plane.without_listener else f"it has no plaintext metrics listener, and {why}"
         return LeftOut("etcd", without, _OWN_WAY)
     if _CERTIFIED not in plane.notes:
@@ -274,20 +290,17 @@ def _client_port(text: str, node_address: str) -> str:
     return min(urls, key=lambda url: (not _is_own(url), "%%" in url, url), default="")
 
 
-def _recalled(plane: ControlPlane, recalled: Found) -> Found:
-    """What an earlier run found, with the files that are mounted now."""
-    if isinstance(recalled, LeftOut) or not plane.own_certificate:
+def _recalled(plane: ControlPlane) -> Found | None:
+    """What an earlier run found, with the files that are mounted now; None where those of a Secret are no more."""
+    recalled = plane.recall("etcd")
+    if recalled is None or isinstance(recalled, LeftOut):
         return recalled
+    if not plane.own_certificate:
+        return None if any(OWN.items() <= one.instance.items() for one in recalled) else recalled
     return [replace(one, instance={**one.instance, **OWN}) if "tls_cert" in one.instance else one for one in recalled]
 
 
 # --- etcd outside the cluster ----------------------------------------------------------------------------------------
-
-
-def _external(plane: ControlPlane, urls: Sequence[str]) -> bool:
-    """Whether none of the URLs is on a control-plane node."""
-    own = {node.address for node in plane.nodes}
-    return not any(_is_own(url) or (split(url, 0) or ("", "", 0))[1] in own for url in urls)
 
 
 def _configured_external(plane: ControlPlane) -> Found | None:
@@ -295,22 +308,23 @@ def _configured_external(plane: ControlPlane) -> Found | None:
     endpoints = [str(url) for url in external.get("endpoints") or ()]
     files = [str(external.get(key) or "") for key in ("caFile", "certFile", "keyFile")]
     client = Client("", *files) if all(files) else None
-    return _external_checks(plane, endpoints, client, KUBEADM_CONFIG) if endpoints else None
+    return _elsewhere(plane, endpoints, client, KUBEADM_CONFIG, _no_certificate(())) if endpoints else None
 
 
-def _external_checks(
-    plane: ControlPlane, urls: Sequence[str], client: Client | None, source: str, unmounted: Sequence[str] = ()
-) -> Found:
+def _elsewhere(plane: ControlPlane, urls: Sequence[str], client: Client | None, source: str, without: str) -> Found:
+    """Checks of members that do not stand beside each agent; ``without``: why there is no client certificate."""
+    hosts = {(split(url, _CLIENT_PORT) or ("", "", 0))[1] for url in urls}
+    inside = hosts & {node.address for node in plane.nodes}
+    where = "on some control-plane nodes only" if inside else "outside the cluster"
     if plane.own_certificate:
         client = Client("", OWN["tls_ca_cert"], OWN["tls_cert"], OWN["tls_private_key"])
     found = []
     for url in urls:
         parts = split(url, _CLIENT_PORT)
         if parts is None:
-            return LeftOut("etcd", f"etcd runs outside, and `{url}` of {source} is no URL")
+            return LeftOut("etcd", f"etcd runs {where}, and `{url}` of {source} is no URL")
         if parts[0] == "https" and client is None:
-            why = _no_certificate(unmounted)
-            return LeftOut("etcd", f"etcd runs outside ({listed(urls)}), and {why}", _OWN_WAY)
+            return LeftOut("etcd", f"etcd runs {where} ({listed(urls)}), and {without}", _OWN_WAY)
         member = f"[{parts[1]}]:{parts[2]}" if ":" in parts[1] else f"{parts[1]}:{parts[2]}"
         tree: Tree = {"prometheus_url": f"{parts[0]}://{member}/metrics"}
         if parts[0] == "https" and client:
@@ -318,7 +332,7 @@ def _external_checks(
         found.append(CheckInstance("etcd", _tagged(tree, f"etcd_endpoint:{member}"), source))
     if len(plane.nodes) > 1:
         plane.notes.append(
-            f"etcd runs outside the cluster: each of the {len(plane.nodes)} control-plane agents asks all "
+            f"etcd runs {where}: each of the {len(plane.nodes)} control-plane agents asks all "
             f"{len(found)} members, so each member is reported once a node (the tag `etcd_endpoint` tells them apart)"
         )
     return found

@@ -137,7 +137,7 @@ def of(
         docs=chosen.docs,
         unread=facts.unread,
         variants=tuple(values.held),
-        tolerations=() if facts.has("nodes") else tuple(before.get("clusterAgentTolerations") or ()),
+        tolerations=() if facts.has("nodes") else tuple(_list(before, "clusterAgentTolerations")),
     )
 
 
@@ -220,6 +220,12 @@ def _why_one_release(
     return f"no node carries a control-plane label ({keys}): a control-plane release would run nowhere"
 
 
+def _list(remembered: Mapping[str, Any], key: str) -> Sequence[Any]:
+    """A list that was remembered; none where somebody has altered the record."""
+    found = remembered.get(key)
+    return found if isinstance(found, list) else ()
+
+
 class _Values:
     """The values of a distribution in merge order, with those whose condition holds, or held when it was read last."""
 
@@ -228,7 +234,7 @@ class _Values:
         self.held: list[str] = []
         self._recalled: list[str] = []
         self._look = look
-        self._before = frozenset(before.get("variants") or ())
+        self._before = _list(before, "variants")
 
     def collect(self, lineage_: Iterable[Distribution], node_kinds: Iterable[NodeKind]) -> None:
         for one in lineage_:

@@ -845,5 +845,44 @@ def test_etcd_outside_without_a_certificate_says_what_is_missing_and_what_helps(
     made = found(on_kubeadm(*[apiserver(h, *flags, etcd=EXTERNAL) for h in HOSTS]))
 
     (left,) = [one for one in made.left_out if one.component == "etcd"]
-    assert left.reason.startswith("etcd runs outside (`https://10.1.2.3:2379`, `https://10.1.2.4:2379`), and " + says)
+    assert left.reason.startswith(
+        "etcd runs outside the cluster (`https://10.1.2.3:2379`, `https://10.1.2.4:2379`), and " + says
+    )
     assert "ddhelm onboard --etcd-secret NAME" in left.fix
+
+
+# --- members that the nodes do not all have --------------------------------------------------------------------------
+
+FIVE = tuple(f"cp-{i}" for i in range(1, 6))
+MEMBERS = tuple(f"https://10.0.0.{i}:2379" for i in range(1, 4))
+
+
+def test_one_list_of_all_members_is_no_difference_between_the_nodes_that_have_one_each() -> None:
+    made = found(on_kubeadm(*[apiserver(h, etcd=",".join(MEMBERS)) for h in HOSTS]))
+    assert urls(made)["etcd"] == ["https://%%env_DD_KUBERNETES_KUBELET_HOST%%:2379/metrics"]
+    assert not [note for note in made.notes if "differs" in note]
+
+
+def test_members_on_some_control_plane_nodes_are_asked_by_all_where_the_api_servers_ask_them() -> None:
+    made = found(cluster(kubeadm(5), pods=[apiserver(h, etcd=",".join(MEMBERS)) for h in FIVE]))
+    assert urls(made)["etcd"] == [f"{url}/metrics" for url in MEMBERS]
+    assert {f.path for f in made.host_files if f.component == "etcd"} == {
+        f"{PKI}/etcd/ca.crt",
+        f"{PKI}/apiserver-etcd-client.crt",
+        f"{PKI}/apiserver-etcd-client.key",
+    }
+    assert "etcd runs on some control-plane nodes only: each of the 5 control-plane agents asks all 3" in made.notes[0]
+
+
+@pytest.mark.parametrize("members", ["https://127.0.0.1:2379", EXTERNAL])
+def test_files_that_differ_between_the_nodes_are_mounted_on_none(members: str) -> None:
+    pods = [apiserver(h, f"--etcd-certfile={PKI}/node-{h}.pem", etcd=members) for h in HOSTS]
+    made = found(on_kubeadm(*pods, *(etcd(h, listener="") for h in HOSTS if members != EXTERNAL)))
+    assert "the control-plane nodes have different files for it (`--etcd-certfile`)" in reasons(made)["etcd"]
+    assert not [file for file in made.host_files if file.component == "etcd"]
+
+
+def test_files_of_a_secret_that_is_no_longer_mounted_are_not_remembered() -> None:
+    before = found(on_kubeadm(*stacked()), own_certificate=True).to_record()
+    made = found(cluster(kubeadm(), unread=UNREAD), remembered=before)
+    assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics"]
