@@ -175,9 +175,14 @@ def of_objects(wanted: Mapping[Identity, Object], standing: Mapping[Identity, Ob
 
 
 def of_nodes(coverage: Coverage) -> tree.Tree:
-    """Which nodes get which agents: names of releases, or none, to the nodes."""
+    """Which nodes get which agents: names of releases, or none, to the nodes.
+
+    Without those that get none only because of a taint that goes by itself: that comes and goes while a plan waits.
+    """
     found: dict[str, list[str]] = {}
     for verdict in coverage.verdicts:
+        if verdict.transient:
+            continue
         found.setdefault(", ".join(sorted(verdict.releases)), []).append(verdict.node)
     return {releases: sorted(nodes) for releases, nodes in sorted(found.items())}
 

@@ -78,6 +78,14 @@ class Record:
         return self.rollback_revision is not None or self.description.startswith("Rollback to ")
 
 
+def recency(rolled_back: bool, stamp: str) -> tuple[bool, float]:
+    """Sorts revisions by whose settings count: the newest upgrade's (``stamp``: RFC 3339).
+
+    A rollback brings old settings back and says nothing about what was wanted.
+    """
+    return not rolled_back, seconds(stamp)
+
+
 def seconds(stamp: str) -> float:
     """Unix seconds of a time as the API and Helm write it (RFC 3339, any zone, nanoseconds); 0 where there is none."""
     try:

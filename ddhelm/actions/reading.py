@@ -205,12 +205,12 @@ def earlier(deployed: Mapping[str, Deployed]) -> Earlier:
     """What earlier runs left with the releases.
 
     Where the two remember different settings (`--only`, or a run that ended between them), those of the newest upgrade
-    count: a rollback brings old ones back and says nothing about what was wanted.
+    count.
     """
     kept = {name: state.config[RECORD_KEY] for name, state in deployed.items() if _recorded(state)}
     if not kept:
         return _taken_over(deployed)
-    newest = max(kept, key=lambda name: (not deployed[name].rolled_back, record.seconds(deployed[name].updated)))
+    newest = max(kept, key=lambda name: record.recency(deployed[name].rolled_back, deployed[name].updated))
     agreed = {name: {**record_, "facts": None} for name, record_ in kept.items()}
     where = f"`{newest}` revision {deployed[newest].base or deployed[newest].head.revision}"
     notice = f"the releases remember different settings; those of {where}, the newest upgrade, are taken"

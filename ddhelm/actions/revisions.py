@@ -71,10 +71,16 @@ def none_in(namespace: str) -> ReleaseError:
 
 
 def settings(found: Mapping[str, Sequence[Record]]) -> Settings:
-    """The settings stored with the newest revision of the first release; the defaults where ddhelm did not write it."""
-    newest = next((records[-1] for records in found.values()), None)
-    stored = None if newest is None else newest.config.get(RECORD_KEY)
-    return settings_.from_record(stored if isinstance(stored, dict) else {}, "the release")
+    """The settings that count; the defaults where ddhelm wrote none of the releases."""
+    kept = remembering(found)
+    return settings_.from_record({} if kept is None else kept.config[RECORD_KEY], "the release")
+
+
+def remembering(found: Mapping[str, Sequence[Record]]) -> Record | None:
+    """The revision whose settings count: of those that stand, and that ddhelm wrote, the newest upgrade."""
+    stand = [standing(records) or records[-1] for records in found.values() if records]
+    ours = [each for each in stand if isinstance(each.config.get(RECORD_KEY), dict)]
+    return max(ours, key=lambda each: record.recency(each.rolled_back, each.last_deployed), default=None)
 
 
 def standing(records: Sequence[Record]) -> Record | None:

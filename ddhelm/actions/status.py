@@ -14,7 +14,6 @@ from msgspec import Struct
 from ddhelm import coverage as coverage_
 from ddhelm import facts, record
 from ddhelm import pools as pools_
-from ddhelm import settings as settings_
 from ddhelm.actions import agents, certexpiry, look, promises, revisions
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.promises import Problem, ReleaseLine, WorkloadLine
@@ -240,7 +239,7 @@ def _releases(
     releases: Sequence[Release], read: _Read
 ) -> tuple[tuple[ReleaseLine, ...], Settings, str, frozenset[Role]]:
     """A line a release, the stored settings, the distribution, and the roles that this cluster needs."""
-    lines, settings, distribution = [], Settings(), ""
+    lines, distribution = [], ""
     needed = {Role.WORKER}
     for release in releases:
         entries = read.records.get(release.name, ())
@@ -268,8 +267,7 @@ def _releases(
             distribution = distribution or str(known.get("distribution") or "")
             if not known.get("managed"):
                 needed.add(Role.CONTROL_PLANE)
-            settings = _settings(kept, read)
-    return tuple(lines), settings, distribution, frozenset(needed)
+    return tuple(lines), _settings(read), distribution, frozenset(needed)
 
 
 def _shows_control_plane(session: "Session", read: _Read) -> bool:
@@ -280,9 +278,9 @@ def _shows_control_plane(session: "Session", read: _Read) -> bool:
     return any(keys & node.labels.keys() for node in read.nodes or ())
 
 
-def _settings(kept: Tree, read: _Read) -> Settings:
+def _settings(read: _Read) -> Settings:
     try:
-        return settings_.from_record(kept, "stored with the release")
+        return revisions.settings(read.records)
     except ConfigError as error:
         read.unread.append(Unread("releases", "the stored settings", error.message))
         return Settings()

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from ddhelm import planfile
-from ddhelm.coverage import Coverage
+from ddhelm.coverage import Coverage, Verdict
 from ddhelm.errors import ConfigError
 from ddhelm.manifest import from_objects, parse
 from ddhelm.masking import Masker
@@ -59,6 +59,19 @@ def test_a_node_that_gets_another_agent_than_was_reviewed_has_moved(now: Tree, t
     """Nodes that come and get one agent, and nodes that go, are what clusters do all day."""
     planned = {**BOUND, "nodes": {"w": ["a", "b"], "c": ["m"]}}
     assert list(planfile.moved(planned, {**BOUND, "nodes": now})) == told
+
+
+def test_a_taint_that_goes_by_itself_is_no_change_while_a_plan_waits() -> None:
+    steady = Verdict("a", ("w",))
+    waiting = Verdict("b", (), transient=True)
+    planned = planfile.of_nodes(Coverage((steady, Verdict("b", ("w",)))))
+    for now in ((steady, waiting), (steady, Verdict("b", ("w",)), replace(waiting, node="new"))):
+        assert (
+            list(planfile.moved({**BOUND, "nodes": planned}, {**BOUND, "nodes": planfile.of_nodes(Coverage(now))}))
+            == []
+        )
+    lost = planfile.of_nodes(Coverage((steady, Verdict("b", ()))))
+    assert list(planfile.moved({**BOUND, "nodes": planned}, {**BOUND, "nodes": lost})) != []
 
 
 def test_any_damage_shows() -> None:

@@ -1,8 +1,10 @@
 """Which of the revisions that Helm keeps is the one that counts."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from ddhelm.actions.revisions import standing
+from ddhelm.actions.revisions import settings, standing
 from ddhelm.actions.rollback import on_the_way_back
 from ddhelm.claim import Claim, Result, Severity
 from ddhelm.coverage import Coverage
@@ -33,6 +35,33 @@ def kept(*statuses: str) -> list[Record]:
 def test_the_one_that_counts(statuses: tuple[str, ...], number: int | None) -> None:
     found = standing(kept(*statuses))
     assert (found and found.revision) == number
+
+
+def wrote(
+    release: str, revision: int, stamp: str, tolerate: str, description: str = "", status: str = "deployed"
+) -> Record:
+    kept_ = {"ddhelm": {"settings": {"tolerate": [tolerate]}}}
+    return Record(release, "d", revision, status, "datadog", "3.240.0", "7", "", stamp, description, kept_, "")
+
+
+OLD, NEW = "2026-12-01T08:00:00Z", "2026-12-01T09:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("found", "tolerate"),
+    [
+        ({"w": [wrote("w", 2, NEW, "new")], "c": [wrote("c", 1, OLD, "old")]}, ("new",)),
+        ({"w": [wrote("w", 1, OLD, "old")], "c": [wrote("c", 2, NEW, "new")]}, ("new",)),
+        ({"w": [wrote("w", 3, NEW, "back", "Rollback to 1")], "c": [wrote("c", 2, OLD, "new")]}, ("new",)),
+        ({"w": [wrote("w", 1, OLD, "old"), wrote("w", 2, NEW, "failed", status="failed")]}, ("old",)),
+        ({"w": kept("deployed")}, ()),
+        ({}, ()),
+    ],
+)
+def test_the_settings_that_count_are_those_of_the_newest_upgrade_that_stands(
+    found: Mapping[str, list[Record]], tolerate: tuple[str, ...]
+) -> None:
+    assert settings(found).tolerate == tolerate
 
 
 @pytest.mark.parametrize(
