@@ -139,6 +139,16 @@ def test_openshift_needs_its_secret_before_its_switch_can_work() -> None:
     assert all("providers" not in tree for _, tree in values(made, "control-plane"))
 
 
+def test_an_openshift_of_control_plane_nodes_only_runs_its_cluster_checks_on_them() -> None:
+    nodes = control_planes(3, [CONTROL_PLANE, "node.openshift.io/os_id"])
+    made = found(cluster(nodes, "v1.31.6", groups=["config.openshift.io/v1"]))
+    switch = {"providers": {"openshift": {"controlPlaneMonitoring": True}}}
+    assert {"existingClusterAgent": {"clusterchecksEnabled": True}, **switch} in [
+        tree for _, tree in values(made, "control-plane")
+    ]
+    assert switch in [tree for _, tree in values(made, "worker")]
+
+
 @pytest.mark.parametrize(
     ("version", "groups", "labels"),
     [("v1.25.4", ["config.openshift.io/v1"], [CONTROL_PLANE, MASTER]), ("v1.31.6", ["config.openshift.io/v1"], [])],
