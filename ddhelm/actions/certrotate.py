@@ -9,6 +9,7 @@ certificate stays valid until its end, so no agent is without one in between.
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -119,6 +120,25 @@ def other_authority(found: Rotating, held: Mapping[str, bytes], new: Pair) -> st
         return ""
     names = ", ".join(f"`{one.subject}`" for one in certificates.read_certificates(new.ca, "the CA file"))
     return f"{names} is another CA than the one in Secret `{found.secret.name}`, which agents and etcd trust"
+
+
+def with_others(found: Rotating, held: Mapping[str, bytes], new: Pair) -> tuple[Pair, str]:
+    """The pair with the CAs that the Secret holds beside its own, and a sentence about them, empty where it has none.
+
+    While etcd changes its CA, agents of the nodes that have not changed yet trust it by the other one.
+    """
+    try:
+        others = certs.beside(held.get(certfiles.CA, b""), new, certs.now())
+    except ConfigError:
+        others = ()
+    if not others:
+        return new, ""
+    names = ", ".join(f"`{one.subject}`" for one in others)
+    bundle = b"".join(each.rstrip() + b"\n" for each in (new.ca, *(one.pem for one in others)))
+    return (
+        replace(new, ca=bundle),
+        f"Secret `{found.secret.name}` holds another CA too ({names}), and keeps it; --new-ca leaves it out",
+    )
 
 
 def shorter(found: Rotating, new: Pair) -> str:

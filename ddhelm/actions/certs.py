@@ -193,6 +193,21 @@ def same_authority(stored: bytes, given: Pair) -> bool:
     return known <= brought or all(certificates.signed_by(given.certificate, each) for each in (stored, given.ca))
 
 
+def beside(stored: bytes, given: Pair, moment: datetime.datetime) -> tuple[Certificate, ...]:
+    """The CAs that are stored beside those of a pair: of another key than signed it, and not ended at a moment.
+
+    Raises ConfigError where a certificate cannot be read.
+    """
+    brought = {one.fingerprint for one in certificates.read_certificates(given.ca, "the CA")}
+    return tuple(
+        one
+        for one in certificates.read_certificates(stored, "the CA")
+        if one.fingerprint not in brought
+        and one.ends > moment
+        and not certificates.signed_by(given.certificate, one.pem)
+    )
+
+
 def secret_object(namespace: str, name: str, given: Pair) -> Tree:
     """The Secret of a pair: three keys, and when the certificate ends, so that nobody has to read it for that."""
     from base64 import b64encode

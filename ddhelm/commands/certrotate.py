@@ -1,5 +1,7 @@
 """certs rotate: a new certificate for running agents: shown, asked for, written, rolled out, told."""
 
+from collections.abc import Mapping
+
 from ddhelm import flaggroups
 from ddhelm.actions import certrotate, certs
 from ddhelm.actions.carry_out import How
@@ -78,8 +80,7 @@ def _new(session: Session, found: Rotating, given: Given, files: Files, *, from_
     held = certrotate.stored(session, found)
     if not from_ca:
         pair = files.read(session.secrets)
-        if certrotate.same(held, pair):
-            console.err().print(f"• Secret `{found.secret.name}` holds this very certificate already", markup=False)
+        if _held_already(found, held, pair):
             return None
     else:
         moment = certs.now()
@@ -88,12 +89,24 @@ def _new(session: Session, found: Rotating, given: Given, files: Files, *, from_
         notes = certs.remarks(signer, wanted, moment)
     notes = (*certs.usable(pair), *notes)
     other = certrotate.other_authority(found, held, pair)
+    kept = ""
     if not new_ca:
         certrotate.refuse_other(other)
-    for note in (other, *notes, certrotate.shorter(found, pair)):
+        pair, kept = certrotate.with_others(found, held, pair)
+        if kept and not from_ca and _held_already(found, held, pair):
+            return None
+    for note in (other, kept, *notes, certrotate.shorter(found, pair)):
         if note:
             console.problem(console.err(), note)
     return pair
+
+
+def _held_already(found: Rotating, held: Mapping[str, bytes], pair: Pair) -> bool:
+    """Whether the Secret holds the pair; then that is said."""
+    same = certrotate.same(held, pair)
+    if same:
+        console.err().print(f"• Secret `{found.secret.name}` holds this very certificate already", markup=False)
+    return same
 
 
 def _carry_out(session: Session, found: Rotating, new: Pair | None, how: How, output: str) -> None:

@@ -316,6 +316,21 @@ def test_another_ca_than_the_one_in_the_secret_is_refused() -> None:
     certrotate.refuse_other("")
 
 
+def test_the_other_ca_of_a_bundle_stays_while_etcd_changes_its_ca(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    other, ended = made(OTHER_KEY), made(OTHER_KEY, ends=NOW - DAY / 2)
+    renewed = authority(made(CA_KEY, ends=NOW + 300 * DAY))
+    for new in (issued(), issued(renewed)):
+        held = {"etcd-ca.crt": CA + other + ended}
+        pair, told = certrotate.with_others(rotating(), held, new)
+        assert certificates.read_certificates(pair.ca, "x") == certificates.read_certificates(new.ca + other, "x")
+        assert "Secret `name` holds another CA too (`CN=etcd-ca`), and keeps it; --new-ca" in told
+        assert (pair.certificate, pair.key) == (new.certificate, new.key)
+    new = issued()
+    for alone in (CA, b"", b"garbage", CA + ended):
+        assert certrotate.with_others(rotating(), {"etcd-ca.crt": alone}, new) == (new, "")
+
+
 def test_a_certificate_that_ends_before_the_old_one_is_said() -> None:
     new = issued(days=90)  # until 2026-05-30
     assert certrotate.shorter(rotating("2026-12-01T00:00:00+00:00"), new) == (
