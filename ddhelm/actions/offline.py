@@ -6,11 +6,14 @@ Little is loaded before helm is started: it comes up while the values are made, 
 
 import json
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddhelm import facts, wholefile
+from ddhelm import settings as settings_
 from ddhelm.access import Access, namespace_of
-from ddhelm.actions import wrongvalues
+from ddhelm.actions import charts, wrongvalues
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.request import Request, settings_of
 from ddhelm.actions.session import Session
@@ -51,8 +54,13 @@ def plan_offline(
     """
     read = _facts(facts_file)
     saved = "" if against is None else _text(against)
-    wrongvalues.refuse_misread(without, request, Settings(), {})
-    choice = Choice(without, request, read, settings_of(Settings(), request))
+
+    @cache
+    def choice() -> Choice:
+        wrongvalues.refuse_misread(without, request, Settings(), {})
+        return Choice(without, request, read, settings_of(Settings(), request))
+
+    chart = _at_hand(without, request) or choice().chart_path
     possible = pair(without.access.namespace, control_plane=True)
 
     def load() -> None:
@@ -62,8 +70,8 @@ def plan_offline(
 
     try:
         texts = without.helm.templates(
-            [Render(each.name, choice.chart_path, is_upgrade=against is not None) for each in possible],
-            lambda: {name: each.tree for name, each in choice.values.items()},
+            [Render(each.name, chart, is_upgrade=against is not None) for each in possible],
+            lambda: {name: each.tree for name, each in choice().values.items()},
             # what the chart makes of the values where the API offers what the facts say
             offline=Offline(read.server_version or "", tuple(sorted(read.api_groups))),
             meanwhile=load,
@@ -71,11 +79,21 @@ def plan_offline(
     except ConfigError as error:
         if error.anchor not in _OF_THE_CHART:
             raise
-        look = typed("helm show values {chart}", chart=str(choice.chart_path))  # `ddhelm values` asks a cluster
+        look = typed("helm show values {chart}", chart=str(chart))  # `ddhelm values` asks a cluster
         raise ConfigError(error.message, hint=look, anchor=error.anchor, details=error.details) from None
     from ddhelm.actions import offline_judging
 
-    return offline_judging.planned(choice, texts, facts_file, against, saved)
+    return offline_judging.planned(choice(), texts, facts_file, against, saved)
+
+
+def _at_hand(session: Session, request: Request) -> Path | None:
+    """The chart, found without a look at the user's values, which take as long to read as helm to come up."""
+    try:
+        wanted = settings_.changed(Settings(), request.given, "the command line", origins=request.origins)
+    except ConfigError:
+        return None  # it is said with all else that is wrong
+    here = charts.at_hand(session, request, wanted, {})
+    return here if here is not None and here.exists() else None
 
 
 def _facts(name: str) -> ClusterFacts:
