@@ -6,13 +6,13 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 from msgspec.json import decode
 
 from ddhelm.errors import DdhelmError
+from ddhelm.reserved import Reserved
 from ddhelm.run import Completed
 from ddhelm.tree import Tree
 
@@ -44,17 +44,21 @@ Piecewise = Callable[[Iterable[bytes]], object]
 """Makes something of a body while it arrives; ValueError where it is not what it should be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Reserved, frozen=True):
     """What a GET came to: ``body`` is None where nothing is there (404), and where it failed (see ``failure``).
 
     ``made`` is what a ``Piecewise`` made of the body while it arrived; ``body`` is None then too.
     """
 
+    unshown: ClassVar[tuple[str, ...]] = (
+        "body",
+        "made",
+    )
+
     path: str
-    body: bytes | None = field(repr=False)
+    body: bytes | None
     failure: DdhelmError | None = None
-    made: Any = field(default=None, repr=False)
+    made: Any = None
 
     @property
     def found(self) -> bool:

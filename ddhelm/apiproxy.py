@@ -16,13 +16,13 @@ import time
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import quote
 
 from ddhelm.answers import Piecewise
 from ddhelm.errors import DdhelmError
+from ddhelm.reserved import Reserved
 from ddhelm.run import Command, RunnerLike, Server
 
 if TYPE_CHECKING:
@@ -52,19 +52,23 @@ class Got(NamedTuple):
     made: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Reserved, frozen=True):
     """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of.
 
     ``bare``: only the metadata of each object, for lists of Secrets whose data nobody wants. ``piecewise`` is handed
     the body as it arrives, which is then held by nobody.
     """
 
+    unshown: ClassVar[tuple[str, ...]] = (
+        "body",
+        "piecewise",
+    )
+
     path: str
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | None = None
     query: str = ""
     bare: bool = False
-    piecewise: Piecewise | None = field(default=None, repr=False)
+    piecewise: Piecewise | None = None
 
     @classmethod
     def forecast(cls, path: str, body: bytes, *, manager: str, force: bool) -> "Question":

@@ -5,7 +5,6 @@ them in order and complains once of each, so that the n-th complaint belongs to 
 stdout. Where the numbers do not agree, the object is asked about alone.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -90,11 +89,11 @@ class Attribution:
                 continue
             for obj in [obj for obj in missing if (obj.get("kind"), obj.get("apiVersion")) == unknown.groups()]:
                 missing.remove(obj)
-                self.one(obj, dataclasses.replace(done, err=text))
+                self.one(obj, replace(done, err=text))
         if len(rest) != len(missing):
             return missing
         for obj, text in zip(missing, rest, strict=True):
-            self.one(obj, dataclasses.replace(done, err=text))
+            self.one(obj, replace(done, err=text))
         return ()
 
     def one(self, obj: Tree, done: Completed) -> None:

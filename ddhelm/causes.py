@@ -7,11 +7,12 @@ only the roll-out's own timeout ends it.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import ClassVar
 
 from msgspec import Struct
 
 from ddhelm.pasting import typed
+from ddhelm.reserved import Reserved
 
 _DETAIL_LIMIT = 300
 _EXAMPLES = 3
@@ -44,12 +45,13 @@ class Finding(Struct, frozen=True):
     sure: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Reserved, frozen=True):
     """Why pods of a workload are not ready: one sentence, something to type, and the pods and nodes it was seen on.
 
     ``grace`` is in seconds. Equal ``key`` means the same cause in two readings.
     """
+
+    unshown: ClassVar[tuple[str, ...]] = ("subject",)
 
     reason: str
     text: str
@@ -58,7 +60,7 @@ class Cause:
     pods: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     grace: float = math.inf
-    subject: str = field(default="", repr=False)
+    subject: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -5,11 +5,11 @@ the first call, because it takes longer to load than a `status` may take. No key
 """
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ddhelm.errors import ConfigError
+from ddhelm.reserved import Reserved
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -33,12 +33,13 @@ _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Reserved, frozen=True):
     """What a certificate says. ``names`` are its alternative names, ``client``: it may be shown by a client.
 
     ``fingerprint`` is SHA-256 in hexadecimal digits, ``rsa_bits`` the size of an RSA key, 0 for another kind.
     """
+
+    unshown: ClassVar[tuple[str, ...]] = ("pem",)
 
     subject: str
     issuer: str
@@ -48,7 +49,7 @@ class Certificate:
     client: bool
     names: tuple[str, ...]
     fingerprint: str
-    pem: bytes = field(repr=False)
+    pem: bytes
     rsa_bits: int = 0
 
     def days_left(self, now: datetime) -> int:
@@ -56,21 +57,26 @@ class Certificate:
         return (self.ends - now) // timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Reserved, frozen=True):
     """A client certificate, its key and the CA of etcd, as PEM. ``key`` leaves it by name only."""
 
+    unshown: ClassVar[tuple[str, ...]] = (
+        "key",
+        "ca",
+    )
+
     certificate: bytes
-    key: bytes = field(repr=False)
-    ca: bytes = field(repr=False, default=b"")
+    key: bytes
+    ca: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Reserved, frozen=True):
     """A CA that can sign: its certificate and its key, which fit together."""
 
+    unshown: ClassVar[tuple[str, ...]] = ("_key",)
+
     certificate: Certificate
-    _key: "PrivateKey" = field(repr=False)
+    _key: "PrivateKey"
 
     def issue(self, csr: bytes, *, now: datetime, days: int = DAYS) -> bytes:
         """A client certificate for a CSR of ours, as PEM; it never outlives the CA."""

@@ -11,12 +11,12 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from ddhelm.errors import ConfigError
+from ddhelm.reserved import Reserved
 
 # Helm's own limits are 100 MiB for a chart and 5 MiB for a file; Datadog's chart has 3 MiB in 300 files.
 _MOST_BYTES = 100 * 1024 * 1024
@@ -26,20 +26,21 @@ _DEEPEST = 5
 _IGNORED_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr"})
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Reserved, frozen=True, dict=True):
     """A chart at ``path``.
 
     ``digest`` is the SHA-256 (hex) of the archive, or of the names and contents of a folder's files. ``files`` are
     read when first asked for.
     """
 
+    unshown: ClassVar[tuple[str, ...]] = ("metadata",)
+
     path: Path
     name: str
     version: str
     app_version: str
     digest: str
-    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metadata: Mapping[str, Any] = {}
 
     @cached_property
     def files(self) -> Mapping[str, str]:

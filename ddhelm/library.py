@@ -5,13 +5,15 @@ commented YAML. This module opens only those files; nothing of a cluster or a us
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path as File
-from typing import Any
+from typing import Any, ClassVar
+
+from msgspec import field
 
 from ddhelm import goyaml
 from ddhelm.distribution import Distribution, NodeKind, parse, parse_node_kinds
 from ddhelm.errors import ConfigError
+from ddhelm.reserved import Reserved
 from ddhelm.tree import Path, Tree
 
 LAYERS = ("common", "worker", "pair", "control-plane", "etcd-secret")
@@ -44,12 +46,13 @@ class Reasons(Mapping[Path, str]):
         return len(self._all())
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(Reserved, frozen=True):
     """The folder of layers. Each file is read once, when it is asked for."""
 
+    unshown: ClassVar[tuple[str, ...]] = ("_read",)
+
     folder: File
-    _read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    _read: dict[str, Any] = field(default_factory=dict)
 
     def layer(self, name: str) -> Tree:
         """The values of one of ``LAYERS``, placeholders unfilled. Raises ConfigError for a broken file."""

@@ -4,8 +4,8 @@ How the steps come about is told in ``steps``, what is said besides them in ``no
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ from ddhelm.claim import Result
 from ddhelm.coverage import Coverage
 from ddhelm.manifest import Identity, Manifest, ObjectRef
 from ddhelm.release import Release
+from ddhelm.reserved import Reserved
 from ddhelm.values import Values
 
 WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
@@ -95,8 +96,7 @@ class Conflict(Struct, frozen=True):
     manager: str
 
 
-@dataclass(frozen=True, slots=True)
-class LiveChange:
+class LiveChange(Reserved, frozen=True):
     """How an object of the desired manifest differs live: gone, or fields that applying it would set back.
 
     ``before`` and ``after`` are the masked bodies: as it stands, and as applying it would leave it. ``in_passing``: no
@@ -104,11 +104,16 @@ class LiveChange:
     somebody scaled it (``scaled``). ``unsent``: client-side, helm writes it only where the chart changes it.
     """
 
+    unshown: ClassVar[tuple[str, ...]] = (
+        "before",
+        "after",
+    )
+
     ref: ObjectRef
     missing: bool
     changes: tuple[tree.Change, ...] = ()
-    before: tree.Tree | None = field(default=None, repr=False, compare=False)
-    after: tree.Tree | None = field(default=None, repr=False, compare=False)
+    before: tree.Tree | None = None
+    after: tree.Tree | None = None
     in_passing: bool = False
     unsent: bool = False
     scaled: bool = False
@@ -132,19 +137,23 @@ class Live(Struct, frozen=True):
     standing: frozenset[Identity] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectChange:
+class ObjectChange(Reserved, frozen=True):
     """One object and what happens to it; ``noise`` holds the changed fields that mean nothing.
 
     ``before`` and ``after`` are the masked bodies; None where there is none.
     """
 
+    unshown: ClassVar[tuple[str, ...]] = (
+        "before",
+        "after",
+    )
+
     ref: ObjectRef
     action: Action
     changes: tuple[tree.Change, ...] = ()
     noise: tuple[tree.Change, ...] = ()
-    before: tree.Tree | None = field(default=None, repr=False, compare=False)
-    after: tree.Tree | None = field(default=None, repr=False, compare=False)
+    before: tree.Tree | None = None
+    after: tree.Tree | None = None
 
 
 class Restart(Struct, frozen=True):

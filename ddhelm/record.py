@@ -8,13 +8,13 @@ import datetime
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, json
 
 from ddhelm.errors import ReleaseError
 from ddhelm.pasting import typed
+from ddhelm.reserved import Reserved
 
 Tree = dict[str, Any]
 
@@ -45,14 +45,18 @@ class ReleaseRow(Struct, frozen=True):
         return self.status in _PENDING
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Reserved, frozen=True):
     """A release as Helm stored it.
 
     Times are RFC 3339 text in the zone of whoever installed. ``config`` is what the user gave, not the chart's
     defaults. ``apply_method`` is how the next ``auto`` upgrade of Helm 4 applies: Helm 3 leaves no mark (``csa``).
     ``size`` is the Secret's data in bytes, to be held against ``SIZE_LIMIT``.
     """
+
+    unshown: ClassVar[tuple[str, ...]] = (
+        "config",
+        "manifest",
+    )
 
     name: str
     namespace: str
@@ -64,8 +68,8 @@ class Record:
     first_deployed: str
     last_deployed: str
     description: str
-    config: Tree = field(repr=False)
-    manifest: str = field(repr=False)
+    config: Tree
+    manifest: str
     apply_method: Literal["ssa", "csa"] = "csa"
     rollback_revision: int | None = None
     size: int = 0

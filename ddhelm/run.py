@@ -20,14 +20,14 @@ import warnings
 import weakref
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
 from ddhelm import lean
 from ddhelm.errors import Interrupted, ToolError
 from ddhelm.interrupts import taken
+from ddhelm.reserved import Reserved
 
 log = logging.getLogger("ddhelm.run")
 
@@ -121,8 +121,7 @@ class Later:
         return self._text or ""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Reserved, frozen=True):
     """One process to start.
 
     ``timeout`` and ``grace`` (the wait after each signal of the ladder) are seconds. ``env`` is the whole environment
@@ -131,24 +130,31 @@ class Command:
     interrupt: it cannot have left anything behind. ``on_stderr`` gets each line at once, scrubbed, in another thread.
     """
 
+    unshown: ClassVar[tuple[str, ...]] = (
+        "stdin",
+        "env",
+        "on_stderr",
+    )
+
     argv: tuple[str, ...]
-    stdin: str | Later | None = field(default=None, repr=False)
+    stdin: str | Later | None = None
     timeout: float = 60.0
-    env: Mapping[str, str] | None = field(default=None, repr=False)
+    env: Mapping[str, str] | None = None
     cwd: str | None = None
     grace: float = 10.0
     shielded: bool = False
     reads: bool = False
-    on_stderr: Callable[[str], None] | None = field(default=None, repr=False)
+    on_stderr: Callable[[str], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Reserved, frozen=True):
     """How a process ended: ``code`` is negative for a signal, ``seconds`` wall time, ``err`` scrubbed text."""
+
+    unshown: ClassVar[tuple[str, ...]] = ("stdout",)
 
     argv: tuple[str, ...]
     code: int
-    stdout: bytes = field(repr=False)
+    stdout: bytes
     err: str = ""
     seconds: float = 0.0
     timed_out: bool = False

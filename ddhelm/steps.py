@@ -5,7 +5,6 @@ Helm compares with that one only and never removes what a failed revision added 
 CRDs that would vanish are given `keepCrds` in an upgrade of their own first.
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
@@ -250,7 +249,7 @@ def _as_it_stands(change: ObjectChange, live: Live) -> ObjectChange:
     scaled = tuple(each for each in met.changes if each.path == REPLICAS)
     rest = tuple(each for each in change.changes if each.path != REPLICAS)
     before = change.before if change.before is None else tree.put(change.before, REPLICAS, scaled[0].old)
-    return dataclasses.replace(change, changes=(*rest, *scaled), before=before)
+    return replace(change, changes=(*rest, *scaled), before=before)
 
 
 def _missing(live: Live, ref: ObjectRef) -> bool:

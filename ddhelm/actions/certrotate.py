@@ -9,11 +9,11 @@ certificate stays valid until its end, so no agent is without one in between.
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm import certificates
 from ddhelm.actions import certfiles, certs, lock, restart

@@ -3,7 +3,6 @@
 Loaded while helm renders. Nothing here writes.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -78,9 +77,7 @@ def planned(
         problems=_problems(session, request, made, standing, steps, broken_claims(results)),
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
-    return dataclasses.replace(
-        made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed
-    )
+    return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
 
 
 def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:

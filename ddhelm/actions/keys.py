@@ -9,11 +9,11 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ddhelm import wholefile
 from ddhelm.errors import ConfigError, ToolError, UsageError
+from ddhelm.reserved import Reserved
 from ddhelm.run import Command, RunnerLike
 
 TOKEN_LENGTH = 32
@@ -31,12 +31,13 @@ class Hider(Protocol):
         """Hide these values from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Reserved, frozen=True):
     """A secret text. ``origin`` may be shown; the text comes out by ``reveal`` alone. ``stored``: it is in a Secret."""
 
+    unshown: ClassVar[tuple[str, ...]] = ("_text",)
+
     origin: str
-    _text: str = field(repr=False)
+    _text: str
     stored: bool = False
 
     def reveal(self) -> str:

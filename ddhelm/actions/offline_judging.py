@@ -3,8 +3,9 @@
 Loaded while helm renders.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from ddhelm import claim, proof
 from ddhelm.actions import proving, rendering
@@ -58,7 +59,7 @@ def planned(choice: Choice, texts: Mapping[str, str], facts_file: str, against: 
         notices=_notices(choice, facts_file, deployed),
         problems=broken_claims(results),
     )
-    return dataclasses.replace(made, plan=result)
+    return replace(made, plan=result)
 
 
 def _notices(choice: Choice, facts_file: str, deployed: Mapping[str, Deployed]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """A plan and everything that it was made from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -14,15 +14,20 @@ from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.pools import Pool, pools
 from ddhelm.profile import Profile
 from ddhelm.release import Release
+from ddhelm.reserved import Reserved
 from ddhelm.settings import RECORD_KEY, Settings, from_record, unproven
 from ddhelm.tree import Tree, get
 from ddhelm.values import Values
 from ddhelm.workloads import Workload
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Reserved, frozen=True):
     """A plan and everything it was made from."""
+
+    unshown: ClassVar[tuple[str, ...]] = (
+        "standing",
+        "carried_keys",
+    )
 
     plan: Plan
     cluster: Cluster
@@ -33,11 +38,11 @@ class Prepared:
     desired: tuple[Desired, ...]
     deployed: Mapping[str, Deployed]
     workloads: tuple[Workload, ...] = ()
-    standing: Mapping[Identity, Object] = field(default_factory=dict, repr=False)
+    standing: Mapping[Identity, Object] = {}
     """Every live object of the desired manifests, masked."""
     outcomes: tuple[ObjectDrift, ...] = ()
     """What others changed in the cluster, and what the steps make of it."""
-    carried_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    carried_keys: Mapping[str, str] = {}
     """Keys that stood in the values of a hand-made release, on their way into the Secret."""
 
     @property

@@ -4,7 +4,6 @@ Helm brings a stored manifest back exactly, with no chart and no render. From wh
 the head itself, so that what a failed one added goes too (3.22, 4.3).
 """
 
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -88,7 +87,7 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
     notices = (*made.plan.notices, *(_stays(name, session.access.namespace) for name in goal.newcomers))
     problems = tuple(on_the_way_back(made.plan))
     covered = made.plan.coverage.prefixed("ddhelm onboard")  # a rollback takes no flag that closes a gap
-    return dataclasses.replace(made, plan=replace(made.plan, problems=problems, notices=notices, coverage=covered))
+    return replace(made, plan=replace(made.plan, problems=problems, notices=notices, coverage=covered))
 
 
 def _stays(name: str, namespace: str) -> str:
@@ -133,7 +132,7 @@ def _stepping(made: Prepared, steps: Sequence[Step]) -> Prepared:
     """The same plan with other steps, and with what these do to replicas that somebody scaled."""
     before, after = (rescaled(each, made.desired, made.standing, made.deployed) for each in (made.plan.steps, steps))
     notices = (*(each for each in made.plan.notices if each not in before), *after)
-    return dataclasses.replace(made, plan=replace(made.plan, steps=tuple(steps), notices=notices))
+    return replace(made, plan=replace(made.plan, steps=tuple(steps), notices=notices))
 
 
 def _prepared(session: Session, request: Request, goal: Way) -> Prepared:

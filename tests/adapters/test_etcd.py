@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from msgspec.structs import replace
 
 from ddhelm import certificates, expiry, handshake
 from ddhelm.actions import certs, certverify

@@ -1,6 +1,5 @@
 """Plans: from deployed, desired and live state to ordered steps, as Helm really behaves."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -424,7 +423,7 @@ def test_an_upgrade_changes_it_where_helm_writes_every_object(method: str, writt
 
 def test_client_side_an_object_that_stands_in_other_letters_is_written_too() -> None:
     target, live = desired(daemonset("agent:8"), configmap()), labelled("confd")
-    sent = Live({identity: dataclasses.replace(each, unsent=False) for identity, each in live.changes.items()})
+    sent = Live({identity: replace(each, unsent=False) for identity, each in live.changes.items()})
     standing = replace(deployed(daemonset("agent:7"), configmap()), apply_method="csa")
     (step,) = steps_for(target, standing, sent)
     assert [each.ref.name for each in step.objects] == ["w", "confd"]

@@ -2,11 +2,11 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import replace as replaced
 
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from msgspec.structs import replace as replaced
 
 from ddhelm.audit import Change, Entry, Who
 from ddhelm.record import Record, seconds

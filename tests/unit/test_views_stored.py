@@ -1,6 +1,5 @@
 """A plan file shows what the plan showed, to people and to a pull request."""
 
-import dataclasses
 import json
 from typing import Any
 
@@ -49,7 +48,7 @@ STEPS = (
     ),
     Step(StepKind.INSTALL, WORKER, objects=(ObjectChange(replace(CONFIGMAP, name="new"), Action.CREATE),)),
 )
-MADE = dataclasses.replace(
+MADE = replace(
     PREPARED,
     plan=replace(PREPARED.plan, steps=STEPS, creates_namespace=True, labels_namespace=None, taken_over=("taken over",)),
     outcomes=(DRIFTED,),
