@@ -86,5 +86,6 @@ class Prepared(Reserved, frozen=True):
 
 
 def _sent_to(settings: Settings, values: Tree) -> Settings:
-    site = get(values, ("datadog", "site"))
-    return replace(settings, site=site) if isinstance(site, str) and site else settings
+    site = get(values, ("datadog", "site"), settings.site)
+    # null among the user's values: the chart names no site, and the agents' own default counts
+    return replace(settings, site=site if isinstance(site, str) and site else None)

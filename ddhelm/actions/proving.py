@@ -295,13 +295,24 @@ def unknown_site(wanted: Settings) -> list[str]:
 
 def two_sites(wanted: Settings) -> list[str]:
     """A line about a site among the user's own values that is another than the setting: agents go where it says."""
-    layers = (wanted.user.both, wanted.user.worker, wanted.user.control_plane)
-    given = {str(site) for layer in layers if (site := tree.get(layer, ("datadog", "site")))} - {wanted.site}
-    if wanted.site is None or not given:
+    if wanted.site is None:
         return []
+    flags = {
+        "--set": wanted.user.both,
+        "--worker-set": wanted.user.worker,
+        "--control-plane-set": wanted.user.control_plane,
+    }
+    given = {flag: tree.get(layer, ("datadog", "site"), wanted.site) for flag, layer in flags.items()}
+    # null takes out what ddhelm set too, and agents that are told no site go to the first
+    others = {
+        flag: str(site or f"null, so {SITES[0]}") for flag, site in given.items() if (site or SITES[0]) != wanted.site
+    }
+    if not others:
+        return []
+    same = " ".join(f"{flag} datadog.site={wanted.site}" for flag in others)
     return [
-        f"your value `datadog.site` ({', '.join(sorted(given))}) is another site than --site {wanted.site}, and the "
-        "agents heed the value: take it out with --set datadog.site=null"
+        f"your value `datadog.site` ({'; '.join(sorted(set(others.values())))}) is another site than "
+        f"--site {wanted.site}, and the agents heed the value: change it with {same}"
     ]
 
 

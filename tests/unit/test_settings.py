@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ddhelm import settings
-from ddhelm.actions import proving
+from ddhelm.actions import prepared, proving
 from ddhelm.errors import ConfigError
 from ddhelm.release import Role
 from ddhelm.settings import SecretKey, Settings, UserLayers
@@ -133,3 +133,43 @@ def test_a_site_among_the_values_that_is_another_than_the_setting_is_told() -> N
     assert "`datadog.site` (datadoghq.eu)" in told
     assert proving.two_sites(Settings(site="datadoghq.eu", user=values)) == []
     assert proving.two_sites(Settings(user=values)) == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "told", "flags"),
+    [
+        ({"both": "us5.datadoghq.com"}, "(us5.datadoghq.com)", "--set datadog.site=datadoghq.eu"),
+        ({"worker": "us5.datadoghq.com"}, "(us5.datadoghq.com)", "--worker-set datadog.site=datadoghq.eu"),
+        ({"control_plane": None}, "(null, so datadoghq.com)", "--control-plane-set datadog.site=datadoghq.eu"),
+        (
+            {"both": "a.b", "worker": "datadoghq.eu", "control_plane": "c.d"},
+            "(a.b; c.d)",
+            "--set datadog.site=datadoghq.eu --control-plane-set datadog.site=datadoghq.eu",
+        ),
+    ],
+)
+def test_another_site_is_changed_with_the_flags_of_the_layer_it_stands_in(
+    layers: dict[str, str | None], told: str, flags: str
+) -> None:
+    """A null would stand in the user's layer, over what ddhelm sets, and send the agents to the first site."""
+    user = UserLayers(**{slot: {"datadog": {"site": site}} for slot, site in layers.items()})
+    (line,) = proving.two_sites(Settings(site="datadoghq.eu", user=user))
+    assert told in line
+    assert line.endswith(f" {flags}")
+
+
+def test_a_site_of_null_is_no_other_than_the_first() -> None:
+    user = UserLayers(both={"datadog": {"site": None}})
+    assert proving.two_sites(Settings(site=settings.SITES[0], user=user)) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        ({}, "https://api.datadoghq.eu"),
+        ({"datadog": {"site": "us5.datadoghq.com"}}, "https://api.us5.datadoghq.com"),
+        ({"datadog": {"site": None}}, "https://api.datadoghq.com"),
+    ],
+)
+def test_keys_are_judged_where_the_agents_will_send(values: dict[str, Any], asked: str) -> None:
+    assert settings.api_of(prepared._sent_to(Settings(site="datadoghq.eu"), values)) == asked
