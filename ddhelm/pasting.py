@@ -39,10 +39,10 @@ VERBS = (
 )
 """The commands of ddhelm that take the flags of a cluster; a test holds them against the command line."""
 
-_HELM = "get history list rollback status uninstall"
+_HELM = "get history list mapkubeapis rollback status uninstall"  # of a plugin's flags helm takes these itself
 _KUBECTL = (
-    "-n annotate api-resources auth config cp create delete describe edit events exec explain get label logs patch "
-    "rollout scale taint uncordon version wait"
+    "-n annotate api-resources auth config cordon cp create delete describe drain edit events exec explain get label "
+    "logs patch rollout scale taint uncordon version wait"
 )
 _LONGEST_FIRST = sorted(VERBS, key=len, reverse=True)
 _COMMAND = re.compile(

@@ -205,8 +205,8 @@ def _refuse_dead_kinds(kubectl: "Kubectl", manifests: Mapping[str, Manifest]) ->
     raise PreflightFailed(
         f"the stored manifest of `{name}` has kinds that this cluster does not know any more; helm would delete "
         "nothing and leave the release `uninstalling`",
-        hint="helm plugin install https://github.com/helm/helm-mapkubeapis, then helm mapkubeapis "
-        f"{name} --namespace {kubectl.access.namespace}",
+        hint="helm plugin install https://github.com/helm/helm-mapkubeapis (Helm 4: with --verify=false), then "
+        f"helm mapkubeapis {name} --namespace {kubectl.access.namespace}",
         anchor="api-version-gone",
         details=[f"{kind} in `{version}`" for version, kind in dead],
     )

@@ -142,10 +142,11 @@ def test_kinds_that_the_cluster_does_not_know_any_more_are_refused_before_helm_s
 
     rewrite(sandbox, WORKER, age)
     before = len(sandbox.writes())
-    told = ddhelm("uninstall", "--yes", code=3)
+    told = ddhelm("uninstall", "--yes", "--context", ddhelm.context, code=3)
     assert f"the stored manifest of `{WORKER}` has kinds that this cluster does not know" in told.err
     assert "PodSecurityPolicy in `policy/v1beta1`" in told.err
-    assert "mapkubeapis" in told.err
+    assert "(Helm 4: with --verify=false)" in told.err
+    assert f"helm mapkubeapis --kube-context {ddhelm.context} {WORKER} --namespace datadog" in told.err
     assert len(sandbox.writes()) == before
     assert revisions(sandbox) == {CONTROL_PLANE: [(1, "deployed")], WORKER: [(1, "deployed")]}
 

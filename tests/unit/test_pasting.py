@@ -33,6 +33,11 @@ OURS = f"-n monitoring --context prod {KUBECONFIG}"
         ("ddhelm onboard, or name another --namespace", f"ddhelm onboard {OURS}, or name another --namespace"),
         ("helm history worker", f"helm history -n monitoring --kube-context prod {KUBECONFIG} worker"),
         ("helm uninstall old -n other", f"helm uninstall --kube-context prod {KUBECONFIG} old -n other"),
+        (
+            "helm mapkubeapis worker --namespace mon",
+            f"helm mapkubeapis --kube-context prod {KUBECONFIG} worker --namespace mon",
+        ),
+        ("kubectl drain node-1", f"kubectl --context prod {KUBECONFIG} drain node-1"),
         ("kubectl get nodes; without it", f"kubectl --context prod {KUBECONFIG} get nodes; without it"),
         ("kubectl -n datadog get pods", f"kubectl --context prod {KUBECONFIG} -n datadog get pods"),
         ("kubectl config view", f"kubectl {KUBECONFIG} config view"),
