@@ -243,12 +243,11 @@ def _in_cluster(environ: Mapping[str, str], space: _Found, context: str | None, 
 
 
 def _read(path: str) -> Mapping[str, Any]:
-    import yaml  # here: commands that ask no cluster do not pay for it
+    from ddhelm import goyaml  # here: commands that ask no cluster do not pay for it
 
     try:
-        text = Path(path).read_bytes()
-        tree = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-    except (OSError, yaml.YAMLError) as error:
+        tree = goyaml.load(Path(path).read_bytes(), [])
+    except (OSError, goyaml.YamlError) as error:
         raise ClusterError(
             f"kubeconfig `{path}` cannot be read: {_reason(error)}",
             hint="kubectl config view --kubeconfig FILE",
@@ -268,9 +267,9 @@ def _read(path: str) -> Mapping[str, Any]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    mark = getattr(error, "problem_mark", None)
-    # never the error's own text: PyYAML quotes the line, which may hold a token
-    return f"no YAML at line {mark.line + 1}" if mark else "no YAML"
+    # never the error's own text: it may quote a token
+    line = getattr(error, "line", 0)
+    return f"no YAML at line {line}" if line else "no YAML"
 
 
 def _merge(trees: Sequence[Mapping[str, Any]], files: _Found) -> _Merged:

@@ -79,13 +79,16 @@ def read(path: Path) -> Chart:
 def _metadata(path: Path) -> Mapping[str, Any]:
     import yaml  # here: commands that read no chart do not pay for it
 
+    from ddhelm import goyaml
+
     text = next((content for name, content in _contents(path) if name == "Chart.yaml"), None)
     if text is None:
         raise _bad(path, "it has no Chart.yaml")
     try:
-        # BaseLoader keeps all as text: a version 1.10 is not the number 1.1
-        tree = yaml.load(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506 - makes strings only
-    except yaml.YAMLError:
+        node = goyaml.compose(text)
+        # a BaseConstructor keeps all as text: a version 1.10 is not the number 1.1
+        tree = yaml.constructor.BaseConstructor().construct_document(node) if node else None
+    except (goyaml.YamlError, yaml.YAMLError):
         raise _bad(path, "its Chart.yaml is no YAML") from None
     if not isinstance(tree, dict) or not tree.get("name") or not tree.get("version"):
         raise _bad(path, "its Chart.yaml has no name or no version")

@@ -222,17 +222,13 @@ def _cluster_configuration(config_map: Mapping[str, Any]) -> Tree | None:
         return None
     if not isinstance(text, str):
         return {}
-    from json import dumps, loads  # takes any key that YAML can make
+    from ddhelm import goyaml  # here, because only a kubeadm cluster pays for it
 
-    import yaml  # here, because only a kubeadm cluster pays for it
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        tree = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader, in C where there is one
-    except yaml.YAMLError:
+        tree = goyaml.load(text, [])
+    except goyaml.YamlError:
         return {}
-    # dates and such become text: the tree must survive JSON
-    return loads(dumps(tree, default=str)) if isinstance(tree, dict) else {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

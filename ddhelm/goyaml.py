@@ -10,13 +10,14 @@ import base64
 import re
 import struct
 from binascii import Error as Base64Error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
 _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Only its events are used. Without libyaml the same events come ten times slower."""
+"""Only its events and places are used. Without libyaml the same events come ten times slower."""
 
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
@@ -29,6 +30,8 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.A
 _INT = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
 _TAG = "tag:yaml.org,2002:"
 _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "bool": (bool,), "null": (type(None),)}
+DEEPEST = 200
+"""Levels. No file for people goes a tenth as deep, and a parser that recurses does not survive all that YAML allows."""
 _MOST_ALIASED = 1_000_000
 """Nodes that aliases may stand for in one document; go-yaml refuses "excessive aliasing" in the same spirit."""
 
@@ -74,22 +77,45 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def load(text: str, odd: list[YamlError] | None = None) -> Any:
+def load(text: str | bytes, odd: list[YamlError] | None = None) -> Any:
     """The first document of the text as a JSON tree; None when there is none. Raises YamlError.
 
     As in Helm: the last of two equal keys wins, ``<<`` merges, keys become strings. Aliased subtrees are the same
     object twice: treat the tree as read-only. With ``odd``, words and numbers that cannot be a value (``.inf``,
     ``!!int x``) are gathered there instead, and stand in the tree as text.
     """
-    try:
+    with _told(text):
         parser = _Parser(text)
         return _Builder(parser.get_event, odd).document()
+
+
+def compose(text: str | bytes) -> Any:
+    """The text's one document as PyYAML's nodes, which know their places; None when there is none. Raises YamlError.
+
+    Also for one that is nested deeper than DEEPEST: libyaml's composer recurses in C, and would end the process.
+    """
+    with _told(text):
+        depth = 0
+        for event in yaml.parse(text, Loader=_Parser):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise _at(event, f"nested more than {DEEPEST} levels deep")
+        return yaml.compose(text, Loader=_Parser)
+
+
+@contextmanager
+def _told(text: str | bytes) -> Iterator[None]:
+    """Raises YamlError for whatever the parser raises about this text."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
         raise YamlError(problem, *((mark.line + 1, mark.column + 1) if mark else ())) from None
-    except yaml.YAMLError as error:
-        raise YamlError(str(error).replace("\n", " ")) from None
+    except yaml.reader.ReaderError as error:  # its place is a byte, of a text that is encoded for libyaml
+        before = (text.encode() if isinstance(text, str) else text)[: error.position]
+        character = f" (U+{error.character:04X})" if error.character >= 0 else ""
+        raise YamlError(f"{error.reason}{character}", before.count(b"\n") + 1) from None
     except (UnicodeEncodeError, RecursionError) as error:
         deep = isinstance(error, RecursionError)
         raise YamlError("nested too deeply" if deep else "not valid text (lone surrogate)") from None

@@ -13,15 +13,12 @@ import yaml
 from msgspec import Struct
 
 from ddhelm import goyaml
+from ddhelm.goyaml import DEEPEST
 from ddhelm.pitfalls import key_pitfall, meaning, pitfall
 from ddhelm.tree import Path, Tree, show
 
 LARGEST = 4 * 1024 * 1024
 """Bytes. Helm keeps a release in one Secret of 1 MiB, packed; more than this does not fit into it."""
-
-
-DEEPEST = 200
-"""Levels. No chart goes a tenth as deep, and a parser that recurses does not survive every file that YAML allows."""
 
 
 class Finding(Struct, frozen=True):

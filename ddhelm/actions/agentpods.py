@@ -134,17 +134,17 @@ def _config_maps(item: Tree) -> Iterator[str]:
 
 def _promises(answer: "Answer") -> dict[str, int]:
     """Check to number of instances; a file that is no YAML is promised all the same: the agent says what is wrong."""
-    import yaml
+    from ddhelm import goyaml
 
     found = {}
     for file, text in (answer.tree().get("data") or {}).items() if answer.found else ():
         try:
-            tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+            tree = goyaml.load(text, [])
             # a template for autodiscovery runs where its container is, a cluster check on any one agent
             elsewhere = "ad_identifiers" in tree or tree.get("cluster_check")
             instances = [] if elsewhere else tree.get("instances") or []
             count = len(instances) if isinstance(instances, list) else 0
-        except (yaml.YAMLError, TypeError, AttributeError):
+        except (goyaml.YamlError, TypeError, AttributeError):
             count = 1
         if count:
             found[file.removesuffix(".yaml").removesuffix(".yml")] = count

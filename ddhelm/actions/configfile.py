@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ddhelm import settings
+from ddhelm import goyaml, settings
 from ddhelm.errors import ConfigError
-from ddhelm.goyaml import scalar
 
 TEXTS = (
     "site",
@@ -64,10 +63,9 @@ def read(name: str) -> Read:
 def parse(name: str, text: str) -> Read:
     """The settings of a file's text; see ``read``."""
     try:
-        document = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _wrong(name, [f"{name}:{at}: {error.problem or 'no YAML'}"]) from None
+        document = goyaml.compose(text)
+    except goyaml.YamlError as error:
+        raise _wrong(name, [f"{name}:{error.line}: {error.problem}"]) from None
     if document is None:
         return Read({}, {})
     if not isinstance(document, yaml.MappingNode):
@@ -106,7 +104,7 @@ def _field(word: str) -> str:
 
 
 def _value(word: str, node: yaml.Node) -> tuple[Any, str]:
-    plain = scalar(node.value) if isinstance(node, yaml.ScalarNode) and not node.style else None
+    plain = goyaml.scalar(node.value) if isinstance(node, yaml.ScalarNode) and not node.style else None
     if word in SWITCHES:
         return plain, "" if isinstance(plain, bool) else f"`{word}` must be true or false"
     if word in LISTS:

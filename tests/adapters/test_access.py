@@ -107,6 +107,8 @@ class TestKubeconfig:
             ("", "holds no context"),
             ("contexts: 7\n", "holds no context"),
             (f"users:\n\ttoken: {SECRET}\n", "no YAML at line 2"),
+            (f"users:\n- token: {SECRET}\x1b\n", "no YAML at line 2"),
+            ("users: " + "[" * 5000 + "]" * 5000, "cannot be read: no YAML"),
         ],
     )
     def test_broken_files_are_errors_and_not_localhost(self, home: Path, text: str, words: str) -> None:

@@ -124,12 +124,13 @@ def test_only_workloads_of_the_releases_with_an_agent_in_them_are_asked() -> Non
         **ETCD,
         "redis.yaml": "ad_identifiers: [redis]\ninstances: [{}]",
         "bad.yaml": "a: [",
+        "deep.yaml": "a: " + "[" * 5000 + "]" * 5000,
         "none.yaml": "instances: []",
         "c.yaml": "cluster_check: true\ninstances: [{}]",
     }
     (group,) = agentpods.groups(one_daemonset([[]], files), [RELEASE])
     assert (group.kind, group.name, group.desired) == (Kind.NODE, APP, 2)
-    assert group.promised == {"etcd": 1, "bad": 1}
+    assert group.promised == {"etcd": 1, "bad": 1, "deep": 1}
 
 
 def test_all_pages_are_read_and_pods_that_are_going_left_out() -> None:

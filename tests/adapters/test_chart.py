@@ -177,8 +177,11 @@ class TestNotACharts:
         with pytest.raises(ConfigError, match="is not a chart"):
             read(path)
 
-    @pytest.mark.parametrize("text", ["", "name: x\n", "- list\n", "a: [\n", "version: 1\n"])
-    def test_a_chart_yaml_without_name_or_version(self, tmp_path: Path, text: str) -> None:
+    @pytest.mark.parametrize(
+        "text",
+        ["", "name: x\n", "- list\n", "a: [\n", "version: 1\n", "[a]: 1\n", f"{CHART}a: {'[' * 5000}{']' * 5000}\n"],
+    )
+    def test_a_chart_yaml_that_is_broken_or_lacks_name_or_version(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(ConfigError, match=r"Chart\.yaml"):
             read(folder(tmp_path / "c", {"Chart.yaml": text}))
 

@@ -62,6 +62,21 @@ def test_broken_yaml_names_file_and_line() -> None:
         configfile.parse("d.yaml", "site: a\n  logs: [\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("site: a\n# \x1b[0m pasted\n", "d.yaml:2: control characters are not allowed (U+001B)"),
+        ("site: a\nlogs: \x00\n", "d.yaml:2: control characters are not allowed (U+0000)"),
+        ("logs: on\nsite: " + "[" * 300, "d.yaml:2: nested more than 200 levels deep"),
+    ],
+)
+def test_what_no_parser_takes_is_an_error_with_its_line(text: str, told: str) -> None:
+    """libyaml's composer recurses without a limit: 500 KB of brackets ended the process."""
+    with pytest.raises(ConfigError) as raised:
+        configfile.parse("d.yaml", text)
+    assert raised.value.message == told
+
+
 def test_an_empty_file_changes_nothing() -> None:
     assert configfile.parse("d.yaml", "# nothing\n") == ({}, {})
 

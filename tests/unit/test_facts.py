@@ -249,7 +249,12 @@ def test_the_cluster_configuration_of_kubeadm_is_read() -> None:
     }
 
 
-@pytest.mark.parametrize("data", [{}, {"ClusterConfiguration": "a: [b"}, {"ClusterConfiguration": "- a"}, None])
+DEEP = "a: " + "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize(
+    "data", [{}, *({"ClusterConfiguration": text} for text in ("a: [b", "- a", "a: \x1b", DEEP)), None]
+)
 def test_a_kubeadm_config_that_says_nothing_still_exists(data: object) -> None:
     assert facts.parse(answers(kubeadm_config={"metadata": {}, "data": data})).kubeadm_config == {}
 

@@ -96,7 +96,9 @@ def test_a_billion_laughs_are_refused() -> None:
         goyaml.load("\n".join(lines))
 
 
-@pytest.mark.parametrize(("text", "line"), [("a: 1\n\tb: 2", 2), ("a: [1\nb: 2\n", 2), ("a: 'x\n", 2), ("a\x01b", 0)])
+@pytest.mark.parametrize(
+    ("text", "line"), [("a: 1\n\tb: 2", 2), ("a: [1\nb: 2\n", 2), ("a: 'x\n", 2), ("a\nb\x01b", 2)]
+)
 def test_broken_yaml_names_the_line(text: str, line: int) -> None:
     with pytest.raises(goyaml.YamlError) as error:
         goyaml.load(text)

@@ -231,7 +231,7 @@ def test_json_that_is_none(expression: str) -> None:
         ("a: !!int x\nb: !!binary '#'\n", 2, "invalid base64"),
         ("? [a]\n: 1\n", 1, "a key must be"),
         ("a: " + "[" * 100_000, 1, "nested more than 200 levels"),
-        ("a: 1\x00\n", 1, "control characters"),
+        ("a: 1\nü: \x00\n", 2, "control characters are not allowed (U+0000)"),
         (b"a: 1\nb: \xff\n", 2, "is not UTF-8"),
         ("a: 1\n".encode("utf-16"), 1, "is not UTF-8"),
     ],
