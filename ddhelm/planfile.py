@@ -89,7 +89,7 @@ def text(file: PlanFile) -> str:
         "bound": file.bound,
         "plan": file.shown,
     }
-    return json.dumps({**content, "checksum": digest(content)}, indent=2, ensure_ascii=False) + "\n"
+    return _json({**content, "checksum": digest(content)}, indent=2) + "\n"
 
 
 def parse(name: str, data: str) -> PlanFile:
@@ -124,6 +124,8 @@ def parse(name: str, data: str) -> PlanFile:
 
 def _read(bound: tree.Tree) -> None:
     """Raises where a part is not of the type that it is read as: the checksum of an edited file may be right."""
+    if not tree.is_utf8(bound):
+        raise ValueError("a text that is not UTF-8")
     stored = settings.from_record(bound["settings"], "the plan file")
     convert(to_builtins(stored), settings.Settings)
     for key, kind in _TYPES.items():
@@ -138,8 +140,13 @@ def file_digest(data: str) -> str:
 
 def digest(value: Any) -> str:
     """SHA-256 of a JSON tree, whatever the order of its maps, with every masked field taken as equal."""
-    plain = json.dumps(constant(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    plain = _json(constant(value), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _json(value: Any, **how: Any) -> str:
+    """JSON that can be written as UTF-8: the name of a file that a notice names need not be, and JSON escapes it."""
+    return json.dumps(value, ensure_ascii=False, **how).encode("utf-8", "backslashreplace").decode()
 
 
 def of_shown(document: Mapping[str, Any]) -> str:

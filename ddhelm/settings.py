@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ddhelm.errors import ConfigError
 from ddhelm.release import API_KEY, APP_KEY, DEFAULT_REPOSITORY, SECRET, Role
-from ddhelm.tree import Tree, merge
+from ddhelm.tree import Tree, is_utf8, merge
 
 FORMAT = 1
 RECORD_KEY = "ddhelm"
@@ -247,6 +247,9 @@ def site_of(text: str) -> str:
 
 def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """The field and what is wrong with it."""
+    if broken := [name for name in _PLAIN if not is_utf8(getattr(settings, name))]:
+        yield from ((name, f"`{name.replace('_', '-')}` is not UTF-8") for name in broken)
+        return
     if settings.cluster_name is not None and (problem := _cluster_name_problem(settings.cluster_name)):
         yield "cluster_name", problem
     if settings.site is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", settings.site):

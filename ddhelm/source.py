@@ -18,6 +18,7 @@ from msgspec import Struct
 from ddhelm.errors import ConfigError, ToolError
 from ddhelm.masking import secret_shaped
 from ddhelm.release import DEFAULT_REPOSITORY
+from ddhelm.tree import is_utf8
 
 DEFAULT_CHART = "datadog"
 
@@ -40,10 +41,10 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
     """Read ``--chart``: a name in ``repo``, the address of a repository, ``oci://…``, a path, or a ``.tgz`` anywhere.
 
     A bare name is never a folder. Raises ConfigError (anchor ``chart-not-found``) for ``alias/chart``: the user's own
-    ``helm repo add`` list is not read; and for an address with credentials in it, which everybody could read in the
-    process list and in the releases.
+    ``helm repo add`` list is not read; for a place that is not UTF-8; and for an address with credentials in it, which
+    everybody could read in the process list and in the releases.
     """
-    text = text.strip()
+    text = _kept(text.strip())
     if "://" in text and (secret_shaped(text) or "@" in text.partition("://")[2].partition("/")[0]):
         raise ConfigError(
             "the address of the chart holds credentials, which would stand in the process list and in both releases",
@@ -57,7 +58,7 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
             return Source("url", text)
         return Source("repo", DEFAULT_CHART, text.rstrip("/"))
     if text.startswith((".", "/", "~")) or text.endswith((".tgz", ".tar.gz")) or ("/" in text and Path(text).exists()):
-        return Source("path", str(Path(text).expanduser().absolute()))
+        return Source("path", _kept(str(Path(text).expanduser().absolute())))
     if not text or "/" in text:
         raise ConfigError(
             f"`{text}` is not a chart",
@@ -71,6 +72,17 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
             anchor="chart-not-found",
         )
     return Source("repo", text, repo)
+
+
+def _kept(place: str) -> str:
+    """A chart's place as it is kept with the releases: as UTF-8, or ConfigError."""
+    if not is_utf8(place):
+        raise ConfigError(
+            f"`{place}` is not UTF-8, and the place of a chart is kept with the releases",
+            hint="--chart PATH, of a copy at a place with a name in UTF-8",
+            anchor="chart-not-found",
+        )
+    return place
 
 
 def exact(version: str | None) -> str | None:

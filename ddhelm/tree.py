@@ -4,6 +4,7 @@ Everything that compares or combines values goes through here, so that Helm's ow
 replaced) and Kubernetes' (a list of containers is a map by name) are each written down once.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -51,6 +52,18 @@ class Change(Struct, frozen=True):
     op: Literal["add", "remove", "replace"]
     old: Any
     new: Any
+
+
+def is_utf8(value: Any) -> bool:
+    r"""Whether each text of a JSON tree can be written as UTF-8.
+
+    Python keeps as half a character what is not UTF-8 on the command line, and what JSON may escape (``"\ud800"``).
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:

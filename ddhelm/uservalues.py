@@ -13,7 +13,7 @@ from msgspec import Struct
 from ddhelm import secretvalues, setflags, yamltext
 from ddhelm.errors import ConfigError
 from ddhelm.settings import RECORD_KEY
-from ddhelm.tree import Path, Tree, leaves, merge, show
+from ddhelm.tree import Path, Tree, is_utf8, leaves, merge, show
 from ddhelm.values import Layer
 
 ORDER: tuple[setflags.Kind, ...] = ("set-json", "set", "set-string", "set-file")
@@ -150,6 +150,10 @@ class _Reader:
             applied = setflags.apply(kind, source.name, self.tree, files)
         except setflags.SetError as wrong:
             self.parts.append(Part(flag, problems=(Problem(0, str(wrong), _SPELLING),)))
+            return
+        if not is_utf8(alone):
+            hint = "put it into a values file, which is UTF-8: --values FILE"
+            self.parts.append(Part(flag, problems=(Problem(0, "is not UTF-8", hint),)))
             return
         if RECORD_KEY in alone:
             problems.append(Problem(0, f"`{RECORD_KEY}` is ddhelm's own record of a release", "leave it out"))

@@ -5,6 +5,7 @@ Little is loaded before helm is started: it comes up while the values are made, 
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -24,11 +25,13 @@ from ddhelm.pasting import typed
 from ddhelm.release import pair
 from ddhelm.run import Secrets
 from ddhelm.settings import Settings
+from ddhelm.tree import is_utf8
 
 if TYPE_CHECKING:
     from ddhelm.actions.prepared import Prepared
 
 _OF_THE_CHART = ("chart-refuses", "values-schema")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _LIMIT = 256 * 1024 * 1024
 
 
@@ -100,7 +103,9 @@ def _facts(name: str) -> ClusterFacts:
     text = _text(name)
     try:
         tree: Any = json.loads(text)
-    except ValueError as error:
+        if _HALF.search(text) and not is_utf8(tree):
+            raise ValueError("half a character is in it")
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"`{name}` is no JSON: {error}", hint="ddhelm detect -o json > FILE", anchor="bad-facts-file"
         ) from None

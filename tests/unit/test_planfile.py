@@ -185,6 +185,24 @@ def test_a_part_of_the_wrong_type_is_refused_although_the_checksum_is_right(path
     assert caught.value.anchor == "bad-plan-file"
 
 
+def test_a_notice_may_name_a_file_whose_name_is_not_utf8() -> None:
+    file = replace(FILE, shown={**SHOWN, "notices": ["prod\udce9.yaml:3: a note"]})
+    text = planfile.text(file)
+    assert planfile.file_digest(text)
+    assert planfile.parse("p", text) == file
+
+
+def test_what_would_be_sent_is_utf8_although_the_checksum_is_right() -> None:
+    edited = planfile.text(replace(FILE, bound=put(BOUND, ("settings", "user"), {"both": {"a": "\ud800"}})))
+    with pytest.raises(ConfigError, match="was edited, and holds what no plan does: a text that is not UTF-8"):
+        planfile.parse("p.json", edited)
+
+
+def test_half_a_character_in_a_damaged_plan_is_no_bug() -> None:
+    with pytest.raises(ConfigError, match="is damaged"):
+        planfile.parse("p", json.dumps({"kind": "PlanFile", "apiVersion": "ddhelm/v1", "checksum": "", "a": "\ud800"}))
+
+
 def test_what_is_written_beside_the_releases_is_part_of_what_was_reviewed() -> None:
     plan = Plan((), Coverage(()), (), creates_namespace=True, labels_namespace={"a": "b"}, writes=("api-key",))
     written = planfile.writes(plan)

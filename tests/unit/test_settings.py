@@ -70,6 +70,21 @@ def test_all_wrong_settings_are_told_at_once() -> None:
 
 
 # Tried on chart 3.240.0 with the real helm: the first row renders, the second does not.
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("agent_proxy", "http://h\udce9:1"),
+        ("api_url", "https://h\udce9"),
+        ("accept_uncovered", ("a=b", "a in (\udce9)")),
+        ("cluster_name", "\udce9"),
+    ],
+)
+def test_what_is_not_utf8_cannot_be_kept(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.changed(Settings(), {field: value}, "the command line")
+    assert caught.value.message == f"`{field.replace('_', '-')}` is not UTF-8"
+
+
 @pytest.mark.parametrize("name", ["prod_1", "1abc", "a.b-c", "x" * 80])
 def test_cluster_names_that_the_chart_takes(name: str) -> None:
     assert settings.changed(Settings(), {"cluster_name": name}, "x").cluster_name == name

@@ -43,6 +43,20 @@ def test_a_bare_name_is_never_the_folder_of_that_name(tmp_path: Path, monkeypatc
     assert source("datadog").kind == "repo"
 
 
+@pytest.mark.parametrize("text", ["./ch\udce9", "oci://host/ch\udce9"])
+def test_a_place_that_cannot_be_kept_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        source(text)
+
+
+def test_a_path_below_a_folder_that_cannot_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "caf\udce9").mkdir()
+    monkeypatch.chdir(tmp_path / "caf\udce9")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        source("./datadog")
+    assert source("datadog").kind == "repo"
+
+
 @pytest.mark.parametrize("text", ["", "datadog/datadog", "no/such/folder"])
 def test_what_is_none_of_these_is_refused_with_the_ways_there_are(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a chart") as caught:

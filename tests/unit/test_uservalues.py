@@ -185,6 +185,25 @@ def test_json_that_is_none(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        Source("set", "datadog.tags[0]=team:\udce9"),
+        Source("set", "a.\udce9=1"),
+        Source("set-string", "a=\udce9"),
+        Source("set-file", "a.\udce9=file", "text"),
+    ],
+)
+def test_what_is_not_utf8_on_the_command_line_is_refused(source: Source) -> None:
+    """Neither helm's input nor a plan file can hold it."""
+    (line,) = problems(source)
+    assert line.startswith(f"--{source.kind}: is not UTF-8")
+
+
+def test_a_file_that_a_flag_names_may_have_any_name() -> None:
+    assert parsed(Source("set-file", "a=\udce9.txt", "text")) == {"a": "text"}
+
+
+@pytest.mark.parametrize(
     ("text", "line", "said"),
     [
         ("a: yes\n", 1, "`yes` is true for Helm"),
