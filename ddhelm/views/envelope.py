@@ -42,7 +42,7 @@ def wrap(kind: Kind, data: Tree) -> Tree:
 
 
 def text(tree: Tree, output: str) -> str:
-    """A tree as JSON or YAML text, ending in a newline, its hints completed; ValueError for another output format."""
+    """A tree as JSON or YAML text with its commands completed, ending in a newline; ValueError for another format."""
     tree = pasted.tree(tree)
     if output == "json":
         return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"

@@ -22,8 +22,7 @@ def show(error: Reported, arguments: Sequence[str] = ()) -> None:
     screen = console.err()
     screen.print(f"[bold red]error:[/] {_plain(untold(error.message, arguments))}", soft_wrap=True)
     for detail in error.details:
-        told = pasted.hint(detail) if detail.lstrip().startswith("hint: ") else pasted.sentence(detail)
-        screen.print(f"  {_plain(untold(told, arguments))}", soft_wrap=True)
+        screen.print(f"  {_plain(untold(pasted.line(detail), arguments))}", soft_wrap=True)
     if error.hint:
         screen.print(f"[bold cyan]hint:[/] {_plain(untold(pasted.hint(error.hint), arguments))}", soft_wrap=True)
     if error.anchor:

@@ -1,5 +1,6 @@
 """Where this run acts, for the commands in its hints: told once by the command line, used wherever one is shown."""
 
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,17 +25,27 @@ def sentence(text: str) -> str:
     return complete_quoted(text, _PLACE.get())
 
 
-def tree(data: Any) -> Any:
-    """A JSON tree with its hints completed (whatever stands under ``hint`` or ``hints``)."""
+def line(text: str) -> str:
+    """A line below an error: a sentence, or the hint of one of several problems."""
+    return hint(text) if text.lstrip().startswith("hint: ") else sentence(text)
+
+
+_TREE: Mapping[str, Callable[[str], str]] = {
+    "hint": hint,
+    "hints": hint,
+    "details": line,
+    "notes": sentence,
+    "notices": sentence,
+}
+
+
+def tree(data: Any, shown: Callable[[str], str] | None = None) -> Any:
+    """A JSON tree as it is shown: the commands in what stands under these keys completed."""
     match data:
         case dict():
-            return {key: _hints(value) if key in ("hint", "hints") else tree(value) for key, value in data.items()}
+            return {key: tree(value, _TREE.get(key)) for key, value in data.items()}
         case list():
-            return [tree(item) for item in data]
+            return [tree(item, shown) for item in data]
+        case str() if shown:
+            return shown(data)
     return data
-
-
-def _hints(value: Any) -> Any:
-    if isinstance(value, str):
-        return hint(value)
-    return [_hints(item) for item in value] if isinstance(value, list) else value

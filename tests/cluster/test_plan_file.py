@@ -124,7 +124,10 @@ def test_a_plan_without_a_cluster_says_what_the_one_with_it_says(cluster: Cluste
     live = ddhelm("plan", "--distribution", "aks", "-o", "json").json["data"]
     assert [each["objects"] for each in left["steps"]] == [each["objects"] for each in live["steps"]]
     (standing,) = [each for each in left["notices"] if "stands although no control-plane node" in each]
-    assert standing in live["notices"]
+    completed = standing.replace(
+        "`helm uninstall control-plane-ddagent`", "`helm uninstall control-plane-ddagent -n datadog`"
+    )
+    assert completed in live["notices"], "where a cluster is known, its commands are completed"
     empty = saved.with_name("empty.yaml")
     for text, code in (("---\n# nothing yet\n", 2), ("{}\n", 3)):
         empty.write_text(text)

@@ -1,11 +1,14 @@
 """Hints, pasted, act where the run acted: on the cluster and in the namespace that its flags named."""
 
+import json
 import shlex
+from contextvars import copy_context
 
 import pytest
 
 from ddhelm.access import Access
 from ddhelm.pasting import Place, complete, complete_quoted, typed
+from ddhelm.views import envelope, pasted
 
 NOWHERE = Place()
 
@@ -84,6 +87,28 @@ def test_a_sentence_is_completed_in_its_backticks_only() -> None:
     place = access(context="--context").place
     text = "ddhelm status: release `x` is kept, `helm upgrade` failed; to undo it: `helm rollback x 3`"
     assert complete_quoted(text, place) == text.replace("x 3", "x 3 -n monitoring --kube-context prod")
+
+
+def test_programs_get_the_commands_that_people_get() -> None:
+    undo = "release `w` is left as it is; to undo it: `helm rollback w 7`"
+    failure = {"message": "stalled", "hint": "ddhelm status", "details": [undo, "  hint: ddhelm verify"]}
+    tree = {"failure": failure, "notices": [undo], "wrote": ["helm rollback w 7"]}
+
+    def told() -> str:
+        pasted.at(access(context="--context").place)
+        return envelope.text(tree, "json")
+
+    shown = json.loads(copy_context().run(told))
+    completed = undo.replace("w 7", "w 7 -n monitoring --kube-context prod")
+    assert shown == {
+        "failure": {
+            "message": "stalled",
+            "hint": "ddhelm status --context prod",
+            "details": [completed, "  hint: ddhelm verify --context prod"],
+        },
+        "notices": [completed],
+        "wrote": ["helm rollback w 7"],
+    }
 
 
 @pytest.mark.parametrize("name", ["x; touch /tmp/pwn #", "$(id)", "`id`", "a | b", "it's, 'so' (or not)", "one\ntwo"])
