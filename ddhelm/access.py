@@ -120,7 +120,7 @@ def resolve(
     if chosen is None:
         raise ClusterError(
             f"`{files.value}` has no current-context",
-            hint=f"--context {next(iter(merged.contexts), 'NAME')}",
+            hint=typed("--context {name}", name=next(iter(merged.contexts), "NAME")),
             anchor="unknown-context",
             details=_listed(merged.contexts),
         )
@@ -308,7 +308,7 @@ def _server(merged: _Merged, chosen: _Found, files: _Found) -> str:
         close = get_close_matches(chosen.value, merged.contexts, n=1)
         raise ClusterError(
             f"context `{chosen.value}` ({chosen.origin}) is not in `{files.value}`",
-            hint=f"--context {(close or list(merged.contexts))[0]}",
+            hint=typed("--context {name}", name=(close or list(merged.contexts))[0]),
             anchor="unknown-context",
             details=_listed(merged.contexts),
         )

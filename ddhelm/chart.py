@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, ClassVar
 
 from ddhelm.errors import ConfigError
+from ddhelm.pasting import typed
 from ddhelm.reserved import Reserved
 
 # Helm's own limits are 100 MiB for a chart and 5 MiB for a file; Datadog's chart has 3 MiB in 300 files.
@@ -196,4 +197,6 @@ def _within(name: str) -> bool:
 
 
 def _bad(path: Path, why: str) -> ConfigError:
-    return ConfigError(f"`{path}` is not a chart: {why}", hint=f"helm show chart {path}", anchor="bad-chart")
+    return ConfigError(
+        f"`{path}` is not a chart: {why}", hint=typed("helm show chart {path}", path=str(path)), anchor="bad-chart"
+    )

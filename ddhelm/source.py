@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ddhelm.errors import ConfigError, ToolError
 from ddhelm.masking import secret_shaped
+from ddhelm.pasting import typed
 from ddhelm.release import DEFAULT_REPOSITORY
 from ddhelm.tree import is_utf8
 
@@ -68,7 +69,7 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
     if text != DEFAULT_CHART and (Path(text) / "Chart.yaml").is_file():  # a folder `datadog` is often something else
         raise ConfigError(
             f"`{text}` is a chart of the repository, and a folder with a chart is called so, too",
-            hint=f"--chart ./{text} for the folder",
+            hint=typed("--chart {folder} for the folder", folder=f"./{text}"),
             anchor="chart-not-found",
         )
     return Source("repo", text, repo)

@@ -13,6 +13,7 @@ from pathlib import Path
 from ddhelm import wholefile
 from ddhelm.answers import CLIENT_CERTIFICATE
 from ddhelm.errors import ConfigError
+from ddhelm.pasting import typed
 
 LIMIT = 1024 * 1024
 """No certificate or key comes near this many bytes."""
@@ -23,19 +24,18 @@ CERTIFICATE, KEY, CA, REQUEST = CLIENT_CERTIFICATE, "etcd-client.key", "etcd-ca.
 def read(name: str) -> bytes:
     """A file's bytes; ConfigError for one that is missing, a folder, unreadable, or too large for a certificate."""
     path = Path(name).expanduser()
+    look = typed("ls -l {path}", path=str(path))
     try:
         if stat.S_ISDIR(path.stat().st_mode):
-            raise ConfigError(f"`{name}` is a folder", hint=f"ls {name}", anchor="certificate-file")
+            raise ConfigError(
+                f"`{name}` is a folder", hint=typed("ls {path}", path=str(path)), anchor="certificate-file"
+            )
         with path.open("rb") as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
-        raise ConfigError(
-            f"`{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="certificate-file"
-        ) from None
+        raise ConfigError(f"`{name}` cannot be read: {error.strerror}", hint=look, anchor="certificate-file") from None
     if len(data) > LIMIT:
-        raise ConfigError(
-            f"`{name}` is larger than 1 MiB: no certificate or key", hint=f"ls -l {name}", anchor="certificate-file"
-        )
+        raise ConfigError(f"`{name}` is larger than 1 MiB: no certificate or key", hint=look, anchor="certificate-file")
     return data
 
 
@@ -66,7 +66,7 @@ def write(folder: str, files: Mapping[str, bytes]) -> tuple[Path, ...]:
         for path in made:
             with suppress(OSError):
                 path.unlink()
-        hint = f"df -h {folder}; ls -ld {folder}"
+        hint = typed("df -h {place}; ls -ld {place}", place=str(place))
         raise ConfigError(
             f"nothing was written to `{folder}`: {error.strerror}", hint=hint, anchor="certificate-folder"
         ) from None
@@ -80,7 +80,9 @@ def _folder(name: str) -> Path:
     except OSError as error:
         why = "it is a file" if place.exists() else error.strerror
         raise ConfigError(
-            f"the folder `{name}` cannot be used: {why}", hint=f"ls -ld {place.parent}", anchor="certificate-folder"
+            f"the folder `{name}` cannot be used: {why}",
+            hint=typed("ls -ld {above}", above=str(place.parent)),
+            anchor="certificate-folder",
         ) from None
     return place
 

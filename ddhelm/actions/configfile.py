@@ -13,6 +13,7 @@ import yaml
 
 from ddhelm import goyaml, settings
 from ddhelm.errors import ConfigError
+from ddhelm.pasting import typed
 
 TEXTS = (
     "site",
@@ -39,24 +40,28 @@ class Read(NamedTuple):
 
 def read(name: str) -> Read:
     """The settings of a file; raises ConfigError with all problems, file and line."""
+    path = Path(name).expanduser()
+    look = typed("ls -l {path}", path=str(path))
     try:
-        with Path(name).expanduser().open("rb") as stream:
+        with path.open("rb") as stream:
             data = stream.read(_LIMIT + 1)
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(
-            f"settings file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="settings-file"
+            f"settings file `{name}` cannot be read: {error.strerror}", hint=look, anchor="settings-file"
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(
-            f"settings file `{name}` is no UTF-8 text", hint=f"file {name}", anchor="settings-file"
+            f"settings file `{name}` is no UTF-8 text",
+            hint=typed("file {path}", path=str(path)),
+            anchor="settings-file",
         ) from None
     if len(data) > _LIMIT:
-        raise ConfigError(f"settings file `{name}` is larger than 1 MiB", hint=f"ls -l {name}", anchor="settings-file")
+        raise ConfigError(f"settings file `{name}` is larger than 1 MiB", hint=look, anchor="settings-file")
     found = parse(name, text)
     chart = found.given.get("chart")
     if isinstance(chart, str) and chart.startswith(("./", "../")):  # beside the file, from wherever it is named
-        found.given["chart"] = os.path.normpath(Path(name).expanduser().absolute().parent / chart)
+        found.given["chart"] = os.path.normpath(path.absolute().parent / chart)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 
 from ddhelm import wholefile
 from ddhelm.errors import ConfigError, ToolError, UsageError
+from ddhelm.pasting import typed
 from ddhelm.reserved import Reserved
 from ddhelm.run import Command, RunnerLike
 
@@ -195,7 +196,9 @@ def _file(what: str, name: str, origin: str) -> str:
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"the {what} cannot be read from {origin}: {error.strerror}", hint=f"ls -l {name}", anchor="key-file"
+            f"the {what} cannot be read from {origin}: {error.strerror}",
+            hint=typed("ls -l {name}", name=name),
+            anchor="key-file",
         ) from None
     if len(data) > _FILE_LIMIT:
         raise ConfigError(

@@ -131,7 +131,9 @@ def _text(name: str) -> str:
         return wholefile.read(name, _LIMIT).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(
-            f"`{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="facts-file"
+            f"`{name}` cannot be read: {error.strerror}", hint=typed("ls -l {name}", name=name), anchor="facts-file"
         ) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"`{name}` is no UTF-8 text", hint=f"file {name}", anchor="facts-file") from None
+        raise ConfigError(
+            f"`{name}` is no UTF-8 text", hint=typed("file {name}", name=name), anchor="facts-file"
+        ) from None

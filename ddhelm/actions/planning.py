@@ -14,6 +14,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError, PlanStale
+from ddhelm.pasting import typed
 from ddhelm.planfile import PlanFile
 from ddhelm.release import Role
 
@@ -131,7 +132,9 @@ def read(name: str, wanted: str | None = None) -> PlanFile:
         data = wholefile.read(name, _LIMIT).decode()
     except OSError as error:
         raise ConfigError(
-            f"the plan `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="plan-file"
+            f"the plan `{name}` cannot be read: {error.strerror}",
+            hint=typed("ls -l {name}", name=name),
+            anchor="plan-file",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"`{name}` is no text", hint="ddhelm plan --out FILE", anchor="bad-plan-file") from None

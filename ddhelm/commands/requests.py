@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ddhelm import wholefile
 from ddhelm.errors import ConfigError
 from ddhelm.flaggroups import Options
+from ddhelm.pasting import typed
 
 if TYPE_CHECKING:
     from ddhelm.actions.request import Request, UserSources
@@ -149,18 +150,24 @@ def _text(name: str) -> str:
     try:
         return _read(name).decode()
     except UnicodeDecodeError:
-        raise ConfigError(f"`{name}` is not UTF-8 text", hint=f"file {name}", anchor="values-file") from None
+        raise ConfigError(
+            f"`{name}` is not UTF-8 text", hint=typed("file {name}", name=name), anchor="values-file"
+        ) from None
 
 
 def _read(name: str) -> bytes:
     """A file's bytes, or those of standard input; what they hold is judged where they are parsed."""
     if "://" in name:
         raise ConfigError(
-            f"`{name}` is a URL; values come from files", hint=f"curl -fsSLO {name}", anchor="values-from-url"
+            f"`{name}` is a URL; values come from files",
+            hint=typed("curl -fsSLO {name}", name=name),
+            anchor="values-from-url",
         )
     try:
         return wholefile.read(name, _LIMIT)
     except OSError as error:
         raise ConfigError(
-            f"values file `{name}` cannot be read: {error.strerror}", hint=f"ls -l {name}", anchor="values-file"
+            f"values file `{name}` cannot be read: {error.strerror}",
+            hint=typed("ls -l {name}", name=name),
+            anchor="values-file",
         ) from None

@@ -154,6 +154,13 @@ class TestContext:
         assert caught.value.hint == "--context c0"
         assert caught.value.details[-1] == "and 2 more"
 
+    def test_its_name_is_one_word_of_the_hint(self, home: Path) -> None:
+        kubeconfig(home / ".kube", "config", "my cluster", current="")
+        for context in (None, "my clustr"):
+            with pytest.raises(ClusterError) as caught:
+                found(home, context=context)
+            assert caught.value.hint == "--context 'my cluster'"
+
     def test_one_without_a_server_is_an_error(self, home: Path) -> None:
         kubeconfig(home / ".kube", "config", "a", clusters=[])
         with pytest.raises(ClusterError, match="names the cluster `a-cluster`, which has no server"):

@@ -37,6 +37,8 @@ def _text(node: ast.expr) -> str:
             return "".join(_text(part) for part in parts)
         case ast.IfExp(body=body, orelse=other):
             return f"{_text(body)} ; {_text(other)}"
+        case ast.Call(func=ast.Name(id="typed"), args=[template, *_]):
+            return _text(template)
         case ast.BinOp(left=left, right=right):
             return _text(left) + _text(right)
     return "…"

@@ -2,12 +2,17 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from contextvars import copy_context
 
 import pytest
 
 from ddhelm.access import Access
+from ddhelm.actions import certfiles, configfile, keys, offline, planning
+from ddhelm.commands import requests
+from ddhelm.errors import ConfigError
 from ddhelm.pasting import Place, complete, complete_quoted, typed
+from ddhelm.run import Secrets
 from ddhelm.views import envelope, pasted
 
 NOWHERE = Place()
@@ -119,3 +124,29 @@ def test_what_a_cluster_wrote_is_one_word_of_a_command(name: str) -> None:
 
 def test_a_plain_name_is_typed_as_it_is_and_a_missing_one_not_at_all() -> None:
     assert typed("kubectl get {kind}/{name} {more}", kind="role", name="a-b.c", more="") == "kubectl get role/a-b.c "
+
+
+ODD = "no such & file's; x.yaml"
+FAILS: tuple[Callable[[], object], ...] = (
+    lambda: requests.user_sources({"values": [ODD]}),
+    lambda: requests.user_sources({"set_file": [f"a={ODD}"]}),
+    lambda: keys.read("API key", variable="X", file=ODD, hider=Secrets(), environ={}),
+    lambda: planning.read(ODD),
+    lambda: configfile.read(ODD),
+    lambda: offline._facts(ODD),
+    lambda: certfiles.read(ODD),
+)
+
+
+@pytest.mark.parametrize("fails", FAILS)
+def test_the_name_of_a_file_is_one_word_of_a_command(fails: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        fails()
+    assert shlex.split(caught.value.hint) == ["ls", "-l", ODD]
+
+
+def test_an_address_is_one_word_of_a_command() -> None:
+    """A shell would have taken all behind `&` for another command, and curl into the background."""
+    with pytest.raises(ConfigError) as caught:
+        requests.user_sources({"values": ["https://example.com/v.yaml?a=1&b=2"]})
+    assert caught.value.hint == "curl -fsSLO 'https://example.com/v.yaml?a=1&b=2'"
