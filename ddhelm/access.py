@@ -7,7 +7,7 @@ what cannot be answered is an error before anything starts.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ddhelm.release import DEFAULT_NAMESPACE
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LONGEST_LABEL = 63
+_LIST = "KUBECONFIG"
 _TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 
 
@@ -60,7 +61,7 @@ class Access(Struct, frozen=True):
 
     def environment(self) -> dict[str, str]:
         """What a flag cannot carry: a list of kubeconfig files."""
-        return {"KUBECONFIG": self.kubeconfig} if self.kubeconfig and self._is_list() else {}
+        return {_LIST: self.kubeconfig} if self.kubeconfig and self._is_list() else {}
 
     @property
     def place(self) -> Place:
@@ -83,7 +84,7 @@ class Access(Struct, frozen=True):
         return (*file, context, self.context)
 
     def _is_list(self) -> bool:
-        return self.kubeconfig is not None and os.pathsep in self.kubeconfig
+        return self.kubeconfig is not None and len(_paths(self.kubeconfig, self.origins.get("kubeconfig"))) > 1
 
 
 class _Found(Struct, frozen=True):
@@ -110,8 +111,7 @@ def resolve(
     files = _files(kubeconfig, source)
     if files is None:
         return _in_cluster(source, space, context, token_file)
-    paths = [path for path in files.value.split(os.pathsep) if path]
-    merged = _merge([_read(path) for path in paths], files)
+    merged = _merge(files)
     chosen = _first(
         (context, "--context"),
         (source.get("HELM_KUBECONTEXT"), "HELM_KUBECONTEXT"),
@@ -148,7 +148,7 @@ def _space(namespace: str | None, environ: Mapping[str, str]) -> _Found:
 def contexts(kubeconfig: str | None = None, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """The names of all contexts that ``resolve`` could choose from; ClusterError for a broken kubeconfig."""
     files = _files(kubeconfig, os.environ if environ is None else environ)
-    return tuple(_merge([_read(path) for path in files.value.split(os.pathsep)], files).contexts) if files else ()
+    return tuple(_merge(files).contexts) if files else ()
 
 
 def refuse_foreign_variables(environ: Mapping[str, str]) -> None:
@@ -208,7 +208,7 @@ def _files(flag: str | None, environ: Mapping[str, str]) -> _Found | None:
                 f"kubeconfig `{flag}` does not exist", hint="--kubeconfig FILE", anchor="unreadable-kubeconfig"
             )
         return _Found(str(Path(flag).absolute()), "--kubeconfig")
-    listed = [path for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path]
+    listed = [path for path in environ.get(_LIST, "").split(os.pathsep) if path]
     if listed:
         # client-go skips missing files of the list too
         there = [str(Path(path).absolute()) for path in listed if Path(path).exists()]
@@ -218,7 +218,7 @@ def _files(flag: str | None, environ: Mapping[str, str]) -> _Found | None:
                 hint="--kubeconfig FILE, or unset KUBECONFIG",
                 anchor="unreadable-kubeconfig",
             )
-        return _Found(os.pathsep.join(there), "KUBECONFIG")
+        return _Found(os.pathsep.join(there), _LIST)
     usual = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
     return _Found(str(usual), "default") if usual.exists() else None
 
@@ -272,12 +272,17 @@ def _reason(error: Exception) -> str:
     return f"no YAML at line {line}" if line else "no YAML"
 
 
-def _merge(trees: Sequence[Mapping[str, Any]], files: _Found) -> _Merged:
+def _paths(kubeconfig: str, origin: str | None) -> list[str]:
+    """The files: only the variable holds a list, `--kubeconfig` is one path to kubectl and helm, colons and all."""
+    return kubeconfig.split(os.pathsep) if origin == _LIST else [kubeconfig]
+
+
+def _merge(files: _Found) -> _Merged:
     """As client-go merges: for each name, and for current-context, the first file that has it wins."""
     current = ""
     contexts: dict[str, str] = {}
     servers: dict[str, str] = {}
-    for tree in trees:
+    for tree in map(_read, _paths(files.value, files.origin)):
         current = current or _text(tree.get("current-context"))
         for name, body in _entries(tree, "contexts", "context"):
             contexts.setdefault(name, _text(body.get("cluster")))
@@ -317,7 +322,9 @@ def _server(merged: _Merged, chosen: _Found, files: _Found) -> str:
     if not server:
         raise ClusterError(
             f"context `{chosen.value}` names the cluster `{cluster}`, which has no server in `{files.value}`",
-            hint=typed("KUBECONFIG={files} kubectl config view", files=str(files.value)),
+            hint=typed("KUBECONFIG={files} kubectl config view", files=files.value)
+            if files.origin == _LIST
+            else typed("kubectl config view --kubeconfig {file}", file=files.value),
             anchor="unreadable-kubeconfig",
         )
     return server

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddhelm.access import Access, resolve
+from ddhelm.access import Access, contexts, resolve
 from ddhelm.errors import ClusterError, ConfigError
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -83,6 +83,19 @@ class TestKubeconfig:
         assert single.kubectl_flags() == ("--kubeconfig", str(one), "--context", "a")
         assert single.helm_flags() == ("--kubeconfig", str(one), "--kube-context", "a", "--namespace", "datadog")
         assert single.helm_context() == single.helm_flags()[:4]
+
+    def test_the_flag_is_one_file_whatever_its_name(self, home: Path) -> None:
+        """kubectl and helm take the flag as one path (tried), and an ARN as a folder's name is full of colons."""
+        folder = home / "arn:aws:eks:x"
+        folder.mkdir()
+        path = str(kubeconfig(folder, "config", "a"))
+        access = found(home, kubeconfig=path)
+        assert (access.kubeconfig, access.context, access.environment()) == (path, "a", {})
+        assert access.kubectl_flags() == ("--kubeconfig", path, "--context", "a")
+        assert contexts(path, {"HOME": str(home)}) == ("a",)
+        with pytest.raises(ClusterError) as caught:
+            found(home, kubeconfig=str(kubeconfig(folder, "broken", "a", clusters=[])))
+        assert caught.value.hint == f"kubectl config view --kubeconfig {folder}/broken"
 
     def test_missing_files_of_a_list_are_skipped(self, home: Path) -> None:
         there = kubeconfig(home, "there", "a")

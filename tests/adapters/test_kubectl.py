@@ -73,7 +73,9 @@ class TestEveryProcess:
     def test_gets_a_list_of_kubeconfigs_by_the_environment(self) -> None:
         runner = FakeRunner(("--context", "prod", "--request-timeout=30s"))
         runner.on("get", "--raw", "/version", out="{}")
-        Kubectl(runner, "kubectl", Access("/a:/b", "prod", "datadog", "s")).raw("/version")
+        Kubectl(runner, "kubectl", Access("/a:/b", "prod", "datadog", "s", {"kubeconfig": "KUBECONFIG"})).raw(
+            "/version"
+        )
         assert runner.commands[0].env is not None
         assert runner.commands[0].env["KUBECONFIG"] == "/a:/b"
 

@@ -34,6 +34,14 @@ def test_reading(edge: Edge) -> None:
     assert edge.kubectl.version().startswith("v1.")
 
 
+def test_a_flag_with_colons_in_it_is_one_path(edge: Edge, tmp_path: Path) -> None:
+    folder = tmp_path / "arn:aws:eks:x"
+    folder.mkdir()
+    (folder / "config").write_bytes(edge.sandbox.kubeconfig.read_bytes())
+    access = resolve(kubeconfig=str(folder / "config"), namespace=NAMESPACE)
+    assert edge.kubectl_of(access).raws(["/version"])[0].found
+
+
 def test_who_may_not_is_told_what(edge: Edge) -> None:
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
     limited = resolve(kubeconfig=str(edge.sandbox.user_kubeconfig("limited", rules)), namespace=NAMESPACE)
