@@ -77,14 +77,16 @@ AgentProxy = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Proxy of the agents, http://HOST:PORT; `env`: HTTPS_PROXY and NO_PROXY of this machine.",
+        help="Proxy of the agents, http://HOST:PORT; `env`: that of this machine; `none` takes it back.",
         rich_help_panel=DATADOG,
     ),
 ]
 AgentNoProxy = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="HOST", help="Host, domain or network that agents reach directly (repeatable).", rich_help_panel=DATADOG
+        metavar="HOST",
+        help="Host, domain or network that agents reach directly (repeatable); `none` takes them back.",
+        rich_help_panel=DATADOG,
     ),
 ]
 ClusterName = Annotated[
@@ -164,7 +166,7 @@ Tolerate = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY[=VALUE][:EFFECT]",
-        help="Taint that worker agents tolerate (repeatable; replaces the stored ones).",
+        help="Taint that worker agents tolerate (repeatable; replaces the stored ones); `none` takes them back.",
         rich_help_panel=NODES,
     ),
 ]
@@ -172,7 +174,7 @@ AcceptUncovered = Annotated[
     list[str] | None,
     typer.Option(
         metavar="SELECTOR",
-        help="Nodes that may go without an agent, as a label selector (repeatable).",
+        help="Nodes that may go without an agent, as a label selector (repeatable); `none` takes them back.",
         rich_help_panel=NODES,
     ),
 ]

@@ -87,7 +87,10 @@ class Settings(Struct, frozen=True):
 _PLAIN = tuple(
     name for name in Settings.__struct_fields__ if name not in {"user", "origins", "api_key_secret", "app_key_secret"}
 )
-_LISTS = {"agent_no_proxy", "tolerate", "accept_uncovered", "drop_checks"}
+_LISTS = ("agent_no_proxy", "tolerate", "accept_uncovered", "drop_checks")
+_NONE = "none"
+_TAKE_BACK = {"etcd_secret": "", "agent_proxy": _NONE}
+"""What a flag says to have nothing again; a list says `none` alone. A cluster may be called `none`."""
 
 
 def to_record(settings: Settings) -> Tree:
@@ -145,8 +148,8 @@ def changed(
 
     ``origins`` says of some of them that they stand elsewhere (a file and its line), which a problem names.
 
-    A list given replaces the stored list: the command line says what shall be, not what is added; ``none`` alone as
-    the checks to drop drops none. ``hint`` is that of the error.
+    A list given replaces the stored list: the command line says what shall be, not what is added; ``none`` alone is
+    the empty one. ``hint`` is that of the error.
     """
     new = _meant(given)
     settings = replace(base, **new, origins={**base.origins, **{name: origins.get(name, origin) for name in new}})
@@ -172,13 +175,10 @@ def wrong(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _meant(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, by field; an empty name of a Secret and `none` as the checks to drop take back what there was."""
+    """What is given, by field, with the words that take back what there was as what they mean."""
     new = {name: value for name, value in given.items() if value is not None}
-    if new.get("etcd_secret") == "":
-        new["etcd_secret"] = None
-    if new.get("drop_checks") == ("none",):
-        new["drop_checks"] = ()
-    return new
+    new |= {name: () for name in _LISTS if new.get(name) == (_NONE,)}
+    return new | {name: None for name, word in _TAKE_BACK.items() if new.get(name) == word}
 
 
 def api_of(settings: Settings) -> str:
@@ -266,10 +266,15 @@ def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "agent_no_proxy", f"`{host}` is no host, domain or network that a proxy can be left out for"
     if settings.api_url is not None and (problem := api_problem(settings.api_url)):
         yield "api_url", problem
+    yield from _list_problems(settings)
+
+
+def _list_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    for field in _LISTS:
+        if _NONE in (given := getattr(settings, field)) and len(given) > 1:
+            yield field, f"`none` takes back every `{field.replace('_', '-')}` and stands alone"
     for check in settings.drop_checks:
-        if check == "none":
-            yield "drop_checks", "`none` drops no check and stands alone"
-        elif check not in CHECKS:
+        if check not in {*CHECKS, _NONE}:
             yield "drop_checks", f"`{check}` is no control-plane check; checks are {', '.join(CHECKS)}"
 
 

@@ -56,11 +56,26 @@ def test_a_flag_changes_its_field_and_nothing_else() -> None:
     assert changed.origins == {"site": "stored", "tolerate": "the command line"}
 
 
-def test_none_alone_drops_no_check_any_more() -> None:
-    base = Settings(drop_checks=("etcd",))
-    assert settings.changed(base, {"drop_checks": ("none",)}, "x").drop_checks == ()
-    with pytest.raises(ConfigError, match="`none` drops no check and stands alone"):
-        settings.changed(base, {"drop_checks": ("none", "etcd")}, "x")
+@pytest.mark.parametrize(
+    ("field", "stored"),
+    [
+        ("drop_checks", "etcd"),
+        ("tolerate", "a=b"),
+        ("accept_uncovered", "a=b"),
+        ("agent_no_proxy", "10.1.0.0/16"),
+    ],
+)
+def test_none_alone_takes_a_list_back(field: str, stored: str) -> None:
+    base = replace(Settings(), **{field: (stored,)})
+    assert settings.changed(base, {field: ("none",)}, "x") == replace(Settings(), origins={field: "x"})
+    assert settings.wrong({field: ("none",)}) == ()
+    with pytest.raises(ConfigError, match=f"`none` takes back every `{field.replace('_', '-')}` and stands alone"):
+        settings.changed(base, {field: ("none", stored)}, "x")
+
+
+def test_none_takes_the_proxy_back() -> None:
+    base = Settings(agent_proxy="http://proxy:3128")
+    assert settings.changed(base, {"agent_proxy": "none"}, "x").agent_proxy is None
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:
