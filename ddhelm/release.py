@@ -59,6 +59,12 @@ def rotating(metadata: Mapping[str, Any]) -> Rotatable | None:
     return None
 
 
+def owned(metadata: Mapping[str, Any], name: str, namespace: str) -> bool:
+    """Whether Helm's annotations in an object's metadata say that it belongs to this release."""
+    said = metadata.get("annotations") or {}
+    return (said.get("meta.helm.sh/release-name"), said.get("meta.helm.sh/release-namespace")) == (name, namespace)
+
+
 class Release(NamedTuple):
     """One Helm release of the chart: its role, name and namespace."""
 

@@ -28,7 +28,7 @@ from ddhelm.plan import (
 from ddhelm.release import Release
 from ddhelm.workloads import REPLICAS
 
-_KEEP_POLICY = "helm.sh/resource-policy"
+KEEP_POLICY = "helm.sh/resource-policy"
 
 
 def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: Desired | None = None) -> list[Step]:
@@ -120,7 +120,7 @@ def cause(path: tree.Path) -> str:
 
 def kept(obj: Object) -> bool:
     """Whether Helm leaves the object behind when it leaves the manifest."""
-    return bool(tree.get(obj.body, ("metadata", "annotations", _KEEP_POLICY)) == "keep")
+    return bool(tree.get(obj.body, ("metadata", "annotations", KEEP_POLICY)) == "keep")
 
 
 def server_side(helm: int, state: Deployed | None) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from ddhelm import resources
 from ddhelm.actions.look import Reads
 from ddhelm.pasting import typed
-from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, MANAGED_BY, OURS, SECRET, Release
+from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, MANAGED_BY, OURS, SECRET, Release, owned
 
 if TYPE_CHECKING:
     from ddhelm.kubectl import Answer
@@ -259,10 +259,7 @@ def _accounted_for(
         or (kind == "Secret" and labels.get("owner") == "helm" and labels.get("name") in ours)
         or (kind == "RoleBinding" and name.startswith("system:"))
         or (kind == "Secret" and "kubernetes.io/service-account.name" in annotations)
-        or (
-            annotations.get("meta.helm.sh/release-name") in ours
-            and annotations.get("meta.helm.sh/release-namespace") == namespace
-        )
+        or any(owned(metadata, each, namespace) for each in ours)
     )
 
 

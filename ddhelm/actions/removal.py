@@ -5,23 +5,24 @@ if ddhelm made it and nothing of others is in it.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm import record, resources, workloads
-from ddhelm.actions import leftovers, rights
+from ddhelm import resources, workloads
+from ddhelm.actions import leftovers, revisions, rights
 from ddhelm.actions.identity import KUBE_SYSTEM
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.errors import PreflightFailed
-from ddhelm.manifest import Manifest, parse
+from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.masking import Masker
 from ddhelm.pasting import typed
-from ddhelm.release import SECRET, Release
+from ddhelm.record import Record
+from ddhelm.release import SECRET, Release, owned
 from ddhelm.settings import RECORD_KEY
-from ddhelm.steps import kept
+from ddhelm.steps import KEEP_POLICY, kept
 
 if TYPE_CHECKING:
     from ddhelm.answers import Answer
@@ -32,13 +33,17 @@ _CROWDED = "it holds what is not ours"
 
 
 class Going(Struct, frozen=True):
-    """A release that goes: its newest revision, and how many objects Helm removes with it."""
+    """A release that goes: its newest revision, and how many objects Helm removes with it.
+
+    ``strays``: objects of the release that its newest revision does not list, so that Helm would leave them.
+    """
 
     release: Release
     revision: int
     status: str
     objects: int
     crds: tuple[str, ...] = ()
+    strays: tuple[Leftover, ...] = ()
 
 
 class Kept(Struct, frozen=True):
@@ -72,6 +77,11 @@ class Removal(Struct, frozen=True):
     unread: tuple[str, ...] = ()
 
     @property
+    def strays(self) -> tuple[Leftover, ...]:
+        """What goes of the releases besides what Helm removes."""
+        return tuple(each for going in self.releases for each in going.strays)
+
+    @property
     def nothing(self) -> bool:
         """Whether there is nothing to remove."""
         return not (self.releases or self.hooks or self.secrets or self.delete_namespace)
@@ -95,13 +105,13 @@ def prepare(
     hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
     if not found.found:
         return Removal(namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases))
-    records = _records(kubectl, releases)
-    manifests = _manifests(records, namespace)
+    records, manifests, strays = _stored(kubectl, namespace)
     _refuse_dead_kinds(kubectl, manifests)
+    every = (*manifests.values(), *strays.values())
     if manifests:  # helm would delete what it may, and say only that it failed
-        rights.require(kubectl, rights.to_delete(manifests.values(), namespace), "an uninstall")
+        rights.require(kubectl, rights.to_delete(every, namespace), "an uninstall")
     going = tuple(
-        _going(kubectl, release, records[release.name], manifests[release.name])
+        _going(kubectl, release, records[release.name], manifests[release.name], strays[release.name])
         for release in reversed(releases)
         if release.name in records
     )
@@ -117,8 +127,8 @@ def prepare(
         releases=going,
         hooks=hooks,
         secrets=own if delete_secrets else (),
-        pods=_selectors(manifests, "Deployment") or tuple(f"app={release.cluster_agent}" for release in releases),
-        agents=_selectors(manifests, "DaemonSet") or tuple(f"app={release.fullname}" for release in releases),
+        pods=_selectors(every, "Deployment") or tuple(f"app={release.cluster_agent}" for release in releases),
+        agents=_selectors(every, "DaemonSet") or tuple(f"app={release.fullname}" for release in releases),
         services=hook_services,
         pair=tuple(releases),
         unread=unread,
@@ -138,19 +148,34 @@ def _cluster(kubectl: "Kubectl", namespace: str) -> "tuple[Answer, str]":
     return found, str(kube_system.tree().get("metadata", {}).get("uid") or "")
 
 
-def _records(kubectl: "Kubectl", releases: Sequence[Release]) -> dict[str, record.Record]:
-    rows = kubectl.release_rows(releases[0].namespace)
-    heads = [row for release in releases if (row := record.head(rows, release.name)) is not None]
-    found = kubectl.records([(row.name, row.revision) for row in heads], releases[0].namespace) if heads else ()
-    return {each.name: each for each in found if each is not None}
-
-
-def _manifests(records: Mapping[str, record.Record], namespace: str) -> dict[str, Manifest]:
+def _stored(kubectl: "Kubectl", namespace: str) -> tuple[dict[str, Record], dict[str, Manifest], dict[str, Manifest]]:
+    """Of each release that stands: its newest revision, what that lists, and what else stands of the release."""
     masker = Masker(secrets.token_bytes(32))
-    return {name: parse(each.manifest, namespace, masker) for name, each in records.items()}
+    heads, listed, strays = {}, {}, {}
+    for name, records in revisions.of(kubectl, namespace, superseded=False).items():
+        heads[name], *others = revisions.alive(records)
+        listed[name] = parse(heads[name].manifest, namespace, masker)
+        theirs = [obj for each in others for obj in parse(each.manifest, namespace, masker).objects.values()]
+        strays[name] = Manifest(_strays(kubectl, name, namespace, listed[name], theirs), masker)
+    return heads, listed, strays
 
 
-def _going(kubectl: "Kubectl", release: Release, head: record.Record, manifest: Manifest) -> Going:
+def _strays(
+    kubectl: "Kubectl", name: str, namespace: str, listed: Manifest, others: Sequence[Object]
+) -> Iterable[Object]:
+    """The objects of other revisions that Helm would leave: they stand, are this release's, and are not to be kept.
+
+    CRDs stay, as all that are not deleted with a release: their objects would go with them.
+    """
+    missing = {obj.ref.identity: obj for obj in others if obj.ref.identity not in listed.objects}
+    wanted = [obj for obj in missing.values() if obj.ref.kind != "CustomResourceDefinition" and not kept(obj)]
+    for obj, body in zip(wanted, kubectl.get_many([each.unmasked() for each in wanted]), strict=True):
+        metadata = (body or {}).get("metadata") or {}
+        if owned(metadata, name, namespace) and (metadata.get("annotations") or {}).get(KEEP_POLICY) != "keep":
+            yield obj
+
+
+def _going(kubectl: "Kubectl", release: Release, head: Record, manifest: Manifest, strays: Manifest) -> Going:
     crds = [obj for obj in manifest.of_kind("CustomResourceDefinition") if not kept(obj)]
     holding = _holding(kubectl, [obj.body for obj in crds]) if crds else ()
     if holding:
@@ -160,7 +185,14 @@ def _going(kubectl: "Kubectl", release: Release, head: record.Record, manifest: 
             anchor="crds-hold-objects",
             details=holding,
         )
-    return Going(release, head.revision, head.status, len(manifest), tuple(obj.ref.name for obj in crds))
+    why = f"of `{release.name}`, but not in its revision {head.revision}: Helm would leave it"
+    left = tuple(_leftover(obj, why) for obj in strays.objects.values())
+    return Going(release, head.revision, head.status, len(manifest), tuple(obj.ref.name for obj in crds), left)
+
+
+def _leftover(obj: Object, why: str) -> Leftover:
+    kind, ref = obj.ref.kind.lower(), obj.ref
+    return Leftover(f"{kind}.{ref.group}" if ref.group else kind, ref.name, ref.namespace, why)
 
 
 def _holding(kubectl: "Kubectl", crds: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -212,8 +244,8 @@ def _refuse_dead_kinds(kubectl: "Kubectl", manifests: Mapping[str, Manifest]) ->
     )
 
 
-def _selectors(manifests: Mapping[str, Manifest], kind: str) -> tuple[str, ...]:
-    found = [workloads.workload(obj.body).selector for each in manifests.values() for obj in each.of_kind(kind)]
+def _selectors(manifests: Iterable[Manifest], kind: str) -> tuple[str, ...]:
+    found = [workloads.workload(obj.body).selector for each in manifests for obj in each.of_kind(kind)]
     return tuple(dict.fromkeys(selector for selector in found if selector))
 
 
@@ -250,7 +282,7 @@ def crowded(others: Sequence[str]) -> str:
 def _kept(
     kubectl: "Kubectl",
     removal: Removal,
-    records: Mapping[str, record.Record],
+    records: Mapping[str, Record],
     manifests: Mapping[str, Manifest],
     own: Sequence[Leftover],
     agents: Sequence[Leftover],
@@ -275,7 +307,7 @@ def _kept(
     return tuple(stays)
 
 
-def _foreign(records: Mapping[str, record.Record]) -> tuple[str, ...]:
+def _foreign(records: Mapping[str, Record]) -> tuple[str, ...]:
     """Secrets with keys that the stored settings name and ddhelm does not manage."""
     names: dict[str, None] = {}
     for each in records.values():

@@ -21,6 +21,7 @@ from ddhelm.kubectl import RESTARTED_AT
 from ddhelm.managedfields import changed
 from ddhelm.manifest import parse
 from ddhelm.podsecrets import Use, uses
+from ddhelm.release import owned
 from ddhelm.tree import Path, Tree, get
 from ddhelm.workloads import Workload, workload
 
@@ -54,16 +55,19 @@ class Restarting(Struct, frozen=True):
 
 
 def running(session: Session) -> tuple[Running, ...]:
-    """Every DaemonSet and Deployment of the releases' newest revisions, worker release first.
+    """Every DaemonSet and Deployment of the releases that stands, worker release first.
 
-    Raises ReleaseError where no release stands, PreflightFailed where one of its workloads was deleted.
+    Raises ReleaseError where no release stands, PreflightFailed where one of a newest revision was deleted.
     """
     records = revisions.read(session, superseded=False)
     revisions.existing(session, records)
-    manifests = {
-        name: parse(found[-1].manifest, found[-1].namespace, session.masker) for name, found in records.items()
-    }
-    targets = look.targets(manifests)
+    listed: dict[Target, bool] = {}
+    """To whether the newest revision of its release has it."""
+    for name, found in records.items():
+        for each in revisions.alive(found):
+            for target in look.targets({name: parse(each.manifest, each.namespace, session.masker)}):
+                listed.setdefault(target, each is found[-1])
+    targets = tuple(listed)
     space = f"/apis/apps/v1/namespaces/{quote(session.access.namespace)}"
     templates = [f"{space}/controllerrevisions", f"{space}/replicasets"]
     *answers, daemons, replicas = session.kubectl.raws([*(target.path for target in targets), *templates])
@@ -71,13 +75,18 @@ def running(session: Session) -> tuple[Running, ...]:
     for target, answer in zip(targets, answers, strict=True):
         if answer.failure:
             raise answer.failure
-        if not answer.found:
+        if not answer.found and listed[target]:
             raise PreflightFailed(
                 f"{target.kind} `{target.name}` of release `{target.release}` does not exist",
                 hint="ddhelm onboard brings it back",
                 anchor="cannot-restart",
             )
-    return tuple(_running(target, answer.tree(), made) for target, answer in zip(targets, answers, strict=True))
+    standing = [(target, answer.tree()) for target, answer in zip(targets, answers, strict=True)]
+    return tuple(
+        _running(target, tree, made)
+        for target, tree in standing
+        if listed[target] or owned(tree.get("metadata") or {}, target.release, session.access.namespace)
+    )
 
 
 def late(workloads: Sequence[Running], since: str) -> tuple[Running, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Sized
 
 from ddhelm import reads, record
 from ddhelm import settings as settings_
+from ddhelm.actions.identity import Reads
 from ddhelm.actions.session import Session
 from ddhelm.errors import ReleaseError
 from ddhelm.record import Record
@@ -24,10 +25,14 @@ def read(session: Session, *, superseded: bool = True) -> Mapping[str, tuple[Rec
     ``superseded`` False leaves out what an upgrade no longer looks at; they are read where nothing else shows how a
     release stands. Raises ClusterError, or ReleaseError for a Secret that cannot be read.
     """
-    namespace = session.access.namespace
-    found = by_name(session.kubectl.tree(reads.records(namespace, NAMES.values(), superseded=superseded)))
+    return of(session.kubectl, session.access.namespace, superseded=superseded)
+
+
+def of(kubectl: Reads, namespace: str, *, superseded: bool = True) -> Mapping[str, tuple[Record, ...]]:
+    """The same without a session."""
+    found = by_name(kubectl.tree(reads.records(namespace, NAMES.values(), superseded=superseded)))
     if not superseded and (lost := without_base(found)):
-        found |= by_name(session.kubectl.tree(reads.records(namespace, lost, superseded=True)))
+        found |= by_name(kubectl.tree(reads.records(namespace, lost, superseded=True)))
     return found
 
 
@@ -93,3 +98,15 @@ def standing(records: Sequence[Record]) -> Record | None:
     for each in sorted(records, key=lambda each: each.revision):
         newest[each.status], head = each, each.status
     return newest.get("deployed") or (newest.get("superseded") if head in {*NEVER_STOOD, "superseded"} else None)
+
+
+def alive(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The revisions of which objects may stand, newest first: that one, the one that counts, and those that failed.
+
+    Helm (3.22, 4.3) deletes what the newest lists when it uninstalls, and compares an upgrade with the last deployed
+    one alone: what only another revision lists lives on, and nobody reads of it any more.
+    """
+    base = standing(records)
+    return tuple(
+        each for each in reversed(records) if each is records[-1] or each is base or each.status != "superseded"
+    )

@@ -148,6 +148,7 @@ class _Run:
             self._release = name = going.release.name
             try:
                 self.renew(self._timeout + BEYOND_TIMEOUT)
+                self.delete(going.strays)  # first: with the release Helm deletes the record that tells of them
                 self._timed(f"release `{name}`", lambda name=name: self._uninstall(name))  # type: ignore[misc]
             except DdhelmError as error:
                 raise self._half_way(error, name) from None

@@ -72,7 +72,7 @@ def json(value: Removal | Removed) -> Tree:
         ],
         "objects": [
             {"kind": each.kind, "namespace": each.namespace, "name": each.name}
-            for each in (*value.hooks, *value.secrets)
+            for each in (*value.strays, *value.hooks, *value.secrets)
         ],
         "deleteNamespace": value.delete_namespace,
         "kept": _kept_json(value.kept),
@@ -89,7 +89,7 @@ def _going(removal: Removal, console: "Console") -> None:
         if count := len(going.crds):
             about += f", {count} of them empty CRDs"
         shown.add_row(words(f"- release `{going.release.name}`"), words(about))
-    for each in (*removal.hooks, *removal.secrets):
+    for each in (*removal.strays, *removal.hooks, *removal.secrets):
         shown.add_row(words(f"- {each}"), words(each.why))
     if removal.delete_namespace:
         why = "is being deleted already" if removal.terminating else "made by ddhelm, with all that is left in it"

@@ -156,6 +156,16 @@ def test_everything_goes_in_its_order_and_is_told() -> None:
     assert [type(each) for each in told[:4]] == [Started, Finished, Started, Finished]
 
 
+def test_what_helm_would_leave_goes_while_the_record_still_tells_of_it() -> None:
+    cluster = Cluster()
+    stray = Leftover("deployment.apps", "runner", "datadog")
+    cluster.refuse["role"] = ClusterError("User `x` cannot delete it", anchor="forbidden")
+    strays = (stray, Leftover("clusterrole.rbac.authorization.k8s.io", "role"))
+    done = run(cluster, replace(REMOVAL, releases=(Going(WORKER, 2, "failed", 25, strays=strays),)))
+    assert cluster.log[:2] == ["delete deployment runner", "helm uninstall worker-node-ddagent"]
+    assert [each.command for each in done.problems] == ["kubectl delete clusterrole.rbac.authorization.k8s.io role"]
+
+
 def test_another_cluster_than_the_one_that_was_shown_is_left_alone() -> None:
     cluster = Cluster(uid="another")
     with pytest.raises(PlanStale, match="another cluster"):

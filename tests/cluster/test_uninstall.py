@@ -166,6 +166,24 @@ def test_a_release_that_a_kill_left_uninstalling_is_uninstalled(cluster: Cluster
     assert names(sandbox, "/apis/apps/v1/namespaces/datadog/daemonsets") == set()
 
 
+@each_helm("3.22", matrix=["4.3"])
+def test_what_a_failed_upgrade_left_of_the_revision_before_goes_too(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    before = cluster_scoped(sandbox)
+    ddhelm = Ddhelm(sandbox, helm_version)
+    runner = "clusterChecksRunner.enabled"
+    ddhelm.onboard("--worker-set", f"{runner}=true", "--worker-set", "datadog.clusterChecks.enabled=true")
+    sets = f"{runner}=false,clusterAgent.replicas=-1"  # nothing is deleted where an object is refused
+    space = ("-n", "datadog", "--reuse-values")
+    helm(sandbox, helm_version, "upgrade", WORKER, str(chart()), *space, "--set", sets, code=1)
+    assert revisions(sandbox)[WORKER] == [(1, "deployed"), (2, "failed")]
+
+    told = ddhelm("uninstall", "--yes").out
+    assert f"- deployment `{WORKER}-datadog-clusterchecks`" in told
+    assert names(sandbox, "/apis/apps/v1/namespaces/datadog/deployments") == set()
+    assert cluster_scoped(sandbox) - before == {"namespaces/datadog"}
+
+
 @pytest.mark.matrix  # adapters/test_uninstall.py has the order and the limit
 def test_a_cluster_agent_that_does_not_stop_keeps_its_webhook_and_ends_in_bounded_time(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
