@@ -111,7 +111,21 @@ def services(releases: Sequence[Release]) -> frozenset[str]:
     return frozenset(f"{release.cluster_agent}{part}" for release in releases for part in parts)
 
 
-def hooks(kubectl: Reads, namespace: str, services: frozenset[str]) -> tuple[tuple[Leftover, ...], tuple[str, ...]]:
+class Unlisted(Struct, frozen=True):
+    """Where something of ours may be that could not be looked at: the resource as the API calls it, and why not."""
+
+    plural: str
+    why: str
+
+    @property
+    def command(self) -> str:
+        """What shows it to somebody who may look."""
+        return f"kubectl get {self.plural}"
+
+
+def hooks(
+    kubectl: Reads, namespace: str, services: frozenset[str]
+) -> tuple[tuple[Leftover, ...], tuple[Unlisted, ...]]:
     """Webhook configurations and APIServices whose Service is one of ours; and what could not be looked at.
 
     A configuration that also calls other Services is left alone.
@@ -128,8 +142,8 @@ def hooks(kubectl: Reads, namespace: str, services: frozenset[str]) -> tuple[tup
         if _is_ours((item.get("spec") or {}).get("service") or {}, namespace, services):
             kind = "apiservice.apiregistration.k8s.io"
             found.append(Leftover(kind, _name(item), why="its Service goes with the release"))
-    unread = [answer.failure.message for answer in (*answers, api) if answer.failure is not None]
-    return tuple(found), tuple(dict.fromkeys(unread))
+    asked = zip((*_WEBHOOKS.values(), "apiservices"), (*answers, api), strict=True)
+    return tuple(found), tuple(Unlisted(plural, each.failure.message) for plural, each in asked if each.failure)
 
 
 def of_agents(kubectl: Reads, namespace: str, releases: Sequence[Release]) -> tuple[Leftover, ...]:

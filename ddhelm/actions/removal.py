@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ddhelm import resources, workloads
 from ddhelm.actions import leftovers, revisions, rights
 from ddhelm.actions.identity import KUBE_SYSTEM
-from ddhelm.actions.leftovers import Leftover
+from ddhelm.actions.leftovers import Leftover, Unlisted
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.masking import Masker
@@ -74,7 +74,7 @@ class Removal(Struct, frozen=True):
     agents: tuple[str, ...] = ()
     services: frozenset[str] = frozenset()
     pair: tuple[Release, ...] = ()
-    unread: tuple[str, ...] = ()
+    unread: tuple[Unlisted, ...] = ()
 
     @property
     def strays(self) -> tuple[Leftover, ...]:

@@ -203,7 +203,8 @@ class _Run:
 
     def hooks(self) -> None:
         """Delete the webhook configurations and APIServices that are there now: agents may have made them again."""
-        found, _ = leftovers.hooks(self._kubectl, self._removal.namespace, self._removal.services)
+        found, unread = leftovers.hooks(self._kubectl, self._removal.namespace, self._removal.services)
+        self._problems += [Kept(each.plural, f"ours may be left: {each.why}", each.command) for each in unread]
         self.delete(tuple(dict.fromkeys((*self._removal.hooks, *found))))
 
     def delete(self, objects: Sequence[Leftover]) -> None:

@@ -23,7 +23,7 @@ def table(removal: Removal, console: "Console") -> None:
         _going(removal, console)
     _staying(removal.kept, console)
     for each in removal.unread:
-        console.print(words(f"{WARN} webhook configurations could not all be looked at: {each}", "warn"))
+        console.print(words(f"{WARN} {each.plural} could not be looked at: {each.why}", "warn"))
 
 
 def observer(console: "Console") -> Callable[[object], None]:
@@ -76,7 +76,7 @@ def json(value: Removal | Removed) -> Tree:
         ],
         "deleteNamespace": value.delete_namespace,
         "kept": _kept_json(value.kept),
-        "unread": list(value.unread),
+        "unread": [f"{each.plural}: {each.why}" for each in value.unread],
     }
     return envelope.wrap("Removal", data)
 

@@ -155,7 +155,12 @@ def test_webhooks_that_may_not_be_read_are_said(server: ApiServer) -> None:
     for path in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
         server.serve(ADMISSION + path, DOWN)
     server.serve("/apis/apiregistration.k8s.io/v1/apiservices", items())
-    assert leftovers.hooks(server, SPACE, frozenset()) == ((), (DOWN.message,))
+    found, unread = leftovers.hooks(server, SPACE, frozenset())
+    assert found == ()
+    assert [(each.why, each.command) for each in unread] == [
+        (DOWN.message, "kubectl get mutatingwebhookconfigurations"),
+        (DOWN.message, "kubectl get validatingwebhookconfigurations"),
+    ]
 
 
 def test_every_leftover_has_a_command_that_can_be_pasted() -> None:

@@ -253,6 +253,21 @@ def test_an_api_server_that_does_not_answer_is_no_sign_that_pods_are_gone() -> N
     assert len(cluster.asked_for("app=dca")) == 6
 
 
+def test_webhooks_that_could_not_be_read_are_problems() -> None:
+    cluster = Cluster()
+    denied = ClusterError("`u` may not list mutatingwebhookconfigurations", anchor="forbidden")
+    cluster.serve("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", denied)
+    cluster.serve("/apis/apiregistration.k8s.io/v1/apiservices", ClusterError("timeout"))
+    done = run(cluster)
+    assert [(each.what, each.command) for each in done.problems] == [
+        ("mutatingwebhookconfigurations", "kubectl get mutatingwebhookconfigurations"),
+        ("apiservices", "kubectl get apiservices"),
+    ]
+    assert denied.message in done.problems[0].why
+    assert done.exit_code == 4
+    assert "delete mutatingwebhookconfiguration datadog-webhook" in cluster.log, "what was seen before goes"
+
+
 def test_a_webhook_that_the_cluster_agent_made_again_goes_too() -> None:
     cluster = Cluster()
     service = {"namespace": "datadog", "name": "dca-admission"}

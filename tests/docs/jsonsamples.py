@@ -14,7 +14,7 @@ from ddhelm.access import Access
 from ddhelm.actions import carry_out, certplan, certrotate, certs, certverify, events, removal, rotate, uninstall
 from ddhelm.actions.certexpiry import Expiry
 from ddhelm.actions.history import History
-from ddhelm.actions.leftovers import Leftover
+from ddhelm.actions.leftovers import Leftover, Unlisted
 from ddhelm.actions.look import Target
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.promises import Problem, ReleaseLine, WorkloadLine
@@ -199,7 +199,7 @@ REMOVAL = removal.Removal(
     (removal.Going(WORKER, 3, "deployed", 36, ("a.datadoghq.com",)),),
     (Leftover("mutatingwebhookconfiguration", "datadog-webhook", why="its Service goes"),),
     kept=(removal.Kept("secret `ddhelm`", "written by ddhelm", "ddhelm uninstall --delete-secrets"),),
-    unread=("User `x` cannot list them",),
+    unread=(Unlisted("mutatingwebhookconfigurations", "User `x` cannot list them"),),
 )
 CERTIFICATE = Certificate(
     "CN=ddhelm", "CN=etcd-ca", NOW, NOW + datetime.timedelta(days=365), False, True, (), "0" * 64, b""

@@ -2,7 +2,7 @@
 
 from inline_snapshot import snapshot
 
-from ddhelm.actions.leftovers import Leftover
+from ddhelm.actions.leftovers import Leftover, Unlisted
 from ddhelm.actions.removal import Going, Kept, Removal
 from ddhelm.actions.uninstall import Finished, Removed, Started
 from ddhelm.release import Release, Role
@@ -13,6 +13,7 @@ HOOK = Leftover(
     "datadog-webhook",
     why="its Service goes with the release",
 )
+HOOKS_UNREAD = Unlisted("mutatingwebhookconfigurations", "User `x` cannot list them")
 SECRET = Kept("secret `ddhelm`", "written by ddhelm: keys, token or certificates", "ddhelm uninstall --delete-secrets")
 NAMESPACE = Kept("namespace `datadog`", "ddhelm did not make it")
 REMOVAL = Removal(
@@ -44,13 +45,13 @@ Stays:
 
 def test_nothing_to_remove_is_said_with_what_stays() -> None:
     screen = console.fixed(width=140)
-    uninstall.table(Removal("datadog", "uid", kept=(SECRET,), unread=("User `x` cannot list them",)), screen)
+    uninstall.table(Removal("datadog", "uid", kept=(SECRET,), unread=(HOOKS_UNREAD,)), screen)
     assert console.text(screen) == snapshot("""\
 Nothing to remove: no release of ddhelm's in namespace `datadog`.
 Stays:
 - secret `ddhelm` (written by ddhelm: keys, token or certificates)
     ddhelm uninstall --delete-secrets
-! webhook configurations could not all be looked at: User `x` cannot list them\
+! mutatingwebhookconfigurations could not be looked at: User `x` cannot list them\
 """)
 
 
