@@ -378,6 +378,7 @@ def uninstall(
         bool, typer.Option("--delete-namespace", help="Delete the namespace too, if ddhelm made it and it is empty.")
     ] = False,
     timeout: flags.Timeout = None,
+    lock_timeout: flags.LockTimeout = None,
     yes: flags.Yes = False,
     dry_run: flags.DryRun = False,
     output: flags.Output = "table",
@@ -390,6 +391,7 @@ def uninstall(
         delete_secrets=delete_secrets,
         delete_namespace=delete_namespace,
         timeout=flaggroups.seconds(timeout, "--timeout"),
+        lock_timeout=flaggroups.seconds(lock_timeout, "--lock-timeout") or 0,
         yes=yes,
         dry_run=dry_run,
         output=output,

@@ -12,8 +12,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm import record
-from ddhelm.actions import identity, live, lock, look, watch
+from ddhelm.actions import identity, live, lock, look, revisions, watch
 from ddhelm.actions.events import StepDone, StepStarted, Warned, Wrote
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
@@ -119,19 +118,8 @@ def wait(session: Session, prepared: Prepared, how: How, observer: Observer) -> 
 
 def _unmoved(session: Session, prepared: Prepared) -> None:
     """Raises PlanStale where another run changed a release between the plan and the lock."""
-    rows = session.kubectl.release_rows()
-    for name in _names(prepared):
-        state = prepared.deployed.get(name)
-        planned = state.head.revision if state else None
-        found = record.head(rows, name)
-        if (found.revision if found else None) != planned:
-            head = session.kubectl.heads([name]).get(name)
-            now = f"revision {head.revision} is `{head.status}`" if head else "it is gone"
-            raise PlanStale(
-                f"release `{name}` has moved since the plan was made: {now}",
-                hint="run it again and read the plan",
-                anchor="plan-stale",
-            )
+    planned = {name: state.head.revision for name, state in prepared.deployed.items()}
+    revisions.unmoved(session.kubectl, {name: planned.get(name) for name in _names(prepared)})
 
 
 def _names(prepared: Prepared) -> tuple[str, ...]:

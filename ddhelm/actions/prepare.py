@@ -93,7 +93,7 @@ def _decided(session: Session, request: Request, now: float) -> tuple[Cluster, E
     """What stands, what earlier runs left, and what the request makes of both."""
     cluster = read(session)
     deployed = all_deployed(session, cluster)
-    not_busy(session, deployed, cluster.lease, now)
+    not_busy(cluster.records, cluster.lease, now)
     if not deployed:
         _not_elsewhere(session, cluster)
     left = earlier(deployed)
@@ -126,7 +126,7 @@ def of_records(
     """
     cluster = read(session)
     deployed = all_deployed(session, cluster)
-    not_busy(session, deployed, cluster.lease, now())
+    not_busy(cluster.records, cluster.lease, now())
     goals = {
         release.name: state
         for release in pair(session.access.namespace, control_plane=True)

@@ -152,7 +152,7 @@ def deployed_of(session: Session, release: Release, records: Sequence[Record]) -
     shown = base or head
     return Deployed(
         release,
-        Head(head.revision, head.status, int(record.seconds(head.last_deployed))),
+        _head(head),
         base.revision if base else None,
         parse(shown.manifest, release.namespace, session.masker),
         shown.config,
@@ -166,10 +166,18 @@ def deployed_of(session: Session, release: Release, records: Sequence[Record]) -
     )
 
 
-def not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tree | None, now: float) -> None:
-    """Raises where another writer may be at work: a living Lease, or a young pending head without one."""
+def _head(newest: Record) -> Head:
+    return Head(newest.revision, newest.status, int(record.seconds(newest.last_deployed)))
+
+
+def not_busy(records: Mapping[str, Sequence[Record]], lease: tree.Tree | None, now: float) -> None:
+    """Raises where another writer may be at work: a living Lease, or a young pending head without one.
+
+    ``records``: each release's revisions, oldest first.
+    """
+    heads = {name: _head(found[-1]) for name, found in records.items()}
     holder = lock.holder(lease)
-    if holder is not None and holder.alive(now) and any(state.head.pending for state in deployed.values()):
+    if holder is not None and holder.alive(now) and any(head.pending for head in heads.values()):
         raise PlanStale(
             f"a run died at its work and still holds the lock: {holder.who}, since {holder.since}"
             if holder.ended
@@ -178,15 +186,15 @@ def not_busy(session: Session, deployed: Mapping[str, Deployed], lease: tree.Tre
             anchor="lock-held",
         )
     free = lock.given_back(lease)
-    for name, state in deployed.items():
-        age = now - state.head.modified
+    for name, head in heads.items():
+        age = now - head.modified
         left = BUSY - age
-        if free > state.head.modified:  # in the future where `unlock` took it from a dead run before it expired
+        if free > head.modified:  # in the future where `unlock` took it from a dead run before it expired
             left = min(left, free - now)
-        if state.head.pending and holder is None and left > 0:
+        if head.pending and holder is None and left > 0:
             raise ReleaseError(
-                f"release `{name}` is busy: revision {state.head.revision} is `{state.head.status}` since {int(age)} s",
-                hint=f"its helm may still be at work; run this again in {math.ceil(left)} s and it is recovered",
+                f"release `{name}` is busy: revision {head.revision} is `{head.status}` since {int(age)} s",
+                hint=f"its helm may still be at work; run this again in {math.ceil(left)} s and it counts as dead",
                 anchor="release-busy",
             )
 

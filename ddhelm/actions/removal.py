@@ -5,16 +5,18 @@ if ddhelm made it and nothing of others is in it.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm import resources, workloads
+from ddhelm import reads, resources, workloads
 from ddhelm.actions import leftovers, revisions, rights
 from ddhelm.actions.identity import KUBE_SYSTEM
 from ddhelm.actions.leftovers import Leftover, Unlisted
+from ddhelm.actions.reading import not_busy
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.masking import Masker
@@ -23,6 +25,7 @@ from ddhelm.record import Record
 from ddhelm.release import SECRET, Release, owned
 from ddhelm.settings import RECORD_KEY
 from ddhelm.steps import KEEP_POLICY, kept
+from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
     from ddhelm.answers import Answer
@@ -93,19 +96,23 @@ def prepare(
     *,
     delete_secrets: bool = False,
     delete_namespace: bool = False,
+    now: Callable[[], float] = time.time,
 ) -> Removal:
     """What an uninstall would do; reads only.
 
-    Raises PreflightFailed where helm would fail half-way and spoil its record (API versions that the cluster does not
-    have any more), or where CRDs would go that hold objects; ClusterError, ToolError.
+    Raises PlanStale or ReleaseError where another writer may be at work; PreflightFailed where helm would fail half-way
+    and spoil its record (API versions that the cluster does not have any more), or where CRDs would go that hold
+    objects; ClusterError, ToolError.
     """
     namespace = releases[0].namespace
-    found, uid = _cluster(kubectl, namespace)
+    found, uid, lease = _cluster(kubectl, namespace)
     hook_services = leftovers.services(releases)
     hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
     if not found.found:
         return Removal(namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases))
-    records, manifests, strays = _stored(kubectl, namespace)
+    stored = revisions.of(kubectl, namespace, superseded=False)
+    not_busy(stored, lease, now())
+    records, manifests, strays = _listed(kubectl, namespace, stored)
     _refuse_dead_kinds(kubectl, manifests)
     every = (*manifests.values(), *strays.values())
     if manifests:  # helm would delete what it may, and say only that it failed
@@ -139,20 +146,22 @@ def prepare(
     return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
 
 
-def _cluster(kubectl: "Kubectl", namespace: str) -> "tuple[Answer, str]":
-    """The namespace, and kube-system's UID."""
-    found, kube_system = kubectl.raws([f"/api/v1/namespaces/{namespace}", KUBE_SYSTEM])
-    for answer in (found, kube_system):
-        if answer.failure is not None:
+def _cluster(kubectl: "Kubectl", namespace: str) -> "tuple[Answer, str, Tree]":
+    """The namespace, kube-system's UID, and the lock's Lease, empty where there is none or it may not be read."""
+    found, kube_system, lease = kubectl.raws([f"/api/v1/namespaces/{namespace}", KUBE_SYSTEM, reads.lease(namespace)])
+    for answer in (found, kube_system, lease):
+        if answer.failure is not None and not (answer is lease and answer.failure.anchor == "forbidden"):
             raise answer.failure
-    return found, str(kube_system.tree().get("metadata", {}).get("uid") or "")
+    return found, str(kube_system.tree().get("metadata", {}).get("uid") or ""), lease.tree()
 
 
-def _stored(kubectl: "Kubectl", namespace: str) -> tuple[dict[str, Record], dict[str, Manifest], dict[str, Manifest]]:
+def _listed(
+    kubectl: "Kubectl", namespace: str, stored: Mapping[str, Sequence[Record]]
+) -> tuple[dict[str, Record], dict[str, Manifest], dict[str, Manifest]]:
     """Of each release that stands: its newest revision, what that lists, and what else stands of the release."""
     masker = Masker(secrets.token_bytes(32))
     heads, listed, strays = {}, {}, {}
-    for name, records in revisions.of(kubectl, namespace, superseded=False).items():
+    for name, records in stored.items():
         heads[name], *others = revisions.alive(records)
         listed[name] = parse(heads[name].manifest, namespace, masker)
         theirs = [obj for each in others for obj in parse(each.manifest, namespace, masker).objects.values()]

@@ -4,16 +4,28 @@ A Secret holds a revision with its whole chart (up to 440 KB); one list of twent
 """
 
 from collections.abc import Mapping, Sequence, Sized
+from typing import Protocol
 
 from ddhelm import reads, record
 from ddhelm import settings as settings_
 from ddhelm.actions.identity import Reads
 from ddhelm.actions.session import Session
-from ddhelm.errors import ReleaseError
-from ddhelm.record import Record
+from ddhelm.errors import PlanStale, ReleaseError
+from ddhelm.record import Record, ReleaseRow
 from ddhelm.release import NAMES
 from ddhelm.settings import RECORD_KEY, Settings
 from ddhelm.tree import Tree
+
+
+class Heads(Protocol):
+    """What is asked of kubectl about the newest revisions."""
+
+    def release_rows(self) -> Sequence[ReleaseRow]:
+        """All revisions of all releases of the namespace, by their labels."""
+
+    def heads(self, names: Sequence[str]) -> Mapping[str, ReleaseRow]:
+        """The newest revision of each, as its record has it."""
+
 
 NEVER_STOOD = frozenset({"failed", "pending-install", "pending-upgrade", "pending-rollback"})
 """What Helm calls a revision that nobody can go back to."""
@@ -110,3 +122,18 @@ def alive(records: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(
         each for each in reversed(records) if each is records[-1] or each is base or each.status != "superseded"
     )
+
+
+def unmoved(kubectl: Heads, planned: Mapping[str, int | None]) -> None:
+    """Raises PlanStale where the newest revision of a release is another than was ``planned`` for, None: no release."""
+    rows = kubectl.release_rows()
+    for name, revision in planned.items():
+        found = record.head(rows, name)
+        if (found.revision if found else None) != revision:
+            head = kubectl.heads([name]).get(name)
+            now = f"revision {head.revision} is `{head.status}`" if head else "it is gone"
+            raise PlanStale(
+                f"release `{name}` has moved since the plan was made: {now}",
+                hint="run it again and read the plan",
+                anchor="plan-stale",
+            )

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from ddhelm.actions import identity, leftovers, lock
+from ddhelm.actions import identity, leftovers, lock, revisions
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
@@ -71,8 +71,8 @@ def carry_out(
 ) -> Removed:
     """Remove what ``removal`` says. Each wait is bounded by ``timeout`` seconds.
 
-    Raises PlanStale where the cluster is another one or another run holds the lock, whatever helm's failure stands for,
-    Interrupted; the details say what is gone already.
+    Raises PlanStale where the cluster is another one, another run holds the lock or a release has moved, whatever
+    helm's failure stands for, Interrupted; the details say what is gone already.
     """
     identity.unchanged(kubectl, removal.uid)
     run = _Run(removal, kubectl, helm, observer, clock, timeout)
@@ -104,11 +104,13 @@ def _again(removal: Removal) -> str:
 
 def _go(run: "_Run", removal: Removal, held: AbstractContextManager[lock.Lock | None]) -> Removed:
     if not removal.exists:
+        run.unmoved()
         run.hooks()
         return run.result()
     with held as lease:
         if lease is not None:
             run.renew = lease.renew
+        run.unmoved()
         run.releases()
         if run.gone(removal.pods, "Cluster Agent pods"):
             run.hooks()
@@ -142,6 +144,10 @@ class _Run:
 
     def result(self) -> Removed:
         return Removed(tuple(self._done), tuple(self._kept), tuple(self._problems))
+
+    def unmoved(self) -> None:
+        standing = {going.release.name: going.revision for going in self._removal.releases}
+        revisions.unmoved(self._kubectl, {each.name: standing.get(each.name) for each in self._removal.pair})
 
     def releases(self) -> None:
         for going in self._removal.releases:

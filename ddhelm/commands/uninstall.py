@@ -2,7 +2,7 @@
 
 from ddhelm.actions import uninstall as action
 from ddhelm.actions.session import Session
-from ddhelm.commands import asking, recording
+from ddhelm.commands import asking, recording, waiting
 from ddhelm.errors import RolloutFailed
 from ddhelm.release import pair
 from ddhelm.views import console, envelope
@@ -15,14 +15,18 @@ def uninstall(
     delete_secrets: bool,
     delete_namespace: bool,
     timeout: float | None,
+    lock_timeout: float,
     yes: bool,
     dry_run: bool,
     output: str,
 ) -> int:
     """Remove both releases; 0, also where there is nothing to remove, 4 where something is left that should be gone."""
     releases = pair(session.access.namespace, control_plane=True)
-    removal = action.prepare(
-        session.kubectl, releases, delete_secrets=delete_secrets, delete_namespace=delete_namespace
+    removal = waiting.until_free(
+        lambda: action.prepare(
+            session.kubectl, releases, delete_secrets=delete_secrets, delete_namespace=delete_namespace
+        ),
+        lock_timeout,
     )
     if output == "table":
         view.table(removal, console.out())
@@ -44,6 +48,7 @@ def uninstall(
             session.helm,
             observer=run.watching(view.observer(screen)),
             timeout=timeout or 300,
+            lock_timeout=lock_timeout,
         )
         if removed.problems:
             run.failed(RolloutFailed("; ".join(f"{each.what}: {each.why}" for each in removed.problems)))

@@ -5,7 +5,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from ddhelm.actions import lock, reading
 from ddhelm.actions.removal import Removal, prepare
+from ddhelm.errors import ClusterError, PlanStale, PreflightFailed, ReleaseError
 from ddhelm.kubectl import Answer, Kubectl, Right
 from ddhelm.release import pair
 from tests.adapters.apiserver import items
@@ -106,3 +108,63 @@ def test_crds_and_what_an_upgrade_removed_are_no_strays() -> None:
     )
     (going,) = found(cluster).releases
     assert going.strays == ()
+
+
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SPACE}/leases/ddhelm"
+BEGAN = 1_796_000_000.0
+"""When the pending revision was written."""
+
+
+def pending() -> Cluster:
+    written = lock.stamp(BEGAN)
+    return Cluster(
+        revision(WORKER, 1, "deployed", AGENT), revision(WORKER, 2, "pending-upgrade", AGENT, written=written)
+    )
+
+
+def held(who: str, renewed: float) -> Tree:
+    spec = {"holderIdentity": who, "leaseDurationSeconds": lock.DURATION, "renewTime": lock.stamp(renewed)}
+    return {"metadata": {"name": "ddhelm"}, "spec": spec}
+
+
+def test_a_helm_at_work_is_not_disturbed_and_one_that_died_is_no_hindrance() -> None:
+    with pytest.raises(ReleaseError, match=f"`{WORKER}` is busy"):
+        found(pending(), now=lambda: BEGAN + 1)
+    (going,) = found(pending(), now=lambda: BEGAN + reading.BUSY + 1).releases
+    assert going.status == "pending-upgrade"
+
+
+def test_a_run_at_work_is_not_disturbed_and_one_whose_lock_ran_out_is_no_hindrance() -> None:
+    cluster = pending()
+    cluster.serve(LEASE, held("anna@host (pid 1)", BEGAN + 60))
+    with pytest.raises(PlanStale, match="anna@host"):
+        found(cluster, now=lambda: BEGAN + 70)
+    assert found(cluster, now=lambda: BEGAN + 60 + lock.DURATION + 1).releases
+    cluster.serve(LEASE, ClusterError("`u` may not get leases", anchor="forbidden"))
+    assert found(cluster, now=lambda: BEGAN + reading.BUSY + 1).releases, (
+        "whoever may not read it cannot take it either"
+    )
+    cluster.serve(LEASE, ClusterError("timeout", anchor="unreachable"))
+    with pytest.raises(ClusterError, match="timeout"):
+        found(cluster)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"items": [{}], "metadata": {"remainingItemCount": 4}}, "CRD `xs.datadoghq.com` holds 5 objects"),
+        (
+            ClusterError("`u` may not list xs.datadoghq.com", anchor="forbidden"),
+            "CRD `xs.datadoghq.com` may hold objects: `u` may not list xs.datadoghq.com",
+        ),
+    ],
+)
+def test_a_crd_that_holds_objects_or_may_hold_some_stops_it(said: Tree | ClusterError, told: str) -> None:
+    versions = [{"name": "v1alpha1", "served": False}, {"name": "v1", "served": True}]
+    spec = {"group": "datadoghq.com", "names": {"plural": "xs"}, "versions": versions}
+    cluster = Cluster(revision(WORKER, 1, "deployed", obj("CustomResourceDefinition", "xs.datadoghq.com", spec=spec)))
+    assert found(cluster).releases[0].crds == ("xs.datadoghq.com",)
+    cluster.serve("/apis/datadoghq.com/v1/xs?limit=1", said)
+    with pytest.raises(PreflightFailed) as raised:
+        found(cluster)
+    assert raised.value.details == (told,)

@@ -53,7 +53,7 @@ class Cluster(ApiServer):
         self.log: list[str] = []
         self.lease: dict[str, Any] | None = None
         self.refuse: dict[str, ClusterError] = {}
-        self.rows = (ReleaseRow("datadog", WORKER.name, 2, "uninstalling"),)
+        self.rows = [ReleaseRow("datadog", each.release.name, each.revision, "deployed") for each in REMOVAL.releases]
         self.serve("/api/v1/namespaces/kube-system", {"metadata": {"uid": uid}})
         for app in ("dca", "agent"):
             self.serve(PODS.format(app), items())
@@ -84,6 +84,9 @@ class Cluster(ApiServer):
         self.log.append(f"delete {kind.partition('.')[0]} {name}")
         return True
 
+    def release_rows(self) -> Sequence[ReleaseRow]:
+        return self.rows
+
     def heads(self, names: Sequence[str]) -> dict[str, ReleaseRow]:
         return {row.name: row for row in self.rows if row.name in names}
 
@@ -91,15 +94,19 @@ class Cluster(ApiServer):
 class Uninstaller:
     """helm, which fails at the release that it is told to fail at."""
 
-    def __init__(self, cluster: Cluster, **failing: Exception) -> None:
-        self.cluster, self.failing = cluster, failing
+    def __init__(self, cluster: Cluster, *, idle: bool = False, **failing: Exception) -> None:
+        self.cluster, self.failing, self.idle = cluster, failing, idle
 
     def uninstall(self, name: str, *, timeout: int, wait: bool) -> None:
         assert wait
         assert timeout > 0
+        self.cluster.rows = [
+            replace(row, status="uninstalling") if row.name == name else row for row in self.cluster.rows
+        ]
         if error := self.failing.get(name.split("-", maxsplit=1)[0]):
             raise error
         self.cluster.log.append(f"helm uninstall {name}")
+        self.cluster.rows = [row for row in self.cluster.rows if row.name != name or self.idle]
 
 
 class Ticking:
@@ -119,9 +126,10 @@ def run(
     told: list[object] | None = None,
     timeout: float = 30,
     pause: float = 0,
+    idle: bool = False,
     **failing: Exception,
 ) -> Removed:
-    """``pause``: seconds that pass between two looks at the clock of the lock."""
+    """``pause``: seconds that pass between two looks at the clock of the lock; ``idle``: helm does nothing."""
     ticking = Ticking()
 
     def now() -> float:
@@ -131,7 +139,7 @@ def run(
     return carry_out(
         removal,
         cast(Kubectl, cluster),
-        cast(Helm, Uninstaller(cluster, **failing)),
+        cast(Helm, Uninstaller(cluster, idle=idle, **failing)),
         observer=(told if told is not None else []).append,
         clock=ticking.clock(),
         timeout=timeout,
@@ -161,8 +169,8 @@ def test_what_helm_would_leave_goes_while_the_record_still_tells_of_it() -> None
     stray = Leftover("deployment.apps", "runner", "datadog")
     cluster.refuse["role"] = ClusterError("User `x` cannot delete it", anchor="forbidden")
     strays = (stray, Leftover("clusterrole.rbac.authorization.k8s.io", "role"))
-    done = run(cluster, replace(REMOVAL, releases=(Going(WORKER, 2, "failed", 25, strays=strays),)))
-    assert cluster.log[:2] == ["delete deployment runner", "helm uninstall worker-node-ddagent"]
+    done = run(cluster, replace(REMOVAL, releases=(REMOVAL.releases[0], Going(WORKER, 2, "failed", 25, strays=strays))))
+    assert cluster.log[1:3] == ["delete deployment runner", "helm uninstall worker-node-ddagent"]
     assert [each.command for each in done.problems] == ["kubectl delete clusterrole.rbac.authorization.k8s.io role"]
 
 
@@ -170,6 +178,21 @@ def test_another_cluster_than_the_one_that_was_shown_is_left_alone() -> None:
     cluster = Cluster(uid="another")
     with pytest.raises(PlanStale, match="another cluster"):
         run(cluster)
+    assert cluster.log == []
+
+
+@pytest.mark.parametrize(
+    ("removal", "said"),
+    [
+        (replace(REMOVAL, releases=REMOVAL.releases[:1]), "`worker-node-ddagent`.* revision 2 is `deployed`"),
+        (replace(REMOVAL, releases=(), exists=False), "`worker-node-ddagent`.* revision 2 is `deployed`"),
+        (replace(REMOVAL, releases=(REMOVAL.releases[0], Going(WORKER, 1, "deployed", 25))), "revision 2 is"),
+    ],
+)
+def test_what_was_onboarded_since_it_was_shown_is_not_removed_unseen(removal: Removal, said: str) -> None:
+    cluster = Cluster()
+    with pytest.raises(PlanStale, match=said):
+        run(cluster, removal)
     assert cluster.log == []
 
 
@@ -211,10 +234,12 @@ def test_an_interruption_says_what_is_gone() -> None:
 def test_an_api_server_that_is_gone_does_not_hide_why_helm_failed() -> None:
     cluster = Cluster()
 
-    def silent(_names: Sequence[str]) -> dict[str, ReleaseRow]:
-        raise ClusterError("the API server does not answer")
+    def silent(names: Sequence[str]) -> dict[str, ReleaseRow]:
+        if WORKER.name in names:
+            raise ClusterError("the API server does not answer")
+        return {}
 
-    cluster.heads = silent  # type: ignore[assignment]
+    cluster.heads = silent  # type: ignore[method-assign]
     with pytest.raises(ReleaseError, match="failed to delete") as raised:
         run(cluster, worker=ReleaseError("failed to delete release", anchor="helm-failed"))
     assert raised.value.details[0] == (
@@ -289,6 +314,7 @@ def test_what_may_not_be_deleted_is_a_problem_with_its_command_and_the_rest_goes
 
 def test_a_webhook_left_behind_goes_even_when_the_namespace_is_gone() -> None:
     cluster = Cluster()
+    cluster.rows = []
     done = run(cluster, replace(REMOVAL, releases=(), secrets=(), exists=False))
     assert cluster.log == ["delete mutatingwebhookconfiguration datadog-webhook"]
     assert cluster.lease is None, "no lock is taken in a namespace that does not exist"

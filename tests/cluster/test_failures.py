@@ -353,6 +353,7 @@ def test_a_pending_head_of_somebody_else_is_busy_while_young_and_recovered_when_
     writes = _writes(sandbox)
     young = ddhelm.onboard(code=1, key=None)
     assert f"release `{WORKER}` is busy: revision 2 is `pending-upgrade`" in young.err
+    assert f"release `{WORKER}` is busy" in ddhelm("uninstall", "--yes", code=1).err
     assert _writes(sandbox) == writes
     abandoned(ddhelm, CONTROL_PLANE, "install", CONTROL_PLANE, *common, "-f", str(values))
     for release, revision in ((WORKER, 2), (CONTROL_PLANE, 1)):

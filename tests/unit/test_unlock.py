@@ -1,17 +1,16 @@
 """Taking the lock away: only from the dead, and only if it is still the one that was looked at."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from ddhelm import process
-from ddhelm.actions import unlock
+from ddhelm.actions import lock, unlock
 from ddhelm.actions.lock import DURATION, holder
 from ddhelm.actions.reading import not_busy
 from ddhelm.errors import PlanStale, ReleaseError
-from ddhelm.plan import Head
+from ddhelm.record import Record
 
 RENEWED = "2026-11-24T03:00:00.000000Z"
 NOW = 1795489200.0 + 10
@@ -83,18 +82,22 @@ def test_one_whose_process_has_ended_on_this_machine_loses_it_at_once() -> None:
     assert holder(cluster.lease) is None
 
 
+def pending(since: float) -> dict[str, list[Record]]:
+    """A release whose upgrade began then."""
+    written = lock.stamp(since)
+    return {"w": [Record("w", "datadog", 2, "pending-upgrade", "datadog", "3", "7", "", written, "", {}, "")]}
+
+
 @pytest.mark.parametrize("after", [10.0, DURATION + 10.0])
 def test_taking_it_from_the_dead_never_makes_the_next_run_wait_longer(after: float) -> None:
     """A pending revision is recovered when the Lease would have ended, not only when it is old."""
     cluster = Cluster("anna@host (pid 1)")
     found = replace(held(cluster, after), alive=False)
     unlock.give_back(cluster, found)
-    state = SimpleNamespace(head=Head(2, "pending-upgrade", int(found.holder.renewed)))
-    deployed = cast("Any", {"worker-node-ddagent": state})
-    session, free = cast("Any", None), found.holder.renewed + max(after, DURATION)
-    not_busy(session, deployed, cluster.lease, free)
+    records, free = pending(found.holder.renewed), found.holder.renewed + max(after, DURATION)
+    not_busy(records, cluster.lease, free)
     with pytest.raises(ReleaseError, match="is busy") as busy:
-        not_busy(session, deployed, cluster.lease, free - 7)
+        not_busy(records, cluster.lease, free - 7)
     assert "in 7 s" in busy.value.hint
 
 
@@ -102,9 +105,8 @@ def test_after_a_living_one_lost_it_a_pending_revision_stays_busy() -> None:
     cluster = Cluster("anna@host (pid 1)")
     found = held(cluster, 10)
     unlock.give_back(cluster, found)
-    state = SimpleNamespace(head=Head(2, "pending-upgrade", int(found.holder.renewed)))
     with pytest.raises(ReleaseError, match="is busy"):
-        not_busy(cast("Any", None), cast("Any", {"w": state}), cluster.lease, found.holder.renewed + DURATION + 1)
+        not_busy(pending(found.holder.renewed), cluster.lease, found.holder.renewed + DURATION + 1)
 
 
 def test_a_lock_that_moved_meanwhile_is_left_alone() -> None:
