@@ -5,12 +5,14 @@ dry run that writes nothing. Somebody who may only read gets an answer too, from
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from ddhelm import adoption, drift
+from ddhelm import adoption, drift, reads
 from ddhelm import tree as tree_
 from ddhelm.actions import live, revisions
 from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.reading import not_busy
 from ddhelm.actions.request import Request, UserSources
 from ddhelm.actions.session import Session
 from ddhelm.adoption import Adoption, Refusal
@@ -31,10 +33,15 @@ _POLICIES = {
 }
 
 
-def read(session: Session) -> Drift:
-    """The drift of both releases; ReleaseError where none stands, ClusterError where the cluster cannot be read."""
+def read(session: Session, *, to_change: bool = False, now: Callable[[], float] = time.time) -> Drift:
+    """The drift of both releases; ReleaseError where none stands, ClusterError where the cluster cannot be read.
+
+    ``to_change``: also PlanStale or ReleaseError where another writer may be at work, whose changes would look like it.
+    """
     records = revisions.read(session, superseded=False)
     revisions.existing(session, records)
+    if to_change:
+        not_busy(records, session.kubectl.tree(reads.lease(session.access.namespace)), now())
     deployed = {name: base for name, found in records.items() if (base := revisions.standing(found)) is not None}
     if not deployed:
         raise ReleaseError(

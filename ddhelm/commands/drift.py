@@ -4,9 +4,10 @@ import sys
 
 from ddhelm.actions import drift as action
 from ddhelm.actions import prepare, rollback
+from ddhelm.actions.carry_out import How
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.commands import onboard
+from ddhelm.commands import onboard, waiting
 from ddhelm.drift import Drift
 from ddhelm.flaggroups import Options
 from ddhelm.views import console, envelope
@@ -15,8 +16,8 @@ from ddhelm.views import drift as view
 
 def drift(session: Session, options: Options, output: str, *, revert: bool, adopt: bool) -> int:
     """Show it; 0 for none, 2 for some, 1 where not all could be compared. With an action: its outcome's code."""
-    found = action.read(session)
-    changing = revert or adopt
+    changing, how = revert or adopt, onboard.how(options)
+    found = waiting.until_free(lambda: action.read(session, to_change=changing), how.lock_timeout)
     options = {**options, "api_key_file": None, "app_key_file": None}
     if output == "table":
         view.table(found, console.out())
@@ -24,22 +25,22 @@ def drift(session: Session, options: Options, output: str, *, revert: bool, adop
         sys.stdout.write(envelope.text(view.json(found), output))
     if not changing or not found.any:
         return found.exit_code
-    return _revert(session, options, found, output) if revert else _adopt(session, options, found, output)
+    change = _revert if revert else _adopt
+    return change(session, options, found, output, how)
 
 
-def _revert(session: Session, options: Options, found: Drift, output: str) -> int:
+def _revert(session: Session, options: Options, found: Drift, output: str, how: How) -> int:
     if not any(each.revertible for each in found.objects):
         console.err().print("\nNothing to set back: no field that a manifest sets has another value.", markup=False)
         if output != "table":
             sys.stdout.write(envelope.text(view.json(found), output))
         return found.exit_code
     request = Request(force_conflicts=True)
-    how = onboard.how(options)
     prepared = rollback.revert(session, request, found)
     return onboard.carry_on(session, options, prepared, request, output, verb="drift --revert", how=how, given={})
 
 
-def _adopt(session: Session, options: Options, found: Drift, output: str) -> int:
+def _adopt(session: Session, options: Options, found: Drift, output: str, how: How) -> int:
     request, adopted, refused = action.adopt(session, found, Request())
     screen = console.out() if output == "table" else console.err()
     for each in refused:
@@ -47,7 +48,6 @@ def _adopt(session: Session, options: Options, found: Drift, output: str) -> int
     for one in adopted:
         screen.print(f"adopted: {one.drift.release} gets `{one.option}`", markup=False)
     screen.print()
-    how = onboard.how(options)
     prepared = prepare.prepare(session, request)
     action.proven(prepared, adopted)
     return onboard.carry_on(session, options, prepared, request, output, verb="drift --adopt", how=how, given={})
