@@ -16,7 +16,7 @@ from ddhelm.actions import identity, leftovers, lock, revisions
 from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.removal import Kept, Removal, crowded, namespace_kept, prepare
 from ddhelm.actions.watch import SYSTEM, Clock
-from ddhelm.errors import DdhelmError, Interrupted, Reported
+from ddhelm.errors import DdhelmError, Interrupted, ReleaseError, Reported
 from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.pasting import typed
@@ -162,6 +162,12 @@ class _Run:
 
     def _uninstall(self, name: str) -> None:
         self._helm.uninstall(name, timeout=int(self._timeout), wait=True)
+        # told to ignore a release that is not there, helm (3.22, 4.3) takes a history that it could not read for none
+        if self._kubectl.heads([name]):
+            raise ReleaseError(
+                f"`helm uninstall {name}` reported no error, and the release stands as before",
+                anchor="uninstall-did-nothing",
+            )
 
     def _half_way(self, error: DdhelmError, name: str) -> DdhelmError:
         return error.adding((self._left(name),), hint=error.hint or _again(self._removal))

@@ -196,6 +196,16 @@ def test_what_was_onboarded_since_it_was_shown_is_not_removed_unseen(removal: Re
     assert cluster.log == []
 
 
+def test_a_release_that_helm_left_without_a_word_stops_it() -> None:
+    """As where helm could not read the release's history: it takes that for a release that is gone."""
+    cluster, told = Cluster(), list[object]()
+    with pytest.raises(ReleaseError, match="`helm uninstall control-plane-ddagent` reported no error") as raised:
+        run(cluster, told=told, idle=True)
+    assert raised.value.hint == "ddhelm uninstall --delete-secrets"
+    assert cluster.log == ["helm uninstall control-plane-ddagent"]
+    assert not any(isinstance(each, Finished) for each in told)
+
+
 def test_a_lock_that_another_run_holds_stops_it_before_the_first_write() -> None:
     cluster = Cluster()
     spec = {"holderIdentity": "anna@host", "leaseDurationSeconds": 120, "renewTime": "1970-01-01T00:16:00Z"}
