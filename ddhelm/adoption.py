@@ -11,7 +11,6 @@ from typing import Any
 from msgspec import Struct
 
 from ddhelm.drift import AUTOSCALER, Change, FieldDrift, ObjectDrift
-from ddhelm.release import Release
 from ddhelm.tree import Named, Path, show
 from ddhelm.workloads import REPLICAS
 
@@ -42,17 +41,17 @@ class Refusal(Struct, frozen=True):
     value: str = ""
 
 
-def of_object(drift: ObjectDrift, release: Release) -> tuple[Adoption | Refusal, ...]:
+def of_object(drift: ObjectDrift) -> tuple[Adoption | Refusal, ...]:
     """What of an object's drift can become a value of its release, field by field."""
     if drift.missing:
         return (Refusal(drift, (), "a deleted object is no value of the chart: --revert makes it again"),)
-    return tuple(_of_field(drift, field, release) for field in drift.fields)
+    return tuple(_of_field(drift, field) for field in drift.fields)
 
 
-def _of_field(drift: ObjectDrift, field: FieldDrift, release: Release) -> Adoption | Refusal:
+def _of_field(drift: ObjectDrift, field: FieldDrift) -> Adoption | Refusal:
     if field.admission:
         return Refusal(drift, field.path, "admission puts it there at every write; no value is needed")
-    if drift.ref.kind == "Deployment" and drift.ref.name == release.cluster_agent and field.path == REPLICAS:
+    if drift.cluster_agent and field.path == REPLICAS:
         if any(writer.manager == AUTOSCALER for writer in field.writers):
             return Refusal(drift, field.path, "an autoscaler writes it and will write it again")
         if field.change is Change.ALTERED and isinstance(field.live, int):

@@ -18,6 +18,7 @@ from ddhelm.nodes import Node
 from ddhelm.pasting import typed
 from ddhelm.release import Role
 from ddhelm.tree import Tree, get
+from ddhelm.workloads import is_agent, is_cluster_agent
 
 
 class Severity(StrEnum):
@@ -147,11 +148,11 @@ class ReleaseView(Struct, frozen=True):
 
     def agents(self) -> tuple[Object, ...]:
         """The DaemonSets of its node agents: those with a container called ``agent``."""
-        return tuple(obj for obj in self.manifest.of_kind("DaemonSet") if "agent" in _containers(obj))
+        return tuple(obj for obj in self.manifest.of_kind("DaemonSet") if is_agent(obj.body))
 
     def cluster_agents(self) -> tuple[Object, ...]:
         """Its Cluster Agents: Deployments with a container called ``cluster-agent``."""
-        return tuple(obj for obj in self.manifest.of_kind("Deployment") if "cluster-agent" in _containers(obj))
+        return tuple(obj for obj in self.manifest.of_kind("Deployment") if is_cluster_agent(obj.body))
 
 
 class ChartView(Struct, frozen=True):
@@ -276,7 +277,3 @@ def names(some: Sequence[str], shown: int = 5) -> str:
     """The first few names, and how many more there are."""
     rest = len(some) - shown
     return ", ".join(some[:shown]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _containers(obj: Object) -> frozenset[str]:
-    return frozenset(str(container.get("name")) for container in pod_spec(obj).get("containers") or ())

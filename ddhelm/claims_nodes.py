@@ -21,8 +21,9 @@ from ddhelm.claim import (
     pod_spec,
     written_paths,
 )
-from ddhelm.coverage import AGENT_CONTAINER, HostPort, Placement, Verdict, agent_placements, compute
+from ddhelm.coverage import HostPort, Placement, Verdict, agent_placements, compute
 from ddhelm.tree import Tree
+from ddhelm.workloads import AGENT_CONTAINER
 
 K = TypeVar("K")
 

@@ -20,13 +20,13 @@ from ddhelm.scheduling import NO_EXECUTE, NO_SCHEDULE, Rules, rules
 from ddhelm.selector import Requirement
 from ddhelm.taints import parse_toleration, show, transient
 from ddhelm.tree import Tree, get
+from ddhelm.workloads import is_agent
 
 OS, ARCH = "kubernetes.io/os", "kubernetes.io/arch"
 HOSTNAME = "kubernetes.io/hostname"
-AGENT_CONTAINER = "agent"
 _TOLERATE, _ACCEPT = "--tolerate", "--accept-uncovered"
 __all__ = [
-    "Blame", "Coverage", "HostPort", "Placement", "Verdict", "agent_placements", "compute", "host_ports", "is_agent",
+    "Blame", "Coverage", "HostPort", "Placement", "Verdict", "agent_placements", "compute", "host_ports",
     "parse_toleration", "placement", "placement_of", "schedulable", "show", "transient",
 ]  # fmt: skip
 
@@ -211,12 +211,6 @@ def agent_placements(manifest: Manifest, release: str, role: str) -> tuple[Place
     DaemonSet has none).
     """
     return tuple(placement(obj, release, role) for obj in manifest.of_kind("DaemonSet") if is_agent(obj.body))
-
-
-def is_agent(daemonset: Tree) -> bool:
-    """Whether a DaemonSet is the chart's node agent."""
-    containers = get(daemonset, ("spec", "template", "spec", "containers")) or ()
-    return any(container.get("name") == AGENT_CONTAINER for container in containers)
 
 
 def placement(daemonset: Object, release: str, role: str) -> Placement:

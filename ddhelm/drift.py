@@ -20,6 +20,7 @@ from ddhelm.admission import Pattern, expected, in_passing
 from ddhelm.managedfields import SCALE, STATUS, Entry, Member, Writer, lookup
 from ddhelm.manifest import ObjectRef
 from ddhelm.tree import LIST_KEYS, Named, Path, Tree
+from ddhelm.workloads import is_cluster_agent
 
 HELM = "helm"
 AUTOSCALER = "kube-controller-manager"
@@ -79,6 +80,8 @@ class ObjectDrift(Struct, frozen=True):
     ref: ObjectRef
     missing: bool = False
     fields: tuple[FieldDrift, ...] = ()
+    cluster_agent: bool = False
+    """Whether it is the Cluster Agent's Deployment."""
 
     @property
     def revertible(self) -> bool:
@@ -138,7 +141,10 @@ def of_object(standing: Standing, method: Method) -> ObjectDrift | None:
         return ObjectDrift(standing.release, standing.ref, missing=True)
     comparer = _Comparer(standing, standing.live, method)
     fields = comparer.fields()
-    return ObjectDrift(standing.release, standing.ref, fields=fields) if fields else None
+    if not fields:
+        return None
+    ours = standing.ref.kind == "Deployment" and is_cluster_agent(standing.deployed)
+    return ObjectDrift(standing.release, standing.ref, fields=fields, cluster_agent=ours)
 
 
 def without_expected(found: ObjectDrift, patterns: Sequence[Pattern], owners: Sequence[Entry]) -> ObjectDrift | None:

@@ -167,6 +167,7 @@ class Step(Struct, frozen=True):
     """One change of one release. ``target`` is the revision that is brought back; ``values`` what helm is sent.
 
     ``unchanged`` counts the objects that stay as they are, ``gone`` names those that change and are no longer there.
+    ``agents``: kind and name of the node agents (DaemonSet) and of the Cluster Agent (Deployment).
     """
 
     kind: StepKind
@@ -181,6 +182,7 @@ class Step(Struct, frozen=True):
     conflicts: tuple[Conflict, ...] = ()
     unchanged: int = 0
     gone: tuple[ObjectRef, ...] = ()
+    agents: frozenset[tuple[str, str]] = frozenset()
 
 
 class Problem(Struct, frozen=True):

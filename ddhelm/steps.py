@@ -26,7 +26,7 @@ from ddhelm.plan import (
     StepKind,
 )
 from ddhelm.release import Release
-from ddhelm.workloads import REPLICAS
+from ddhelm.workloads import REPLICAS, is_agent, is_cluster_agent
 
 KEEP_POLICY = "helm.sh/resource-policy"
 
@@ -106,6 +106,15 @@ def restarts(before: Manifest, after: Manifest) -> tuple[Restart, ...]:
     return tuple(found)
 
 
+def agents_in(manifest: Manifest) -> frozenset[tuple[str, str]]:
+    """Kind and name of its node agents and its Cluster Agent."""
+    return frozenset(
+        (obj.ref.kind, obj.ref.name)
+        for obj in manifest.of_kind("DaemonSet", "Deployment")
+        if (is_agent if obj.ref.kind == "DaemonSet" else is_cluster_agent)(obj.body)
+    )
+
+
 def cause(path: tree.Path) -> str:
     """A short word for a changed field of a pod template: `image`, `env DD_SITE`, `checksum/confd`, `volumes` …"""
     for at, step in enumerate(path):
@@ -164,6 +173,7 @@ def _install(desired: Desired, live: Live) -> Step:
         values=desired.values.tree,
         conflicts=_conflicts(desired, live),
         unchanged=len(met) - len(altered),
+        agents=agents_in(desired.manifest),
     )
 
 
@@ -208,6 +218,7 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
         conflicts=_conflicts(desired, live),
         unchanged=sum(identity not in changed for identity in desired.manifest.objects) - len(repairs),
         gone=tuple(c.ref for c in changes if c.action is Action.UPDATE and _missing(live, c.ref)),
+        agents=agents_in(desired.manifest),
     )
     if same and not all(each.in_passing for identity, each in met.items() if identity not in changed):
         return replace(step, kind=StepKind.REPAIR, why=why or "objects were altered or deleted in the cluster")

@@ -11,6 +11,22 @@ from msgspec import Struct
 
 REPLICAS = ("spec", "replicas")
 """Where a Deployment or StatefulSet says how many pods it wants."""
+AGENT_CONTAINER = "agent"
+
+
+def is_agent(daemonset: Mapping[str, Any]) -> bool:
+    """Whether a DaemonSet is the chart's node agent."""
+    return _has(daemonset, AGENT_CONTAINER)
+
+
+def is_cluster_agent(deployment: Mapping[str, Any]) -> bool:
+    """Whether a Deployment is the chart's Cluster Agent, whatever ``fullnameOverride`` calls it."""
+    return _has(deployment, "cluster-agent")
+
+
+def _has(workload: Mapping[str, Any], container: str) -> bool:
+    pod = ((workload.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return any(each.get("name") == container for each in pod.get("containers") or ())
 
 
 class Condition(Struct, frozen=True):

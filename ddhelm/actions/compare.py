@@ -10,7 +10,7 @@ from ddhelm.manifest import Manifest, parse
 from ddhelm.plan import Step, StepKind
 from ddhelm.release import Release, pair
 from ddhelm.source import Source, source
-from ddhelm.steps import matters, object_changes, restarts
+from ddhelm.steps import agents_in, matters, object_changes, restarts
 
 
 def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
@@ -63,4 +63,4 @@ def _chart(session: Session, where: Source, named: str) -> Chart:
 def _step(release: Release, before: Manifest, after: Manifest, why: str) -> Step:
     changes = object_changes(before, after)
     kind = StepKind.UPGRADE if any(map(matters, changes)) else StepKind.NOTHING
-    return Step(kind, release, why, changes, restarts(before, after))
+    return Step(kind, release, why, changes, restarts(before, after), agents=agents_in(after))

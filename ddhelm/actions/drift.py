@@ -71,7 +71,7 @@ def adopt(
     from ddhelm.uservalues import Source
 
     releases = {release.name: release for release in pair(session.access.namespace, control_plane=True)}
-    judged = [each for one in found.objects for each in adoption.of_object(one, releases[one.release])]
+    judged = [each for one in found.objects for each in adoption.of_object(one)]
     adopted = tuple(each for each in judged if isinstance(each, Adoption))
     refused = tuple(each for each in judged if isinstance(each, Refusal))
     if not adopted:

@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from ddhelm import resources
 from ddhelm.actions.look import Reads
+from ddhelm.manifest import Manifest
 from ddhelm.pasting import typed
 from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, MANAGED_BY, OURS, SECRET, Release, owned
+from ddhelm.workloads import is_agent
 
 if TYPE_CHECKING:
     from ddhelm.kubectl import Answer
@@ -105,10 +107,21 @@ class Leftover(Struct, frozen=True):
         return f"{self.kind.partition('.')[0]} `{self.name}`"
 
 
-def services(releases: Sequence[Release]) -> frozenset[str]:
-    """Names that the chart gives the Cluster Agent's Services: what a webhook or APIService of ours points to."""
+def services(releases: Sequence[Release], manifests: Iterable[Manifest] = ()) -> frozenset[str]:
+    """Names of the releases' Services: what a webhook or APIService of ours points to.
+
+    Those in their manifests, which the user's values may have named, and those that the chart gives the Cluster Agent's
+    where it is left alone, for what outlived the manifests.
+    """
     parts = ("", "-admission-controller", "-metrics-api")
-    return frozenset(f"{release.cluster_agent}{part}" for release in releases for part in parts)
+    usual = {f"{release.cluster_agent}{part}" for release in releases for part in parts}
+    return frozenset({*usual, *(obj.ref.name for each in manifests for obj in each.of_kind("Service"))})
+
+
+def fullnames(releases: Sequence[Release], manifests: Iterable[Manifest] = ()) -> tuple[str, ...]:
+    """What the chart calls the releases' objects by: the names of their node agents, and those that it would choose."""
+    made = [obj.ref.name for each in manifests for obj in each.of_kind("DaemonSet") if is_agent(obj.body)]
+    return tuple(dict.fromkeys([*(release.fullname for release in releases), *made]))
 
 
 class Unlisted(Struct, frozen=True):
@@ -146,9 +159,9 @@ def hooks(
     return tuple(found), tuple(Unlisted(plural, each.failure.message) for plural, each in asked if each.failure)
 
 
-def of_agents(kubectl: Reads, namespace: str, releases: Sequence[Release]) -> tuple[Leftover, ...]:
+def of_agents(kubectl: Reads, namespace: str, fullnames: Sequence[str]) -> tuple[Leftover, ...]:
     """What running agents left in the namespace: leader election, event tokens, cluster id, webhook certificate."""
-    names = [name for release in releases for name in (f"{release.fullname}-leader-election",)]
+    names = [f"{each}-leader-election" for each in fullnames]
     candidates = [
         *(Leftover("configmap", name, namespace, "leader election of the agents") for name in names),
         *(Leftover(_LEASE, name, namespace, "leader election of the agents") for name in names),
@@ -156,7 +169,7 @@ def of_agents(kubectl: Reads, namespace: str, releases: Sequence[Release]) -> tu
         Leftover(_LEASE, "datadog-leader-election", namespace, "leader election of the agents"),
         *(
             Leftover("configmap", name, namespace, "how far events were read")
-            for name in ("datadogtoken", *(f"{release.fullname}token" for release in releases))
+            for name in ("datadogtoken", *(f"{each}token" for each in fullnames))
         ),
         Leftover("configmap", "datadog-cluster-id", namespace, "the cluster's identity in Datadog"),
         Leftover("secret", "webhook-certificate", namespace, "certificate of the admission webhook"),

@@ -60,7 +60,8 @@ class Kept(Struct, frozen=True):
 class Removal(Struct, frozen=True):
     """What will go, in order, and what will stay. ``uid`` is kube-system's: which cluster this was decided for.
 
-    ``pods`` and ``agents`` are label selectors of the Cluster Agent's and the node agents' pods.
+    ``pods`` and ``agents`` are label selectors of the Cluster Agent's and the node agents' pods, ``services`` and
+    ``fullnames`` what the releases' Services and objects are called (see ``leftovers``).
     """
 
     namespace: str
@@ -76,6 +77,7 @@ class Removal(Struct, frozen=True):
     pods: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     services: frozenset[str] = frozenset()
+    fullnames: tuple[str, ...] = ()
     pair: tuple[Release, ...] = ()
     unread: tuple[Unlisted, ...] = ()
 
@@ -106,10 +108,12 @@ def prepare(
     """
     namespace = releases[0].namespace
     found, uid, lease = _cluster(kubectl, namespace)
-    hook_services = leftovers.services(releases)
-    hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
     if not found.found:
-        return Removal(namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases))
+        hook_services = leftovers.services(releases)
+        hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
+        return Removal(
+            namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases), unread=unread
+        )
     stored = revisions.of(kubectl, namespace, superseded=False)
     not_busy(stored, lease, now())
     records, manifests, strays = _listed(kubectl, namespace, stored)
@@ -127,7 +131,9 @@ def prepare(
     if (going or own) and not terminating:  # this very run makes a lock, and its line in the history
         made = [leftovers.lock(namespace), *(() if delete_secrets else (leftovers.history(namespace),))]
         own = (*own, *(each for each in made if each not in own))
-    agents = leftovers.of_agents(kubectl, namespace, releases)
+    hook_services, fullnames = leftovers.services(releases, every), leftovers.fullnames(releases, every)
+    hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
+    agents = leftovers.of_agents(kubectl, namespace, fullnames)
     removal = Removal(
         namespace,
         uid,
@@ -137,6 +143,7 @@ def prepare(
         pods=_selectors(every, "Deployment") or tuple(f"app={release.cluster_agent}" for release in releases),
         agents=_selectors(every, "DaemonSet") or tuple(f"app={release.fullname}" for release in releases),
         services=hook_services,
+        fullnames=fullnames,
         pair=tuple(releases),
         unread=unread,
         terminating=terminating,

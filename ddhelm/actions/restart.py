@@ -23,7 +23,7 @@ from ddhelm.manifest import parse
 from ddhelm.podsecrets import Use, uses
 from ddhelm.release import owned
 from ddhelm.tree import Path, Tree, get
-from ddhelm.workloads import Workload, workload
+from ddhelm.workloads import Workload, is_cluster_agent, workload
 
 _HOW = How()
 _MARK: Path = ("spec", "template", "metadata", "annotations", RESTARTED_AT)
@@ -38,6 +38,8 @@ class Running(Struct, frozen=True):
     restarted: str = ""
     made: str = ""
     """When it, or the template that its pods are made from now, was made, by the API server's clock."""
+    cluster_agent: bool = False
+    """Whether it is the Cluster Agent's Deployment."""
 
     def newer_than(self, moment: str) -> bool:
         """Whether its pods are made anew since this time (RFC 3339, the API server's) or later; they may yet follow."""
@@ -182,4 +184,5 @@ def _running(target: Target, tree: Tree, made: Mapping[str, str]) -> Running:
         tuple(dict.fromkeys(uses(get(tree, ("spec", "template", "spec"), {})))),
         changed(metadata, _MARK) if get(tree, _MARK) else "",
         max(str(metadata.get("creationTimestamp") or ""), made.get(str(metadata.get("uid")), "")),
+        target.kind == "Deployment" and is_cluster_agent(tree),
     )

@@ -17,12 +17,13 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
+from ddhelm.manifest import Manifest
 from ddhelm.notices import rescaled
 from ddhelm.pasting import typed
 from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Role
-from ddhelm.steps import cause
+from ddhelm.steps import agents_in, cause
 
 _FLAGS = frozenset({"--skip", "--delete-crds", "--force-conflicts", "--only"})
 """The flags of a rollback that a hint may name; any other one is of a command that makes new values."""
@@ -188,12 +189,16 @@ def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: 
         restarts=restarts,
         revision=step.revision,
         target=target,
+        agents=agents_in(_wanted(made, step.release.name)),
     )
 
 
+def _wanted(made: Prepared, release: str) -> Manifest:
+    return next(one.manifest for one in made.desired if one.release.name == release)
+
+
 def _restored(drift: ObjectDrift, made: Prepared) -> ObjectChange:
-    desired = next(one.manifest for one in made.desired if one.release.name == drift.release)
-    obj = desired.get(drift.ref.identity)
+    obj = _wanted(made, drift.release).get(drift.ref.identity)
     after = None if obj is None else obj.body
     if drift.missing:
         return ObjectChange(drift.ref, Action.RECREATE, after=after)

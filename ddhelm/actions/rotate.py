@@ -22,7 +22,7 @@ from ddhelm.errors import DdhelmError, Interrupted, PreflightFailed, Reported
 from ddhelm.interrupts import interruptible
 from ddhelm.keeper import keeper
 from ddhelm.managedfields import changed
-from ddhelm.release import MANAGED_BY, OURS, ROTATING, SECRET, TOKEN, Rotatable, pair, rotating
+from ddhelm.release import MANAGED_BY, OURS, ROTATING, SECRET, TOKEN, Rotatable, rotating
 from ddhelm.settings import SecretKey, Settings
 from ddhelm.tree import Path
 from ddhelm.workloads import Workload
@@ -99,7 +99,7 @@ def look(session: Session, what: Rotatable) -> Rotation:
         what,
         secret,
         settings,
-        _phases(session, what, readers),
+        _phases(what, readers),
         restart.late(readers, since),
         who,
         rotating(metadata) == what and since >= changed(metadata, _MARK),
@@ -269,12 +269,11 @@ def _secret(what: Rotatable, settings: Settings) -> SecretKey:
     return SecretKey(SECRET, TOKEN)
 
 
-def _phases(session: Session, what: Rotatable, readers: Sequence[Running]) -> tuple[tuple[Running, ...], ...]:
+def _phases(what: Rotatable, readers: Sequence[Running]) -> tuple[tuple[Running, ...], ...]:
     """A token's Cluster Agent goes first: agents that come after find one that knows it; keys need no order."""
     if what is not Rotatable.TOKEN:
         return (tuple(readers),)
-    names = {release.cluster_agent for release in pair(session.access.namespace, control_plane=True)}
-    first = tuple(each for each in readers if each.target.name in names)
+    first = tuple(each for each in readers if each.cluster_agent)
     rest = tuple(each for each in readers if each not in first)
     return tuple(phase for phase in (first, rest) if phase)
 

@@ -31,7 +31,7 @@ from ddhelm.rollout import Reading
 from ddhelm.settings import RECORD_KEY, Settings
 from ddhelm.symptoms import find
 from ddhelm.tree import Tree
-from ddhelm.workloads import workload
+from ddhelm.workloads import is_agent, workload
 
 if TYPE_CHECKING:
     from ddhelm.actions.session import Session
@@ -304,7 +304,7 @@ def _workloads(read: _Read, releases: Sequence[Release], promised: Mapping[str, 
             each.kind,
             each.name,
             None if found is None else workload(found),
-            agents=each.kind == "DaemonSet" and found is not None and coverage_.is_agent(found),
+            agents=each.kind == "DaemonSet" and found is not None and is_agent(found),
         )
         for each, found in zip(expected, live, strict=True)
     )

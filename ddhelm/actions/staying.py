@@ -9,8 +9,8 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 from ddhelm.actions.look import Reads, pods_path
-from ddhelm.coverage import Coverage, Verdict, agent_placements, compute, is_agent
-from ddhelm.workloads import Workload, pod, workload
+from ddhelm.coverage import Coverage, Verdict, agent_placements, compute
+from ddhelm.workloads import Workload, is_agent, pod, workload
 
 if TYPE_CHECKING:
     from ddhelm.manifest import Manifest

@@ -114,6 +114,8 @@ def _go(run: "_Run", removal: Removal, held: AbstractContextManager[lock.Lock | 
         run.releases()
         if run.gone(removal.pods, "Cluster Agent pods"):
             run.hooks()
+        else:
+            run.leave(removal.hooks)
         run.gone(removal.agents, "agent pods")
         run.delete([each for each in removal.secrets if not _is_lock(each)])
     run.delete([each for each in removal.secrets if _is_lock(each)])
@@ -219,6 +221,11 @@ class _Run:
         self._problems += [Kept(each.plural, f"ours may be left: {each.why}", each.command) for each in unread]
         self.delete(tuple(dict.fromkeys((*self._removal.hooks, *found))))
 
+    def leave(self, hooks: Sequence[Leftover]) -> None:
+        """Name those that a living Cluster Agent would make again; no record tells another run of their Services."""
+        why = "left while its Cluster Agent runs; without one it may block the creation of pods"
+        self._problems += [Kept(str(each), why, each.command) for each in hooks]
+
     def delete(self, objects: Sequence[Leftover]) -> None:
         for each in objects:
             try:
@@ -230,7 +237,7 @@ class _Run:
     def namespace(self) -> None:
         name = self._removal.namespace
         releases = self._removal.pair
-        known = leftovers.of_agents(self._kubectl, name, releases)
+        known = leftovers.of_agents(self._kubectl, name, self._removal.fullnames)
         others = leftovers.strangers(self._kubectl, name, releases, known)
         if others:
             self._kept.append(namespace_kept(name, crowded(others)))

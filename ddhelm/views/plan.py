@@ -17,7 +17,6 @@ from ddhelm.controlplane import LeftOut
 from ddhelm.plan import WORKLOADS, Action, Step, StepKind
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import Pool
-from ddhelm.release import Role
 from ddhelm.steps import matters
 from ddhelm.views import console, diff, envelope, outcomes, pasted, stored
 from ddhelm.views import coverage as coverage_view
@@ -298,15 +297,18 @@ def pods(step: Step, agents: Mapping[str, int]) -> str:
     for restart in step.restarts:
         because = sorted(restart.because, key=lambda each: each != "image")  # what most want to know first
         why = ", ".join(because[:3]) + (" …" if because[3:] else "")
-        if restart.ref.kind == "DaemonSet" and restart.ref.name == step.release.fullname:
+        ours = (restart.ref.kind, restart.ref.name) in step.agents
+        if ours and restart.ref.kind == "DaemonSet":
             count = agents.get(step.release.name)
             words.append(f"rolls {'the' if count is None else count} node agent{'s' * (count != 1)} ({why})")
-        elif restart.ref.name == step.release.cluster_agent:
+        elif ours:
             words.append(f"restarts the Cluster Agent ({why})")
         else:
             words.append(f"restarts {restart.ref.kind} {restart.ref.name} ({why})")
-    told = {each.ref.name for each in step.restarts} | {each.ref.name for each in come_and_go}
-    if step.release.role is Role.WORKER and step.release.cluster_agent not in told:
+    refs = [*(each.ref for each in step.restarts), *(each.ref for each in come_and_go)]
+    told = {(ref.kind, ref.name) for ref in refs}
+    cluster_agents = {each for each in step.agents if each[0] == "Deployment"}
+    if cluster_agents and not cluster_agents & told:
         words.append("Cluster Agent not restarted")
     return ", ".join(words)
 
@@ -382,6 +384,7 @@ def _step_json(step: Step, layers: Mapping[tree.Path, str]) -> tree.Tree:
             for change in step.objects
         ],
         "restarts": [{"kind": r.ref.kind, "name": r.ref.name, "because": list(r.because)} for r in step.restarts],
+        "agents": [{"kind": kind, "name": name} for kind, name in sorted(step.agents)],
         "unchanged": step.unchanged,
         "gone": [str(ref) for ref in step.gone],
         "values": [{**_field_json(each), "layer": layers.get(each.path, "")} for each in diff.values_changes(step)],

@@ -55,6 +55,7 @@ def _step(step: Tree, namespace: str) -> Step:
         values_changes=tuple(map(_change, step["values"])),
         unchanged=step["unchanged"],
         gone=tuple(each.ref for each in objects if str(each.ref) in step["gone"]),
+        agents=frozenset((each["kind"], each["name"]) for each in step.get("agents", ())),
     )
 
 

@@ -110,6 +110,23 @@ def test_crds_and_what_an_upgrade_removed_are_no_strays() -> None:
     assert going.strays == ()
 
 
+def test_what_the_values_renamed_is_found_by_its_manifest() -> None:
+    """`fullnameOverride`: a webhook that is left would block the creation of every pod."""
+    service = obj("Service", "dd-cluster-agent-admission-controller")
+    cluster = Cluster(revision(WORKER, 1, "deployed", workload("DaemonSet", "dd"), service))
+    called = {"clientConfig": {"service": {"namespace": SPACE, "name": service["metadata"]["name"]}}}
+    cluster.serve(
+        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+        items({"metadata": {"name": "datadog-webhook"}, "webhooks": [called]}),
+    )
+    cluster.serve(f"/api/v1/namespaces/{SPACE}/configmaps/dd-leader-election", {})
+    removal = found(cluster)
+    assert [each.name for each in removal.hooks] == ["datadog-webhook"]
+    assert service["metadata"]["name"] in removal.services, "those that are made again are looked for too"
+    assert "configmap `dd-leader-election`" in [each.what for each in removal.kept]
+    assert "dd" in removal.fullnames
+
+
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SPACE}/leases/ddhelm"
 BEGAN = 1_796_000_000.0
 """When the pending revision was written."""

@@ -5,11 +5,11 @@ from typing import Any, cast
 
 import pytest
 
-from ddhelm.actions import restart
+from ddhelm.actions import restart, rotate
 from ddhelm.actions.session import Session
 from ddhelm.errors import PreflightFailed
 from ddhelm.masking import Masker
-from ddhelm.release import NAMES, Role
+from ddhelm.release import NAMES, Role, Rotatable
 from tests.adapters.apiserver import items
 from tests.adapters.stored import SPACE, Stored, Tree, owned, revision
 
@@ -29,10 +29,14 @@ def found(**metadata: Any) -> list[str]:
     cluster = Stored(revision(WORKER, 1, "deployed", AGENT, RUNNER), revision(WORKER, 2, "failed", AGENT), standing={})
     for name, body in {"daemonsets/w": {**AGENT, "metadata": owned(WORKER)}, **metadata}.items():
         cluster.serve(f"{APPS}/{name}", body)
+    return [each.target.name for each in running(cluster)]
+
+
+def running(cluster: Stored) -> tuple[restart.Running, ...]:
     for plural in ("controllerrevisions", "replicasets"):
         cluster.serve(f"{APPS}/{plural}", items())
     session = SimpleNamespace(kubectl=cluster, access=cluster.access, masker=Masker(b"k" * 32))
-    return [each.target.name for each in restart.running(cast(Session, session))]
+    return restart.running(cast(Session, session))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,18 @@ def test_what_only_the_revision_before_a_failed_one_lists_is_found_where_it_stan
     runner: Tree | None, names: list[str]
 ) -> None:
     assert found(**{"deployments/runner": runner}) == names
+
+
+@pytest.mark.parametrize(("container", "phases"), [("cluster-agent", [["dd-cluster-agent"], ["w"]]), ("agent", None)])
+def test_the_cluster_agent_is_known_by_what_it_runs(container: str, phases: list[list[str]] | None) -> None:
+    """`fullnameOverride`: a new token is still given to the Cluster Agent first."""
+    pod = {"containers": [{"name": container}]}
+    deployment = {**workload("Deployment", "dd-cluster-agent"), "spec": {"template": {"spec": pod}}}
+    cluster = Stored(revision(WORKER, 1, "deployed", AGENT, deployment), standing={})
+    cluster.serve(f"{APPS}/daemonsets/w", AGENT)
+    cluster.serve(f"{APPS}/deployments/dd-cluster-agent", deployment)
+    made = rotate._phases(Rotatable.TOKEN, running(cluster))
+    assert [[each.target.name for each in phase] for phase in made] == (phases or [["w", "dd-cluster-agent"]])
 
 
 def test_a_workload_of_the_newest_revision_that_was_deleted_is_said() -> None:

@@ -41,6 +41,7 @@ REMOVAL = Removal(
     kept=(Kept("namespace `datadog`", "made by ddhelm"),),
     pods=("app=dca",),
     agents=("app=agent",),
+    fullnames=(WORKER.fullname, CONTROL_PLANE.fullname),
     pair=(WORKER, CONTROL_PLANE),
 )
 
@@ -275,7 +276,8 @@ def test_while_a_cluster_agent_lives_its_webhook_stays() -> None:
     cluster = Cluster()
     cluster.serve(PODS.format("dca"), items({"metadata": {"name": "dca-0"}}))
     done = run(cluster)
-    assert [each.what for each in done.problems] == ["Cluster Agent pods"]
+    assert [each.what for each in done.problems] == ["Cluster Agent pods", str(HOOK)]
+    assert done.problems[1].command == HOOK.command
     assert done.exit_code == 4
     assert not any("webhook" in line for line in cluster.log)
     assert "delete secret ddhelm" in cluster.log

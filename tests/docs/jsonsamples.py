@@ -106,6 +106,7 @@ STEP = Step(
         ),
     ),
     restarts=(Restart(DAEMONSET, ("image",)),),
+    agents=frozenset({(DAEMONSET.kind, DAEMONSET.name)}),
     target=1,
     values_changes=(FieldChange(("datadog", "site"), "replace", "x", "y"),),
     gone=(CONFIGMAP,),

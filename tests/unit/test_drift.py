@@ -285,11 +285,16 @@ def test_whatever_is_done_to_a_check_file_drifts_exactly_if_it_differs(old: Tree
     assert {field.path[1] for field in drifted.values()} == changed
 
 
-def _replicas(manager: str, ref: ObjectRef | None = None) -> Adoption | Refusal:
-    ref = ref or ObjectRef("apps/v1", "Deployment", "datadog", RELEASE.cluster_agent)
-    writers = tuple(each.writer for each in entries([by(manager, REPLICAS, subresource="scale")]))
-    field = FieldDrift(REPLICAS, Change.ALTERED, 1, 3, writers, Fate.CONFLICT)
-    (judged,) = of_object(ObjectDrift(RELEASE.name, ref, fields=(field,)), RELEASE)
+def _replicas(manager: str, container: str = "cluster-agent") -> Adoption | Refusal:
+    """What becomes of the replicas of a Deployment that somebody scaled; the chart was given a name for it."""
+    ref = ObjectRef("apps/v1", "Deployment", "datadog", "dd-cluster-agent")
+    pod = {"containers": [{"name": container, "image": "x"}]}
+    manifest: Tree = {"metadata": {"name": ref.name}, "spec": {"replicas": 1, "template": {"spec": pod}}}
+    live = {**manifest, "spec": {**manifest["spec"], "replicas": 3}}
+    standing = Standing("r", ref, manifest, live, None, entries([by(manager, REPLICAS, subresource="scale")]))
+    drifted = drift.of_object(standing, "ssa")
+    assert drifted is not None
+    (judged,) = of_object(drifted)
     return judged
 
 
@@ -301,7 +306,7 @@ def test_replicas_of_the_cluster_agent_are_a_value() -> None:
 
 def test_those_of_an_autoscaler_and_of_other_workloads_are_not() -> None:
     assert isinstance(_replicas("kube-controller-manager"), Refusal)
-    assert isinstance(_replicas("kubectl", ObjectRef("apps/v1", "Deployment", "datadog", "other")), Refusal)
+    assert isinstance(_replicas("kubectl", "agent"), Refusal)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +320,7 @@ def test_those_of_an_autoscaler_and_of_other_workloads_are_not() -> None:
 )
 def test_what_is_refused_says_which_value_to_look_at(path: Path, value: str) -> None:
     field = FieldDrift(path, Change.ALTERED, "a", "b", (), Fate.KEPT)
-    (judged,) = of_object(ObjectDrift(RELEASE.name, DAEMONSET, fields=(field,)), RELEASE)
+    (judged,) = of_object(ObjectDrift("r", DAEMONSET, fields=(field,)))
     assert isinstance(judged, Refusal)
     assert judged.value == value
     assert judged.reason

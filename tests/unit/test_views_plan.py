@@ -11,10 +11,12 @@ from ddhelm.manifest import ObjectRef
 from ddhelm.plan import Action, ObjectChange, Step, StepKind
 from ddhelm.proof import run
 from ddhelm.release import pair
+from ddhelm.steps import steps_for
 from ddhelm.tree import Change
 from ddhelm.views import console, plan
 from ddhelm.views.diff import How
 from tests.unit.pairs import context
+from tests.unit.test_plan import QUIET, deployed, desired
 
 
 @pytest.mark.parametrize("made", [context(), replace(context(), live=LiveState())], ids=["live", "offline"])
@@ -56,11 +58,8 @@ def test_a_plan_fits_on_a_screen_and_says_where_the_rest_is(objects: int, fields
         ((("DaemonSet", "other", Action.CREATE),), "starts DaemonSet other, Cluster Agent not restarted"),
         ((("ConfigMap", "other", Action.CREATE),), "none restarted"),
         (
-            (
-                ("Deployment", "worker-node-ddagent-datadog-cluster-agent", Action.DELETE),
-                ("Deployment", "renamed", Action.CREATE),
-            ),
-            "ends Deployment worker-node-ddagent-datadog-cluster-agent, starts Deployment renamed",
+            (("Deployment", "dd-cluster-agent", Action.DELETE), ("Deployment", "renamed", Action.CREATE)),
+            "ends Deployment dd-cluster-agent, starts Deployment renamed",
         ),
     ],
 )
@@ -69,4 +68,27 @@ def test_workloads_that_come_and_go_are_told_where_restarts_are(
 ) -> None:
     release = pair("datadog", control_plane=True)[0]
     objects = tuple(ObjectChange(ObjectRef("apps/v1", kind, "datadog", name), how) for kind, name, how in changes)
-    assert plan.pods(Step(StepKind.UPGRADE, release, objects=objects), {}) == told
+    agents = frozenset({("DaemonSet", "dd"), ("Deployment", "renamed")})
+    step = Step(StepKind.UPGRADE, release, objects=objects, agents=agents)
+    assert plan.pods(step, {}) == told
+
+
+def workload(kind: str, name: str, container: str, image: str) -> dict[str, Any]:
+    pod = {"containers": [{"name": container, "image": image}]}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": pod}}}
+
+
+def test_the_agents_are_known_by_what_they_run_whatever_the_values_call_them() -> None:
+    """`fullnameOverride`, as where one release was taken over from a hand-made one."""
+
+    def made(image: str) -> tuple[dict[str, Any], ...]:
+        runner = workload("Deployment", "dd-clusterchecks", "agent", image)
+        cluster_agent = workload("Deployment", "dd-cluster-agent", "cluster-agent", image)
+        return workload("DaemonSet", "dd", "agent", image), cluster_agent, runner
+
+    (step,) = steps_for(desired(*made("x:8")), deployed(*made("x:7")), QUIET)
+    assert plan.pods(step, {step.release.name: 47}).split(", ") == [
+        "rolls 47 node agents (image)",
+        "restarts the Cluster Agent (image)",
+        "restarts Deployment dd-clusterchecks (image)",
+    ]

@@ -45,6 +45,7 @@ STEPS = (
         values_changes=(FieldChange(("datadog", "logs"), "add", None, "x"), FieldChange(("ddhelm",), "add", None, 1)),
         unchanged=23,
         gone=(DAEMONSET,),
+        agents=frozenset({(DAEMONSET.kind, DAEMONSET.name)}),
     ),
     Step(StepKind.INSTALL, WORKER, objects=(ObjectChange(replace(CONFIGMAP, name="new"), Action.CREATE),)),
 )
