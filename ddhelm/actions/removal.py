@@ -109,11 +109,7 @@ def prepare(
     namespace = releases[0].namespace
     found, uid, lease = _cluster(kubectl, namespace)
     if not found.found:
-        hook_services = leftovers.services(releases)
-        hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
-        return Removal(
-            namespace, uid, hooks=hooks, exists=False, services=hook_services, pair=tuple(releases), unread=unread
-        )
+        return _without_namespace(kubectl, releases, uid)
     stored = revisions.of(kubectl, namespace, superseded=False)
     not_busy(stored, lease, now())
     records, manifests, strays = _listed(kubectl, namespace, stored)
@@ -121,16 +117,10 @@ def prepare(
     every = (*manifests.values(), *strays.values())
     if manifests:  # helm would delete what it may, and say only that it failed
         rights.require(kubectl, rights.to_delete(every, namespace), "an uninstall")
-    going = tuple(
-        _going(kubectl, release, records[release.name], manifests[release.name], strays[release.name])
-        for release in reversed(releases)
-        if release.name in records
-    )
-    own = leftovers.of_ddhelm(kubectl, namespace)
+    ours = [release for release in reversed(releases) if release.name in records]
+    going = tuple(_going(kubectl, each, records[each.name], manifests[each.name], strays[each.name]) for each in ours)
     terminating = (found.tree().get("status") or {}).get("phase") == "Terminating"
-    if (going or own) and not terminating:  # this very run makes a lock, and its line in the history
-        made = [leftovers.lock(namespace), *(() if delete_secrets else (leftovers.history(namespace),))]
-        own = (*own, *(each for each in made if each not in own))
+    own = _own(kubectl, namespace, going, terminating=terminating, history=not delete_secrets)
     hook_services, fullnames = leftovers.services(releases, every), leftovers.fullnames(releases, every)
     hooks, unread = leftovers.hooks(kubectl, namespace, hook_services)
     agents = leftovers.of_agents(kubectl, namespace, fullnames)
@@ -151,6 +141,23 @@ def prepare(
     why_not = _namespace_stays(kubectl, found.tree(), removal, agents, own, delete_namespace, delete_secrets)
     removal = replace(removal, delete_namespace=not why_not)
     return replace(removal, kept=_kept(kubectl, removal, records, manifests, own, agents, why_not))
+
+
+def _without_namespace(kubectl: "Kubectl", releases: Sequence[Release], uid: str) -> Removal:
+    namespace, services = releases[0].namespace, leftovers.services(releases)
+    hooks, unread = leftovers.hooks(kubectl, namespace, services)
+    return Removal(namespace, uid, hooks=hooks, exists=False, services=services, pair=tuple(releases), unread=unread)
+
+
+def _own(
+    kubectl: "Kubectl", namespace: str, going: Sequence[Going], *, terminating: bool, history: bool
+) -> tuple[Leftover, ...]:
+    """What ddhelm made beside the releases, the lock that this very run makes and its line in the history with it."""
+    found = leftovers.of_ddhelm(kubectl, namespace)
+    if terminating or not (going or found):
+        return found
+    made = [leftovers.lock(namespace), *((leftovers.history(namespace),) if history else ())]
+    return (*found, *(each for each in made if each not in found))
 
 
 def _cluster(kubectl: "Kubectl", namespace: str) -> "tuple[Answer, str, Tree]":

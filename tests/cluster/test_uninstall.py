@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -181,6 +182,21 @@ def test_what_a_failed_upgrade_left_of_the_revision_before_goes_too(cluster: Clu
     told = ddhelm("uninstall", "--yes").out
     assert f"- deployment `{WORKER}-datadog-clusterchecks`" in told
     assert names(sandbox, "/apis/apps/v1/namespaces/datadog/deployments") == set()
+    assert cluster_scoped(sandbox) - before == {"namespaces/datadog"}
+
+
+def test_what_a_user_named_otherwise_is_known_all_the_same(cluster: Clusters) -> None:
+    sandbox = cluster("managed")
+    before = cluster_scoped(sandbox)
+    ddhelm = Ddhelm(sandbox, "4.3")
+    ddhelm.onboard("--set", "fullnameOverride=dd")
+    webhook(sandbox, "datadog-webhook", "dd-cluster-agent-admission-controller")
+    plan = ddhelm("plan", "--set", "agents.podAnnotations.a=b", "--set", "clusterAgent.podAnnotations.a=b").out
+    assert re.search(r"rolls \d+ node agents", plan), plan
+    assert "restarts the Cluster Agent" in plan
+    told = ddhelm("rotate", "token", "--yes").out
+    assert told.index("dd-cluster-agent") < told.rindex("dd ")
+    ddhelm("uninstall", "--yes")
     assert cluster_scoped(sandbox) - before == {"namespaces/datadog"}
 
 
