@@ -6,7 +6,7 @@ revision before, whatever its state. A release that fails or stalls is rolled ba
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -31,12 +31,15 @@ from ddhelm.errors import (
 from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
 from ddhelm.plan import Deployed, Step, StepKind
+from ddhelm.record import Record
 from ddhelm.release import CREATED_BY_LABEL, MANAGED_BY, OURS, SECRET, Release
 from ddhelm.rollout import Stalled
 from ddhelm.steps import server_side
 
 HELM_TIMEOUT = 300
 """Seconds that one helm call may take; it does not wait for pods."""
+_BUSY = "release-busy"
+"""What helm says of a release that another one is at work on: it has written nothing then."""
 _CALL = HELM_TIMEOUT + BEYOND_TIMEOUT
 """Seconds after which a helm call has ended, whatever it does: so long must the lock last without a renewal."""
 
@@ -91,7 +94,7 @@ def carry_out(
                 session.kubectl, session.access.namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout
             ) as lease,
         ):
-            _unmoved(session, prepared)
+            _unmoved(session, prepared, _names(prepared))
             if prepared.plan.creates_namespace:
                 _forecast(session, prepared)
             _secret(session, keys, wrote, observer)
@@ -116,10 +119,10 @@ def wait(session: Session, prepared: Prepared, how: How, observer: Observer) -> 
     return Outcome(watched=watched, failure=None if watched.ok else watched.failure())
 
 
-def _unmoved(session: Session, prepared: Prepared) -> None:
-    """Raises PlanStale where another run changed a release between the plan and the lock."""
+def _unmoved(session: Session, prepared: Prepared, names: Iterable[str]) -> None:
+    """Raises PlanStale where one of the releases was changed since the plan; the lock stops no helm but ours."""
     planned = {name: state.head.revision for name, state in prepared.deployed.items()}
-    revisions.unmoved(session.kubectl, {name: planned.get(name) for name in _names(prepared)})
+    revisions.unmoved(session.kubectl, {name: planned.get(name) for name in names})
 
 
 def _names(prepared: Prepared) -> tuple[str, ...]:
@@ -202,16 +205,19 @@ def _steps(
             continue
         observer(StepStarted(step))
         begun = how.now()
+        name = step.release.name
         try:
             lease.renew(_CALL)
-        except DdhelmError as error:  # whoever has the lock now may be at work: nothing more is touched
+            if outcome.done and name not in _touched(outcome):  # minutes may have gone by at the other release
+                _unmoved(session, prepared, [name])
+        except DdhelmError as error:  # whoever has the lock or the release now may be at work: nothing more is touched
             return _undo(session, prepared, (), replace(outcome, failure=error), how, observer, lease)
         try:
             _run(session, prepared, request, step, observer)
             done = StepDone(step, _revision(session, step.release), how.now() - begun)
         except DdhelmError as error:
-            failed = replace(outcome, failure=error)
-            return _undo(session, prepared, [step.release.name], failed, how, observer, lease)
+            blamed = () if error.anchor == _BUSY else (name,)
+            return _undo(session, prepared, blamed, replace(outcome, failure=error), how, observer, lease, step)
         observer(done)
         outcome = replace(outcome, done=(*outcome.done, done))
 
@@ -227,9 +233,12 @@ def _steps(
     outcome = replace(outcome, watched=watched)
     if watched.ok:
         return outcome
-    touched = {done.step.release.name for done in outcome.done}
-    stalled = [name for name in _stalled(watched, targets) if name in touched]
+    stalled = [name for name in _stalled(watched, targets) if name in _touched(outcome)]
     return _undo(session, prepared, stalled, replace(outcome, failure=watched.failure()), how, observer, lease)
+
+
+def _touched(outcome: Outcome) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(done.step.release.name for done in outcome.done))
 
 
 def _watch(
@@ -276,7 +285,7 @@ def _run(session: Session, prepared: Prepared, request: Request, step: Step, obs
             step.values,
             timeout=HELM_TIMEOUT,
             force_conflicts=force,
-            description=f"ddhelm {step.kind}",
+            description=_description(step),
             on_warning=lambda line: observer(Warned(line)),
         )
 
@@ -289,8 +298,12 @@ def _undo(
     how: How,
     observer: Observer,
     lease: lock.Lock,
+    failed: Step | None = None,
 ) -> Outcome:
-    """Roll releases back to the revision recorded before; the rest is left, with the lines that would undo it."""
+    """Roll releases back to the revision recorded before; the rest is left, with the lines that would undo it.
+
+    Only what this run made of them, its steps done and the one that ``failed``, is undone.
+    """
     assert outcome.failure is not None
     details: list[str] = []
     undone: dict[str, int] = {}
@@ -304,16 +317,15 @@ def _undo(
             )
         elif not how.rollback:
             details.append(f"release `{name}` is kept as it is (--no-rollback): `helm rollback {_line(before)}`")
-        elif _untouched(session, before):
-            details.append(f"release `{name}` stands as it did, at revision {before.base}: helm had made none yet")
-        elif (problem := _roll_back(session, before, observer, lease)) is None:
-            undone[name] = before.base
-            details.append(f"release `{name}` was rolled back to revision {before.base}")
         else:
-            details.append(
-                f"release `{name}` could not be rolled back ({problem.message}): `helm rollback {_line(before)}`"
-            )
-    for name in dict.fromkeys(done.step.release.name for done in outcome.done):
+            try:
+                left = _roll_back(session, before, outcome.done, failed, observer, lease)
+            except Reported as error:
+                left = f"could not be rolled back ({error.message}): `helm rollback {_line(before)}`"
+            if not left:
+                undone[name] = before.base
+            details.append(f"release `{name}` {left or f'was rolled back to revision {before.base}'}")
+    for name in _touched(outcome):
         state = prepared.deployed.get(name)
         if name not in names:
             how_to = f"`helm rollback {_line(state)}`" if state and state.base else "`ddhelm uninstall`"
@@ -321,26 +333,54 @@ def _undo(
     return replace(outcome, undone=undone, failure=outcome.failure.adding(details))
 
 
-def _roll_back(session: Session, before: Deployed, observer: Observer, lease: lock.Lock) -> Reported | None:
+def _roll_back(
+    session: Session,
+    before: Deployed,
+    done: Sequence[StepDone],
+    failed: Step | None,
+    observer: Observer,
+    lease: lock.Lock,
+) -> str:
+    """Roll a release back, or tell how it is left and why; helm itself would run over anybody's revision (3.22, 4.3).
+
+    Raises what reading it or helm fails with.
+    """
     assert before.base is not None
     name = before.release.name
+    row = record.head(session.kubectl.release_rows(), name)
+    if row is not None and row.revision == before.head.revision:
+        return f"stands as it did, at revision {row.revision}: helm had made none yet"
+    head = session.kubectl.record(name, row.revision) if row is not None else None
+    if head is None:
+        return "is gone: somebody else removed it"
+    if not _ours(head, before, [each for each in done if each.step.release.name == name], failed):
+        return f"is left as it is: revision {head.revision} is somebody else's, `helm history {name}` shows it"
     observer(StepStarted(Step(StepKind.ROLLBACK, before.release, "it failed", target=before.base)))
-    try:
-        lease.renew(_CALL)
-        session.helm.rollback(
-            name,
-            before.base,
-            timeout=HELM_TIMEOUT,
-            force_conflicts=server_side(session.helm.major, before),
-        )
-    except Reported as error:
-        return error
-    return None
+    lease.renew(_CALL)
+    session.helm.rollback(
+        name, before.base, timeout=HELM_TIMEOUT, force_conflicts=server_side(session.helm.major, before)
+    )
+    return ""
 
 
-def _untouched(session: Session, before: Deployed) -> bool:
-    """Whether helm failed before it stored anything: then nothing is there to be undone."""
-    return before.base == before.head.revision == _revision(session, before.release)
+def _ours(head: Record, before: Deployed, done: Sequence[StepDone], failed: Step | None) -> bool:
+    """Whether the newest revision of a release is one that this run made."""
+    if any(each.revision in {head.revision, None} and _made(head, each.step) for each in done):
+        return True
+    last = max([before.head.revision, *(each.revision or 0 for each in done)])
+    tries = 1 if failed is None or failed.target is None else 2  # see Helm.rollback
+    return failed is not None and last < head.revision <= last + tries and _made(head, failed)
+
+
+def _made(head: Record, step: Step) -> bool:
+    """Whether a revision is what a step makes; of one that fails or is cut off, helm keeps the values, not our word."""
+    if step.target is not None:
+        return head.description.startswith("Rollback")
+    return head.description == _description(step) or head.config == step.values
+
+
+def _description(step: Step) -> str:
+    return f"ddhelm {step.kind}"
 
 
 def _line(before: Deployed) -> str:

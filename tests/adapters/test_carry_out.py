@@ -1,5 +1,6 @@
 """A plan that is carried out over faults: helm fails in every way it has, the lock is lost, a write is refused."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -7,20 +8,22 @@ from typing import Any, cast
 import pytest
 
 from ddhelm import failurerows
-from ddhelm.actions import lock
+from ddhelm.actions import lock, look, watch
 from ddhelm.actions.carry_out import HELM_TIMEOUT, How, Outcome, carry_out
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
-from ddhelm.actions.watch import Clock
+from ddhelm.actions.watch import Clock, Watched
 from ddhelm.coverage import Coverage
-from ddhelm.errors import ClusterError, DdhelmError, PlanStale
+from ddhelm.errors import ClusterError, DdhelmError, PlanStale, ReleaseError
 from ddhelm.manifest import parse
 from ddhelm.masking import Masker
 from ddhelm.plan import Deployed, Head, Plan, Step, StepKind
-from ddhelm.record import ReleaseRow
+from ddhelm.record import Record, ReleaseRow
 from ddhelm.release import pair
+from ddhelm.rollout import Stalled
+from ddhelm.workloads import Workload
 from tests.adapters.apiserver import ApiServer
 
 WORKER, CONTROL_PLANE = pair("datadog", control_plane=True)
@@ -37,6 +40,7 @@ class Cluster(ApiServer):
         self.taken = False
         self.refuse: dict[str, DdhelmError] = {}
         self.revisions = {WORKER.name: 7, CONTROL_PLANE.name: 7}
+        self.records: dict[str, Record] = {}
         self.lasted: list[int] = []
 
     def tree(self, path: str) -> dict[str, Any] | None:
@@ -47,6 +51,21 @@ class Cluster(ApiServer):
 
     def release_rows(self) -> list[ReleaseRow]:
         return [ReleaseRow("datadog", name, revision, "deployed") for name, revision in self.revisions.items()]
+
+    def record(self, name: str, revision: int) -> Record:
+        if error := self.refuse.get("record"):
+            raise error
+        assert self.records[name].revision == revision
+        return self.records[name]
+
+    def heads(self, names: Sequence[str]) -> dict[str, ReleaseRow]:
+        return {row.name: row for row in self.release_rows() if row.name in names}
+
+    def store(self, name: str, description: str, values: dict[str, Any]) -> None:
+        """A revision of a release, as helm stores it; one of somebody else's too."""
+        self.revisions[name] = self.revisions.get(name, 0) + 1
+        chart = ("datadog", "3.240.0", "7", "", "")
+        self.records[name] = Record(name, "datadog", self.revisions[name], "deployed", *chart, description, values, "")
 
     def create(self, obj: dict[str, Any]) -> dict[str, Any] | None:
         if obj["kind"] == "Namespace":
@@ -78,18 +97,21 @@ class Cluster(ApiServer):
 
 
 class Helm:
-    """helm; ``failing`` maps a release to how its upgrade fails, once it has stored a revision."""
+    """helm; ``failing`` maps a release to how its upgrade fails, once it has stored a revision unless it is busy."""
 
     def __init__(self, cluster: Cluster, failing: dict[str, DdhelmError], major: int) -> None:
         self.cluster, self.failing, self.major = cluster, failing, major
 
     def upgrade(
-        self, name: str, _chart: Path, _values: object, *, timeout: int, force_conflicts: bool, **_how: object
+        self, name: str, _chart: Path, values: dict[str, Any], *, timeout: int, force_conflicts: bool, **how: str
     ) -> None:
         assert timeout == HELM_TIMEOUT
         self.cluster.log.append(f"upgrade {name}" + " by force" * force_conflicts)
-        self.cluster.revisions[name] = self.cluster.revisions.get(name, 0) + 1
-        if error := self.failing.get(name):
+        error = self.failing.get(name)
+        if error is None or error.anchor != "release-busy":
+            words = f'Upgrade "{name}" failed: {error}' if error else how["description"]
+            self.cluster.store(name, words, values)
+        if error:
             raise error
 
     def rollback(self, name: str, revision: int, **_how: object) -> None:
@@ -114,7 +136,7 @@ def run(
         if each.name in cluster.revisions
     }
     steps = tuple(
-        Step(StepKind.UPGRADE if each.name in deployed else StepKind.INSTALL, each, values={})
+        Step(StepKind.UPGRADE if each.name in deployed else StepKind.INSTALL, each, values={"ours": 1})
         for each in (WORKER, CONTROL_PLANE)
     )
     prepared = SimpleNamespace(
@@ -166,6 +188,120 @@ def test_a_release_that_helm_fails_at_is_rolled_back_whatever_the_failure_stands
     )
     assert cluster.lease is not None
     assert cluster.lease["spec"]["holderIdentity"] == ""
+
+
+def left_to_others(revision: int) -> str:
+    return (
+        f"release `{CONTROL_PLANE.name}` is left as it is: revision {revision} is somebody else's, "
+        f"`helm history {CONTROL_PLANE.name}` shows it"
+    )
+
+
+def test_a_release_that_another_helm_is_at_is_never_rolled_back() -> None:
+    cluster = Cluster()
+    busy = ReleaseError("another helm is at work on it", hint="ddhelm status", anchor="release-busy")
+    told = run(cluster, failing={CONTROL_PLANE.name: busy})
+    assert cluster.log == [f"upgrade {WORKER.name}", f"upgrade {CONTROL_PLANE.name}"]
+    assert told.undone == {}
+    assert told.failure is not None
+    assert told.failure.details == (LEFT,)
+
+
+def test_a_release_that_somebody_upgrades_meanwhile_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helm would upgrade over a revision that has come to its end, and the plan was made without it."""
+    cluster, upgrade = Cluster(), Helm.upgrade
+
+    def meanwhile(self: Helm, *given: Any, **how: Any) -> None:
+        upgrade(self, *given, **how)
+        cluster.store(CONTROL_PLANE.name, "Preparing upgrade", {"theirs": 1})
+
+    monkeypatch.setattr(Helm, "upgrade", meanwhile)
+    told = run(cluster)
+    assert cluster.log == [f"upgrade {WORKER.name}"]
+    assert isinstance(told.failure, PlanStale)
+    assert f"`{CONTROL_PLANE.name}` has moved" in told.failure.message
+    assert told.failure.details == (LEFT,)
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_only_a_stalled_revision_of_this_run_is_rolled_back(monkeypatch: pytest.MonkeyPatch, theirs: bool) -> None:
+    cluster = Cluster()
+    target = look.Target(CONTROL_PLANE.name, "DaemonSet", "datadog", "agent")
+
+    def stalls(*_given: object, **_how: object) -> Watched:
+        if theirs:
+            cluster.store(CONTROL_PLANE.name, "Upgrade complete", {"theirs": 1})
+        behind = Workload("DaemonSet", "datadog", "agent", desired=3)
+        return Watched(Stalled("no room", "pods wait", "", timed_out=True), (behind,), 300.0)
+
+    monkeypatch.setattr(look, "targets", lambda _manifests: (target,))
+    monkeypatch.setattr(look, "baseline", lambda *_given: None)
+    monkeypatch.setattr(watch, "watch", stalls)
+    told = run(cluster)
+    assert told.failure is not None
+    back = f"release `{CONTROL_PLANE.name}` was rolled back to revision 7"
+    assert told.failure.details[-2:] == (left_to_others(9) if theirs else back, LEFT)
+    assert (f"rollback {CONTROL_PLANE.name} 7" in cluster.log, bool(told.undone)) == (not theirs, not theirs)
+
+
+def failing_over(before: Callable[[Cluster], None], monkeypatch: pytest.MonkeyPatch) -> tuple[Cluster, Outcome]:
+    """helm fails at the second release and stores nothing, ``before`` apart."""
+    cluster, upgrade = Cluster(), Helm.upgrade
+
+    def fails(self: Helm, name: str, *given: Any, **how: Any) -> None:
+        if name == WORKER.name:
+            return upgrade(self, name, *given, **how)
+        before(cluster)
+        raise ClusterError("helm ran out of time")
+
+    monkeypatch.setattr(Helm, "upgrade", fails)
+    return cluster, run(cluster)
+
+
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        (lambda c: c.store(CONTROL_PLANE.name, "Preparing upgrade", {"theirs": 1}), left_to_others(8)),
+        (
+            lambda c: (
+                c.store(CONTROL_PLANE.name, "Upgrade complete", {}) or c.store(CONTROL_PLANE.name, "", {"ours": 1})
+            ),
+            left_to_others(9),
+        ),
+        (
+            lambda c: c.revisions.pop(CONTROL_PLANE.name),
+            f"release `{CONTROL_PLANE.name}` is gone: somebody else removed it",
+        ),
+        (
+            lambda c: None,
+            f"release `{CONTROL_PLANE.name}` stands as it did, at revision 7: helm had made none yet",
+        ),
+        (
+            lambda c: (
+                c.store(CONTROL_PLANE.name, "Preparing upgrade", {"ours": 1}),
+                c.refuse.update(record=ClusterError("no route to host")),
+            ),
+            f"release `{CONTROL_PLANE.name}` could not be rolled back (no route to host): "
+            f"`helm rollback {CONTROL_PLANE.name} 7`",
+        ),
+    ],
+    ids=["theirs", "ours upon theirs", "gone", "none", "unreadable"],
+)
+def test_what_stands_is_read_before_it_is_rolled_back(
+    before: Callable[[Cluster], None], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, told = failing_over(before, monkeypatch)
+    assert cluster.log == [f"upgrade {WORKER.name}"]
+    assert told.failure is not None
+    assert told.failure.details == (line, LEFT)
+
+
+def test_a_revision_of_this_run_that_helm_was_cut_off_at_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, told = failing_over(
+        lambda cluster: cluster.store(CONTROL_PLANE.name, "Preparing upgrade", {"ours": 1}), monkeypatch
+    )
+    assert cluster.log[-1] == f"rollback {CONTROL_PLANE.name} 7"
+    assert told.undone == {CONTROL_PLANE.name: 7}
 
 
 def test_a_lock_that_is_lost_between_the_releases_leaves_them_to_whoever_has_it() -> None:
