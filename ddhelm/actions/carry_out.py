@@ -311,6 +311,8 @@ def _undo(
         before = prepared.deployed.get(name)
         if before is None or before.base is None:
             why = "no earlier revision was deployed" if before and before.head.revision > 1 else "a first install"
+            if before and before.head.status.startswith("uninstall"):
+                why = "it was uninstalled before"
             details.append(
                 f"release `{name}` is kept as it is ({why}): mend the cause and run `ddhelm onboard` again, "
                 f"or remove it with `ddhelm uninstall`"

@@ -45,7 +45,7 @@ def read(session: Session, *, to_change: bool = False, now: Callable[[], float] 
     deployed = {name: base for name, found in records.items() if (base := revisions.standing(found)) is not None}
     if not deployed:
         raise ReleaseError(
-            "no revision of the releases was ever deployed, so there is nothing to compare with",
+            "no release stands at a deployed revision, so there is nothing to compare with",
             hint="ddhelm status",
             anchor="no-deployed-release",
         )

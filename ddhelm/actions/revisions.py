@@ -104,11 +104,14 @@ def standing(records: Sequence[Record]) -> Record | None:
     """The revision that counts: the newest `deployed` one, else the newest that stood.
 
     After a rollback that failed Helm calls none `deployed` (3.22, 4.3), nor after a kill between its last two writes;
-    it goes on from a superseded one itself. None also where the release was uninstalled and its history kept.
+    it goes on from a superseded one itself. None also where the release was uninstalled and its history kept, and where
+    an uninstall has begun: helm deletes what the newest revision holds then, whichever it still calls `deployed`.
     """
     newest, head = {}, ""
     for each in sorted(records, key=lambda each: each.revision):
         newest[each.status], head = each, each.status
+    if head.startswith("uninstall"):
+        return None
     return newest.get("deployed") or (newest.get("superseded") if head in {*NEVER_STOOD, "superseded"} else None)
 
 

@@ -126,12 +126,13 @@ def run(
     seconds: float = 0,
     major: int = 3,
     request: Request = Request(),  # noqa: B008 - it cannot change
+    stands: tuple[Head, int | None] = (Head(7, "deployed"), 7),
     **plan: Any,
 ) -> Outcome:
     """Both releases from revision 7 to 8; each look at the clock takes so many ``seconds``."""
     manifest = parse("", "datadog", Masker(b"k" * 32))
     deployed = {
-        each.name: Deployed(each, Head(7, "deployed"), 7, manifest, {})
+        each.name: Deployed(each, *stands, manifest, {})
         for each in (WORKER, CONTROL_PLANE)
         if each.name in cluster.revisions
     }
@@ -294,6 +295,15 @@ def test_what_stands_is_read_before_it_is_rolled_back(
     assert cluster.log == [f"upgrade {WORKER.name}"]
     assert told.failure is not None
     assert told.failure.details == (line, LEFT)
+
+
+def test_a_release_whose_uninstall_had_begun_has_nothing_to_go_back_to() -> None:
+    cluster = Cluster()
+    boom: dict[str, DdhelmError] = {WORKER.name: ClusterError("boom")}
+    told = run(cluster, failing=boom, stands=(Head(7, "uninstalling"), None))
+    assert cluster.log == [f"upgrade {WORKER.name}"]
+    assert told.failure is not None
+    assert f"`{WORKER.name}` is kept as it is (it was uninstalled before)" in told.failure.details[0]
 
 
 def test_a_revision_of_this_run_that_helm_was_cut_off_at_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ def kept(*statuses: str) -> list[Record]:
         (("failed",), None),
         (("superseded", "uninstalled"), None),
         (("superseded", "uninstalling"), None),
+        (("deployed", "uninstalling"), None),  # the failed one above the deployed one is what helm deletes
+        (("deployed", "uninstalled"), None),
         ((), None),
     ],
 )
