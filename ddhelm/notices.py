@@ -1,6 +1,6 @@
 """What a plan says besides its steps: what stops it, and what is worth a line before somebody says yes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ddhelm import tree
 from ddhelm.claim import Result
@@ -61,9 +61,10 @@ def rescaled(
     return tuple(found)
 
 
-def taken_in(steps: Iterable[Step], standing: Mapping[Identity, Object]) -> Iterator[str]:
+def taken_in(steps: Sequence[Step], standing: Mapping[Identity, Object]) -> Iterator[str]:
     """Notices about objects that are new to a release and stand already: kept ones, or those of a lost history."""
     new: list[ObjectRef] = []
+    there = standing.keys() - {ref.identity for step in steps for ref in step.deleted}
     for step in steps:
         if step.kind is StepKind.INSTALL:
             count = step.unchanged + sum(each.action is Action.UPDATE for each in step.objects)
@@ -71,7 +72,7 @@ def taken_in(steps: Iterable[Step], standing: Mapping[Identity, Object]) -> Iter
                 stand = "1 object stands" if count == 1 else f"{count} objects stand"
                 yield f"{step.release.name}: {stand} already: not made, but taken into the release"
         else:
-            new += [each.ref for each in step.objects if each.action is Action.CREATE and each.ref.identity in standing]
+            new += [each.ref for each in step.objects if each.action is Action.CREATE and each.ref.identity in there]
     if new:
         stand = f"and {len(new) - 1} more stand" if new[1:] else "stands"
         yield f"{new[0]} {stand} already: not made, but taken into the release"

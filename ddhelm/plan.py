@@ -58,8 +58,8 @@ class Head(Struct, frozen=True):
 class Deployed(Struct, frozen=True):
     """A release that stands in the cluster: its head, and the revision that Helm would compare with.
 
-    ``base`` is the newest revision that stood, mostly the head (None: a first install that never got there);
-    ``manifest`` and ``config`` are that revision's, or the head's where there is none.
+    ``base`` is the newest revision that stood, mostly the head (None: a first install that never got there, or an
+    uninstall has begun); ``manifest`` and ``config`` are that revision's, or the head's where there is none.
     """
 
     release: Release
@@ -76,6 +76,13 @@ class Deployed(Struct, frozen=True):
     """Whether that revision is an earlier one that was brought back."""
     description: str = ""
     """Helm's word for that revision; ddhelm's begin with its name."""
+    unfinished: Manifest | None = None
+    """The manifest of a head that is another revision. A rollback compares with that one (3.22, 4.3)."""
+
+    @property
+    def newest(self) -> Manifest:
+        """The head's manifest."""
+        return self.manifest if self.unfinished is None else self.unfinished
 
 
 class Desired(Struct, frozen=True):
@@ -183,6 +190,11 @@ class Step(Struct, frozen=True):
     unchanged: int = 0
     gone: tuple[ObjectRef, ...] = ()
     agents: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def deleted(self) -> tuple[ObjectRef, ...]:
+        """The objects that it deletes; an uninstall names none."""
+        return tuple(each.ref for each in self.objects if each.action is Action.DELETE)
 
 
 class Problem(Struct, frozen=True):

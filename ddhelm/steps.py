@@ -41,8 +41,9 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
         return [_install(desired, live)]
     steps = [_finish_uninstall(deployed)] if deployed.head.status == "uninstalling" else recovery(deployed)
     if steps and steps[-1].kind is StepKind.UNINSTALL:
-        return [*steps, _install(desired, _without(deployed.manifest, live))]
-    before = deployed.manifest
+        gone = {identity for identity, obj in deployed.manifest.objects.items() if not kept(obj)}
+        return [*steps, _install(desired, _without(gone, live))]
+    before, live = deployed.manifest, _without({ref.identity for step in steps for ref in step.deleted}, live)
     if keep is not None:
         steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
         before, live = keep.manifest, Live({})  # what others changed has been met by then
@@ -62,7 +63,17 @@ def recovery(deployed: Deployed) -> list[Step]:
     if deployed.base == head.revision:
         return []
     why = f"revision {head.revision} is `{head.status}`; what it added would stay behind"
-    return [Step(StepKind.ROLLBACK, deployed.release, why=why, revision=head.revision, target=deployed.base)]
+    gone = taken_away(deployed.newest, deployed.manifest)
+    return [Step(StepKind.ROLLBACK, deployed.release, why, gone, revision=head.revision, target=deployed.base)]
+
+
+def taken_away(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...]:
+    """What helm deletes on its way from one manifest to the other, and what it leaves because that says so."""
+    return tuple(
+        ObjectChange(obj.ref, Action.KEEP if kept(obj) else Action.DELETE, before=obj.body)
+        for identity, obj in before.objects.items()
+        if identity not in after.objects
+    )
 
 
 def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...]:
@@ -177,14 +188,15 @@ def _install(desired: Desired, live: Live) -> Step:
     )
 
 
-def _without(gone: Manifest, live: Live) -> Live:
-    """What an install meets once the objects of a manifest were deleted, those apart that Helm keeps."""
-    left = frozenset(each for each in live.standing if (obj := gone.get(each)) is None or kept(obj))
+def _without(gone: Set[Identity], live: Live) -> Live:
+    """What a step meets once a step before it has deleted objects."""
+    if not gone:
+        return live
     return replace(
         live,
-        changes={identity: change for identity, change in live.changes.items() if identity in left},
-        conflicts=tuple(each for each in live.conflicts if each.ref.identity in left),
-        standing=left,
+        changes={identity: change for identity, change in live.changes.items() if identity not in gone},
+        conflicts=tuple(each for each in live.conflicts if each.ref.identity not in gone),
+        standing=live.standing - gone,
     )
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ddhelm import record
 from ddhelm.actions import identity, live, lock, look, revisions, watch
 from ddhelm.actions.events import StepDone, StepStarted, Warned, Wrote
 from ddhelm.actions.keys import Key

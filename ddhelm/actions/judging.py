@@ -13,7 +13,6 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import (
     context,
     covered_by,
-    crds_to_delete,
     denied,
     downgrades,
     kept_elsewhere,
@@ -40,7 +39,10 @@ def planned(
     notices: Sequence[str],
     taken_over: tuple[str, ...],
 ) -> Prepared:
-    """The same with its plan; ``keep`` are the states that keep CRDs, ``notices`` what is known to be worth a line."""
+    """The same with its plan; ``keep`` are the states that keep CRDs, ``notices`` what is known to be worth a line.
+
+    Whether its steps may delete CRDs is the caller's to ask (``Prepared.heeding_crds``), once they are the last ones.
+    """
     cluster, wanted = made.cluster, made.settings
     manifests = {one.release.name: one.manifest for one in made.desired}
     others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
@@ -62,7 +64,6 @@ def planned(
         tuple(steps),
         covered,
         results,
-        lost_crds=crds_to_delete(made, keep, request),
         creates_namespace=cluster.namespace is None,
         labels_namespace=_LABELS if request.label_namespace and not _privileged(cluster.namespace) else None,
         writes=writes,

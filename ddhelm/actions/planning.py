@@ -32,7 +32,11 @@ def make(session: Session, prepared: Prepared, request: Request, shown: tree_.Tr
 
 def bound(session: Session, prepared: Prepared, request: Request) -> tree_.Tree:
     """Fingerprints of everything that the plan depends on."""
-    old = {identity: obj for state in prepared.deployed.values() for identity, obj in state.manifest.objects.items()}
+    old = {
+        identity: obj
+        for state in prepared.deployed.values()
+        for identity, obj in {**state.newest.objects, **state.manifest.objects}.items()
+    }
     new = {identity: obj for one in prepared.desired for identity, obj in one.manifest.objects.items()}
     rest = [obj for identity, obj in old.items() if identity not in new]
     standing = dict(prepared.standing)

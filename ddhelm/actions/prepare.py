@@ -80,7 +80,8 @@ def prepare(
         )
         from ddhelm.actions import judging
 
-        return judging.planned(session, request, made, keep, _notices(request, left, choice), left.taken_over)
+        made = judging.planned(session, request, made, keep, _notices(request, left, choice), left.taken_over)
+        return made.heeding_crds(delete=request.delete_crds)
 
 
 def _notices(request: Request, left: Earlier, choice: Choice) -> tuple[str, ...]:

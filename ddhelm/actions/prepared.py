@@ -1,5 +1,6 @@
 """A plan and everything that it was made from."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -9,13 +10,14 @@ from ddhelm.actions.reading import Cluster
 from ddhelm.chart import Chart
 from ddhelm.drift import ObjectDrift
 from ddhelm.errors import PreflightFailed
-from ddhelm.manifest import Identity, Object
-from ddhelm.plan import Deployed, Desired, Plan
+from ddhelm.manifest import Identity, Object, ObjectRef
+from ddhelm.plan import Deployed, Desired, Plan, StepKind
 from ddhelm.pools import Pool, pools
 from ddhelm.profile import Profile
 from ddhelm.release import Release
 from ddhelm.reserved import Reserved
 from ddhelm.settings import RECORD_KEY, Settings, from_record, unproven
+from ddhelm.steps import lost_crds
 from ddhelm.tree import Tree, get
 from ddhelm.values import Values
 from ddhelm.workloads import Workload
@@ -70,6 +72,24 @@ class Prepared(Reserved, frozen=True):
     def pools(self) -> tuple[Pool, ...]:
         """The nodes by pool, with the agents that the plan gives them."""
         return pools(self.plan.coverage, self.cluster.facts.nodes, self.profile.control_plane_labels)
+
+    def heeding_crds(self, *, delete: bool) -> "Prepared":
+        """The same with the CRDs that its steps delete; PreflightFailed unless ``delete`` was asked for."""
+        lost: list[ObjectRef] = []
+        for step in self.plan.steps:
+            state = self.deployed.get(step.release.name)
+            if step.kind is StepKind.UNINSTALL and state is not None:
+                wanted = next(one.manifest for one in self.desired if one.release == step.release)
+                lost += lost_crds(state.manifest, wanted)
+            lost += [ref for ref in step.deleted if ref.kind == "CustomResourceDefinition"]
+        if lost and not delete:
+            raise PreflightFailed(
+                f"{len(lost)} CRDs would be deleted with all their objects, and this chart cannot keep them",
+                hint="give --delete-crds if nothing in the cluster uses them",
+                anchor="crds-lost",
+                details=[str(ref) for ref in lost],
+            )
+        return dataclasses.replace(self, plan=replace(self.plan, lost_crds=tuple(lost)))
 
     def stop_if_broken(self) -> None:
         """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or a manager objects."""

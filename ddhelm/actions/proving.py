@@ -1,4 +1,4 @@
-"""What speaks against a plan: claims, refusals of the API server, missing rights, downgrades, CRDs that would go."""
+"""What speaks against a plan: claims, refusals of the API server, missing rights, downgrades."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -11,15 +11,13 @@ from ddhelm.actions.session import Session
 from ddhelm.answers import CLIENT_CERTIFICATE
 from ddhelm.chart import Chart
 from ddhelm.coverage import picking_none
-from ddhelm.errors import PreflightFailed
 from ddhelm.keeper import keeper
-from ddhelm.manifest import Manifest, ObjectRef
+from ddhelm.manifest import Manifest
 from ddhelm.nodes import Node
 from ddhelm.plan import Desired, Problem, Step, StepKind
 from ddhelm.profile import Profile
 from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Role
 from ddhelm.settings import SITES, Settings
-from ddhelm.steps import lost_crds
 
 _NAMED = 5
 """Objects that a line names; more of them stand below it."""
@@ -73,23 +71,6 @@ def denied(session: Session, manifests: Mapping[str, Manifest]) -> tuple[Problem
         return ()
     text = f"this user may not: {denied[0]}" if len(denied) == 1 else f"this user lacks {len(denied)} rights"
     return (Problem(text, rights.commands(denied), "forbidden", denied if len(denied) > 1 else ()),)
-
-
-def crds_to_delete(made: Prepared, keep: Mapping[str, Desired], request: Request) -> tuple[ObjectRef, ...]:
-    """The CRDs that go with ``--delete-crds``; without it PreflightFailed where this chart cannot keep them."""
-    lost: list[ObjectRef] = []
-    for one in made.desired:
-        state = made.deployed.get(one.release.name)
-        before = keep[one.release.name].manifest if one.release.name in keep else state.manifest if state else None
-        lost += lost_crds(before, one.manifest)
-    if lost and not request.delete_crds:
-        raise PreflightFailed(
-            f"{len(lost)} CRDs would be deleted with all their objects, and this chart cannot keep them",
-            hint="give --delete-crds if nothing in the cluster uses them",
-            anchor="crds-lost",
-            details=[str(ref) for ref in lost],
-        )
-    return tuple(lost)
 
 
 def secrets_of(

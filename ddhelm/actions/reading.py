@@ -163,6 +163,7 @@ def deployed_of(session: Session, release: Release, records: Sequence[Record]) -
         shown.apply_method,
         shown.rolled_back,
         shown.description,
+        None if shown is head else parse(head.manifest, release.namespace, session.masker),
     )
 
 

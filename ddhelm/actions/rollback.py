@@ -22,8 +22,8 @@ from ddhelm.notices import rescaled
 from ddhelm.pasting import typed
 from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
-from ddhelm.release import NAMES, Role
-from ddhelm.steps import agents_in, cause
+from ddhelm.release import NAMES, Release, Role
+from ddhelm.steps import agents_in, cause, taken_away
 
 _FLAGS = frozenset({"--skip", "--delete-crds", "--force-conflicts", "--only"})
 """The flags of a rollback that a hint may name; any other one is of a command that makes new values."""
@@ -83,8 +83,9 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
         elif step.kind is StepKind.NOTHING:
             steps.append(recovered.get(name, stays))
         else:  # it starts from a failed head as it is
-            steps.append(replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None))
-    made = _stepping(made, steps)
+            objects = _with_gone(step.objects, made, step.release)
+            steps.append(replace(step, kind=StepKind.ROLLBACK, why="", objects=objects, target=target, values=None))
+    made = _stepping(made, steps).heeding_crds(delete=request.delete_crds)
     notices = (*made.plan.notices, *(_stays(name, session.access.namespace) for name in goal.newcomers))
     problems = tuple(on_the_way_back(made.plan))
     covered = made.plan.coverage.prefixed("ddhelm onboard")  # a rollback takes no flag that closes a gap
@@ -126,7 +127,18 @@ def revert(session: Session, request: Request, found: Drift) -> Prepared:
         else Step(StepKind.NOTHING, step.release, revision=step.revision)
         for step in _last(made.plan)
     ]
-    return _stepping(made, steps)
+    return _stepping(made, steps).heeding_crds(delete=request.delete_crds)
+
+
+def _with_gone(objects: Sequence[ObjectChange], made: Prepared, release: Release) -> tuple[ObjectChange, ...]:
+    """The changes of a rollback with the objects that helm deletes in it, which are those of the head, deployed or not.
+
+    What becomes of the others is told by what is live: how far a failed head got is in no record.
+    """
+    state = made.deployed[release.name]
+    target = next(one.manifest for one in made.desired if one.release == release)
+    stay = (each for each in objects if each.action not in {Action.DELETE, Action.KEEP})
+    return (*stay, *taken_away(state.newest, target))
 
 
 def _stepping(made: Prepared, steps: Sequence[Step]) -> Prepared:
@@ -171,7 +183,10 @@ def _last(plan: Plan) -> Iterable[Step]:
 
 
 def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: int) -> Step:
-    changes = tuple(_restored(each, made) for each in drifted)
+    head, changes = made.deployed[step.release.name].head, tuple(_restored(each, made) for each in drifted)
+    why = "sets back what the manifest sets; what others added stays"
+    if head.revision != target:
+        why += f"; revision {head.revision} is `{head.status}`, and what it added goes"
     restarts = tuple(
         Restart(change.ref, tuple(dict.fromkeys(cause(path) for path in paths)) or ("deleted in the cluster",))
         for change in changes
@@ -184,8 +199,8 @@ def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: 
     return Step(
         StepKind.REPAIR,
         step.release,
-        "sets back what the manifest sets; what others added stays",
-        objects=changes,
+        why,
+        objects=_with_gone(changes, made, step.release),
         restarts=restarts,
         revision=step.revision,
         target=target,

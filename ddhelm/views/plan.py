@@ -308,7 +308,8 @@ def pods(step: Step, agents: Mapping[str, int]) -> str:
     refs = [*(each.ref for each in step.restarts), *(each.ref for each in come_and_go)]
     told = {(ref.kind, ref.name) for ref in refs}
     cluster_agents = {each for each in step.agents if each[0] == "Deployment"}
-    if cluster_agents and not cluster_agents & told:
+    recovers = step.kind is StepKind.ROLLBACK and not step.restarts  # what restarts then, the step after it tells
+    if cluster_agents and not cluster_agents & told and not recovers:
         words.append("Cluster Agent not restarted")
     return ", ".join(words)
 

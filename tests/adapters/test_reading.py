@@ -11,7 +11,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import ClusterError
 from ddhelm.masking import Masker
 from ddhelm.reads import before_a_plan, records
-from ddhelm.release import NAMES, pair
+from ddhelm.release import NAMES, Role, pair
 from ddhelm.tree import Tree
 from tests.adapters.apiserver import ApiServer, Said, items
 from tests.unit.test_record import release, secret
@@ -41,9 +41,12 @@ def read(all_: Said = None, **said: Said) -> reading.Cluster:
     return reading.read(cast(Session, session))
 
 
-def revision(number: int, status: str) -> Tree:
+def revision(number: int, status: str, holds: str = "") -> Tree:
+    """A revision whose manifest holds one ConfigMap of that name, or nothing."""
     info = {**release()["info"], "status": status}
-    return secret(release(name="worker-node-ddagent", namespace="datadog", version=number, info=info, manifest=""))
+    manifest = f"---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {holds}\n" if holds else ""
+    worker = NAMES[Role.WORKER]
+    return secret(release(name=worker, namespace="datadog", version=number, info=info, manifest=manifest))
 
 
 def test_what_is_not_there_is_no_failure() -> None:
@@ -91,3 +94,19 @@ def test_a_release_of_which_only_superseded_revisions_stood_is_known_by_them(
     state = reading.deployed_of(SESSION, pair("datadog", control_plane=True)[0], found.records["worker-node-ddagent"])
     assert state is not None
     assert (state.head.revision, state.base) == ((all_ or seen)[0 if all_ is None else -1][0], base)
+
+
+@pytest.mark.parametrize(
+    ("status", "base", "manifest", "newest"),
+    [("failed", 1, "one", "two"), ("uninstalling", None, "two", "two"), ("deployed", 2, "two", "two")],
+)
+def test_a_head_that_does_not_count_keeps_its_manifest(
+    status: str, base: int | None, manifest: str, newest: str
+) -> None:
+    """A rollback and an uninstall go by the head, whatever helm calls the revision before it."""
+    records_ = items(revision(1, "deployed", "one"), revision(2, status, "two"))
+    found = read(releases=records_).records["worker-node-ddagent"]
+    state = reading.deployed_of(SESSION, pair("datadog", control_plane=True)[0], found)
+    assert state is not None
+    held = [next(iter(each.objects.values())).ref.name for each in (state.manifest, state.newest)]
+    assert (state.base, *held) == (base, manifest, newest)

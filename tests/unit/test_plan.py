@@ -210,6 +210,38 @@ def test_an_abandoned_pending_head_is_rolled_back(status: str) -> None:
     assert steps[0].target == 3
 
 
+def test_what_a_failed_revision_added_goes_first_and_is_not_taken_in() -> None:
+    """Helm compares a rollback with the head, whatever its status (3.22, 4.3); a CRD goes with its objects."""
+    added = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "extra"}, "spec": {"replicas": 1}}
+    kept = crd(**{"helm.sh/resource-policy": "keep"})
+    kept["metadata"]["name"] = "kept"
+    state = replace(
+        deployed(daemonset(), status="failed", revision=4), unfinished=manifest(daemonset(), added, crd(), kept)
+    )
+    image = Change(("spec", "template", "spec", "image"), "replace", "a:6", "a:7")
+    live = met(daemonset(), added, crd(), changes=[LiveChange(ref_of(added), missing=False, changes=(image,))])
+    back, step = steps_for(desired(daemonset(), added), state, live)
+    assert (back.kind, back.target) == (StepKind.ROLLBACK, 3)
+    assert [(each.action, each.ref.name) for each in back.objects] == [
+        (Action.DELETE, "extra"),
+        (Action.DELETE, "monitors.datadoghq.com"),
+        (Action.KEEP, "kept"),
+    ]
+    assert [(each.action, each.ref.name) for each in step.objects] == [(Action.CREATE, "extra")]
+    assert list(taken_in([back, step], manifest(daemonset(), added).objects)) == []
+    assert step.restarts == ()
+
+
+def test_what_is_missing_is_made_again_also_behind_a_rollback() -> None:
+    state = replace(
+        deployed(daemonset(), configmap(), status="failed", revision=4),
+        unfinished=manifest(daemonset(), configmap(), configmap("added")),
+    )
+    gone = LiveChange(ref_of(configmap()), missing=True)
+    _, step = steps_for(desired(daemonset(), configmap()), state, met(daemonset(), changes=[gone]))
+    assert [(each.action, each.ref.name) for each in step.objects] == [(Action.RECREATE, "confd")]
+
+
 def test_an_abandoned_first_install_is_removed_and_made_again() -> None:
     state = deployed(daemonset(), status="pending-install", revision=1, base=None)
     assert kinds(steps_for(desired(daemonset()), state, QUIET)) == [StepKind.UNINSTALL, StepKind.INSTALL]

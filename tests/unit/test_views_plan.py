@@ -92,3 +92,10 @@ def test_the_agents_are_known_by_what_they_run_whatever_the_values_call_them() -
         "restarts the Cluster Agent (image)",
         "restarts Deployment dd-clusterchecks (image)",
     ]
+
+
+def test_a_rollback_before_another_step_says_nothing_of_the_cluster_agent() -> None:
+    """Which workloads a failed revision reached is seen only in what is live, so the step after it tells that."""
+    release = pair("datadog", control_plane=True)[0]
+    gone = ObjectChange(ObjectRef("apps/v1", "Deployment", "datadog", "extra"), Action.DELETE)
+    assert plan.pods(Step(StepKind.ROLLBACK, release, objects=(gone,)), {}) == "ends Deployment extra"

@@ -1,0 +1,88 @@
+"""The way back: what helm deletes in it, also where it starts from a revision that failed."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from ddhelm.actions import prepare, revisions, rollback
+from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
+from ddhelm.actions.session import Session
+from ddhelm.coverage import Coverage
+from ddhelm.drift import Change, Drift, Fate, FieldDrift, ObjectDrift
+from ddhelm.errors import PreflightFailed
+from ddhelm.plan import Action, Plan, Problem, StepKind
+from ddhelm.record import Record
+from ddhelm.steps import steps_for
+from tests.unit.test_plan import RELEASE, configmap, crd, daemonset, deployed, desired, manifest, met, ref_of
+
+SESSION = cast(Session, SimpleNamespace(access=SimpleNamespace(namespace="datadog")))
+EXTRA = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "extra"}, "spec": {}}
+
+
+def failed_above(monkeypatch: pytest.MonkeyPatch, *added: dict[str, Any], problems: tuple[Problem, ...] = ()) -> None:
+    """Revision 3 stands, 4 failed once it had added objects; the plan is of a way back to 3."""
+    records = {
+        RELEASE.name: tuple(
+            Record(RELEASE.name, "datadog", number, status, "datadog", "3.240.0", "7", "", "", "", {}, "")
+            for number, status in ((3, "deployed"), (4, "failed"))
+        )
+    }
+    base = (daemonset(), configmap())
+    state = replace(deployed(*base, status="failed", revision=4), unfinished=manifest(*base, *added))
+    wanted = desired(*base)
+    plan = Plan(tuple(steps_for(wanted, state, met(*base, *added))), Coverage(()), (), problems=problems)
+    none = cast(Any, None)
+    made = Prepared(plan, none, none, none, none, (RELEASE,), (wanted,), {RELEASE.name: state})
+    monkeypatch.setattr(revisions, "read", lambda _session: records)
+    monkeypatch.setattr(prepare, "of_records", lambda *_given: made)
+
+
+def reverted(request: Request = Request()) -> Prepared:  # noqa: B008 - it cannot change
+    """A plan to set back a ConfigMap that somebody edited."""
+    field = FieldDrift(("data", "x"), Change.ALTERED, "1", "2", (), Fate.OVERWRITTEN)
+    return rollback.revert(SESSION, request, Drift((ObjectDrift(RELEASE.name, ref_of(configmap()), fields=(field,)),)))
+
+
+def rolled_back(request: Request = Request()) -> Prepared:  # noqa: B008 - it cannot change
+    return rollback.make(SESSION, request, rollback.Way({RELEASE.name: 3}, revisions.read(SESSION)))
+
+
+def test_a_revert_over_a_failed_revision_shows_what_of_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was shown as the one ConfigMap; helm compares with the head and deletes the rest too (3.22, 4.3)."""
+    failed_above(monkeypatch, EXTRA)
+    (step,) = reverted().plan.steps
+    assert (step.kind, step.target) == (StepKind.REPAIR, 3)
+    assert [(each.action, each.ref.name) for each in step.objects] == [
+        (Action.RESTORE, "confd"),
+        (Action.DELETE, "extra"),
+    ]
+    assert step.why.endswith("what others added stays; revision 4 is `failed`, and what it added goes")
+
+
+def test_a_rollback_from_a_failed_revision_shows_what_of_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_above(monkeypatch, EXTRA)
+    (step,) = rolled_back().plan.steps
+    assert (step.kind, step.target) == (StepKind.ROLLBACK, 3)
+    assert [(each.action, each.ref.name) for each in step.objects] == [(Action.DELETE, "extra")]
+
+
+@pytest.mark.parametrize("way", [reverted, rolled_back])
+def test_a_crd_that_a_failed_revision_added_goes_only_where_that_was_said(
+    way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed_above(monkeypatch, crd())
+    with pytest.raises(PreflightFailed, match="1 CRDs would be deleted") as raised:
+        way()
+    assert "--delete-crds" in raised.value.hint
+    assert [ref.name for ref in way(Request(delete_crds=True)).plan.lost_crds] == ["monitors.datadoghq.com"]
+
+
+def test_so_does_one_that_an_upgrade_would_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_above(monkeypatch, crd())
+    made = prepare.of_records(SESSION, Request(), {})
+    assert [step.kind for step in made.plan.steps] == [StepKind.ROLLBACK, StepKind.UPGRADE]
+    with pytest.raises(PreflightFailed, match="1 CRDs would be deleted"):
+        made.heeding_crds(delete=False)
