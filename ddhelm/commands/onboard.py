@@ -90,7 +90,7 @@ def carry_on(
         if output == "table":
             _nothing(prepared, screen)
         return _close(session, options, view.nothing_json(prepared), output)
-    wanted = _agreed(session, options, prepared, given, way_back=way_back)
+    wanted = _agreed(session, options, prepared, given, verb, way_back=way_back)
     digest = reviewed or planfile.of_shown(view.json(session.access, prepared)["data"])
     with (
         recording.recorded(session, verb, plan=digest, cluster=prepared.cluster.facts.uid) as run,
@@ -103,7 +103,13 @@ def carry_on(
 
 
 def _agreed(
-    session: Session, options: Options, prepared: Prepared, given: Mapping[str, Key], *, way_back: bool = False
+    session: Session,
+    options: Options,
+    prepared: Prepared,
+    given: Mapping[str, Key],
+    verb: str,
+    *,
+    way_back: bool = False,
 ) -> Mapping[str, Key]:
     """The keys to write, once Datadog has taken them and whoever is there has agreed to the plan."""
     if not options["yes"]:
@@ -112,7 +118,7 @@ def _agreed(
     _prove(session, options, prepared, wanted, () if way_back else prepared.unproven_keys)
     if not options["yes"]:
         where = asking.about(session.access, prepared.cluster.facts.uid or "unknown")
-        asking.confirm("Carry this out?", where=where, hint="ddhelm onboard")
+        asking.confirm("Carry this out?", where=where, hint=f"ddhelm {verb}, with the same arguments")
     return wanted
 
 

@@ -6,9 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from ddhelm.access import Access
 from ddhelm.actions import rotate as action
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.request import Request
 from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, certrotate, onboard, rotate, validation
@@ -38,7 +40,7 @@ def test_a_plan_is_refused_before_its_keys_are(given: dict[str, Key]) -> None:
     plan = SimpleNamespace(writes=(API_KEY, APP_KEY))
     prepared = cast("Prepared", SimpleNamespace(plan=plan, carried_keys={}, settings=Settings()))
     with pytest.raises(UsageError) as caught:
-        onboard._agreed(SESSION, OPTIONS, prepared, given)
+        onboard._agreed(SESSION, OPTIONS, prepared, given, "onboard")
     assert caught.value.anchor == "no-terminal"
 
 
@@ -60,6 +62,33 @@ def test_a_rotation_of_certificates_is_refused_before_a_password_is_asked_for() 
     with pytest.raises(UsageError) as caught:
         certrotate.rotate({}, given, Files(), how, "table", **flags)
     assert caught.value.anchor == "no-terminal"
+
+
+@pytest.mark.parametrize("verb", ["onboard", "upgrade", "rollback", "drift --revert"])
+def test_who_says_no_is_told_the_command_that_asks_again(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """A hint that names another command than the one that asked would make another change."""
+    access = Access("/k", "prod", "datadog", "https://x", {})
+    plan = SimpleNamespace(writes=(), changes=True, problems=())
+    facts = SimpleNamespace(facts=SimpleNamespace(uid="u"))
+    prepared = SimpleNamespace(
+        plan=plan, cluster=facts, unproven_keys=(), sent_to=Settings(), stop_if_broken=lambda: None
+    )
+    options = {**OPTIONS, "no_rollback": False}
+    monkeypatch.setattr(asking, "terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    session = cast("Session", SimpleNamespace(access=access))
+    with pytest.raises(UsageError) as caught:
+        onboard.carry_on(
+            session,
+            options,
+            cast("Prepared", prepared),
+            Request(),
+            "json",
+            verb=verb,
+            how=onboard.how(options),
+            given={},
+        )
+    assert caught.value.hint == f"ddhelm {verb}, with the same arguments"
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "yes please\n"])
