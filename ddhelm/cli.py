@@ -17,7 +17,20 @@ from typer.exceptions import TyperException
 
 from ddhelm import __version__, cli_certs, completing, flaggroups, flags
 from ddhelm.errors import DdhelmError, Interrupted, Reported
-from ddhelm.flaggroups import Asking, Back, Changing, Cluster, Doing, Inputs, Options, Rotating, Running, Shown, takes
+from ddhelm.flaggroups import (
+    Asking,
+    Back,
+    Changing,
+    Cluster,
+    Doing,
+    Drifted,
+    Inputs,
+    Options,
+    Rotating,
+    Running,
+    Shown,
+    takes,
+)
 from ddhelm.helppage import App
 from ddhelm.interrupts import BEGUN, undisturbed
 from ddhelm.release import Role, Rotatable
@@ -240,7 +253,7 @@ def history(options: Options, output: flags.Output = "table") -> None:
 
 
 @app.command()
-@takes(Cluster, Running)
+@takes(Cluster, Drifted, Running)
 def drift(
     options: Options,
     revert: Annotated[bool, typer.Option("--revert", help="Set back every field that the manifests set.")] = False,

@@ -129,6 +129,13 @@ class Back:
     skip: flags.SkipCheck = None
 
 
+class Drifted:
+    """How far a change of what drifted may go."""
+
+    delete_crds: flags.DeleteCrds = False
+    skip: flags.SkipCheck = None
+
+
 class Shown:
     """How a diff is shown."""
 

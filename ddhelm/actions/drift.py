@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from ddhelm import adoption, drift, reads
 from ddhelm import tree as tree_
 from ddhelm.actions import live, revisions
@@ -85,11 +87,7 @@ def adopt(
     for each in adopted:
         slots[releases[each.drift.release].role].append(Source("set", each.option, ""))
     user = UserSources((), tuple(slots[Role.WORKER]), tuple(slots[Role.CONTROL_PLANE]))
-    return (
-        Request(delete_crds=request.delete_crds, force_conflicts=request.force_conflicts, user=user),
-        adopted,
-        refused,
-    )
+    return replace(request, user=user), adopted, refused
 
 
 def proven(prepared: Prepared, adopted: Sequence[Adoption]) -> None:

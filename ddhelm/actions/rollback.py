@@ -5,7 +5,7 @@ the head itself, so that what a failed one added goes too (3.22, 4.3).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,8 +25,9 @@ from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role
 from ddhelm.steps import agents_in, cause, taken_away
 
-_FLAGS = frozenset({"--skip", "--delete-crds", "--force-conflicts", "--only"})
-"""The flags of a rollback that a hint may name; any other one is of a command that makes new values."""
+_OF_ROLLBACK = frozenset({"--skip", "--delete-crds", "--force-conflicts", "--only"})
+OF_DRIFT = frozenset({"--skip", "--delete-crds"})
+"""The flags of the two that a hint may name; any other one is of a command that makes new values."""
 
 
 class Way(Struct, frozen=True):
@@ -87,9 +88,7 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
             steps.append(replace(step, kind=StepKind.ROLLBACK, why="", objects=objects, target=target, values=None))
     made = _stepping(made, steps).heeding_crds(delete=request.delete_crds)
     notices = (*made.plan.notices, *(_stays(name, session.access.namespace) for name in goal.newcomers))
-    problems = tuple(on_the_way_back(made.plan))
-    covered = made.plan.coverage.prefixed("ddhelm onboard")  # a rollback takes no flag that closes a gap
-    return replace(made, plan=replace(made.plan, problems=problems, notices=notices, coverage=covered))
+    return hinting(replace(made, plan=replace(made.plan, notices=notices)), _OF_ROLLBACK)
 
 
 def _stays(name: str, namespace: str) -> str:
@@ -97,13 +96,20 @@ def _stays(name: str, namespace: str) -> str:
     return f"{name} did not stand then and stays as it is: a rollback removes no release, `{take_away}` does"
 
 
-def on_the_way_back(plan: Plan) -> Iterator[Problem]:
+def hinting(made: Prepared, flags: Set[str]) -> Prepared:
+    """The same with hints that fit a command with these ``flags``, none of which closes a gap."""
+    problems = tuple(on_the_way_back(made.plan, flags))
+    covered = made.plan.coverage.prefixed("ddhelm onboard")
+    return replace(made, plan=replace(made.plan, problems=problems, coverage=covered))
+
+
+def on_the_way_back(plan: Plan, flags: Set[str] = _OF_ROLLBACK) -> Iterator[Problem]:
     """The problems, those of checks with a hint that fits: values of a revision are what they were."""
     checks = {result.claim.name for result in plan.results}
     for problem in plan.problems:
         name = problem.text.partition(":")[0]
-        flags = set(re.findall(r"--[a-z-]+", problem.hint))
-        fits = re.search("kubectl|helm", problem.hint) or (flags and flags <= _FLAGS)
+        named = set(re.findall(r"--[a-z-]+", problem.hint))
+        fits = re.search("kubectl|helm", problem.hint) or (named and named <= flags)
         if name in checks and not fits:
             hint = f"ddhelm onboard with the values that you want; or the same command with --skip {name}"
             yield replace(problem, hint=hint)
@@ -127,7 +133,7 @@ def revert(session: Session, request: Request, found: Drift) -> Prepared:
         else Step(StepKind.NOTHING, step.release, revision=step.revision)
         for step in _last(made.plan)
     ]
-    return _stepping(made, steps).heeding_crds(delete=request.delete_crds)
+    return hinting(_stepping(made, steps).heeding_crds(delete=request.delete_crds), OF_DRIFT)
 
 
 def _with_gone(objects: Sequence[ObjectChange], made: Prepared, release: Release) -> tuple[ObjectChange, ...]:

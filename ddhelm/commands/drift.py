@@ -2,6 +2,8 @@
 
 import sys
 
+from msgspec.structs import replace
+
 from ddhelm.actions import drift as action
 from ddhelm.actions import prepare, rollback
 from ddhelm.actions.carry_out import How
@@ -35,19 +37,23 @@ def _revert(session: Session, options: Options, found: Drift, output: str, how: 
         if output != "table":
             sys.stdout.write(envelope.text(view.json(found), output))
         return found.exit_code
-    request = Request(force_conflicts=True)
+    request = replace(_request(options), force_conflicts=True)
     prepared = rollback.revert(session, request, found)
     return onboard.carry_on(session, options, prepared, request, output, verb="drift --revert", how=how, given={})
 
 
+def _request(options: Options) -> Request:
+    return Request(delete_crds=options["delete_crds"], skip=tuple(options["skip"] or ()))
+
+
 def _adopt(session: Session, options: Options, found: Drift, output: str, how: How) -> int:
-    request, adopted, refused = action.adopt(session, found, Request())
+    request, adopted, refused = action.adopt(session, found, _request(options))
     screen = console.out() if output == "table" else console.err()
     for each in refused:
         screen.print(f"not adopted: {action.refusal_line(each)}", markup=False, style="yellow")
     for one in adopted:
         screen.print(f"adopted: {one.drift.release} gets `{one.option}`", markup=False)
     screen.print()
-    prepared = prepare.prepare(session, request)
+    prepared = rollback.hinting(prepare.prepare(session, request), rollback.OF_DRIFT)
     action.proven(prepared, adopted)
     return onboard.carry_on(session, options, prepared, request, output, verb="drift --adopt", how=how, given={})

@@ -6,10 +6,14 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from ddhelm.actions import drift as action
 from ddhelm.actions import prepare, revisions, rollback
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
+from ddhelm.claim import Claim, Result, Severity
+from ddhelm.commands import drift as command
+from ddhelm.commands import onboard
 from ddhelm.coverage import Coverage
 from ddhelm.drift import Change, Drift, Fate, FieldDrift, ObjectDrift
 from ddhelm.errors import PreflightFailed
@@ -33,11 +37,16 @@ def failed_above(monkeypatch: pytest.MonkeyPatch, *added: dict[str, Any], proble
     base = (daemonset(), configmap())
     state = replace(deployed(*base, status="failed", revision=4), unfinished=manifest(*base, *added))
     wanted = desired(*base)
-    plan = Plan(tuple(steps_for(wanted, state, met(*base, *added))), Coverage(()), (), problems=problems)
+    results = tuple(Result(_claim(each.text.partition(":")[0]), ok=False) for each in problems)
+    plan = Plan(tuple(steps_for(wanted, state, met(*base, *added))), Coverage(()), results, problems=problems)
     none = cast(Any, None)
     made = Prepared(plan, none, none, none, none, (RELEASE,), (wanted,), {RELEASE.name: state})
     monkeypatch.setattr(revisions, "read", lambda _session: records)
     monkeypatch.setattr(prepare, "of_records", lambda *_given: made)
+
+
+def _claim(name: str) -> Claim:
+    return Claim(name, "x", Severity.FATAL, "", name, lambda _context: iter(()))
 
 
 def reverted(request: Request = Request()) -> Prepared:  # noqa: B008 - it cannot change
@@ -78,6 +87,45 @@ def test_a_crd_that_a_failed_revision_added_goes_only_where_that_was_said(
         way()
     assert "--delete-crds" in raised.value.hint
     assert [ref.name for ref in way(Request(delete_crds=True)).plan.lost_crds] == ["monitors.datadoghq.com"]
+
+
+@pytest.mark.parametrize("way", [reverted, rolled_back])
+def test_what_stops_a_way_back_is_passed_with_flags_that_the_command_takes(
+    way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "remove it, or insist with --allow-second-agent"
+    failed_above(monkeypatch, problems=(Problem("no-other-agent: not so: x", hint),))
+    (problem,) = way().plan.problems
+    assert (
+        problem.hint == "ddhelm onboard with the values that you want; or the same command with --skip no-other-agent"
+    )
+
+
+@pytest.mark.parametrize("adopt", [False, True], ids=["revert", "adopt"])
+def test_drift_takes_the_flags_that_its_hints_name(adopt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_above(monkeypatch, problems=(Problem("no-other-agent: not so: x", "--allow-second-agent"),))
+    field = FieldDrift(("data", "x"), Change.ALTERED, "1", "2", (), Fate.OVERWRITTEN)
+    found = Drift((ObjectDrift(RELEASE.name, ref_of(configmap()), fields=(field,)),))
+    made, asked = prepare.of_records(SESSION, Request(), {}), list[Request]()
+    told = list[Prepared]()
+
+    def planned(_session: Session, request: Request, *_found: Drift) -> Prepared:
+        asked.append(request)
+        return made
+
+    def carried(_session: Session, _options: Any, prepared: Prepared, *_given: Any, **_how: Any) -> int:
+        told.append(prepared)
+        return 0
+
+    monkeypatch.setattr(action, "read", lambda _session: found)
+    monkeypatch.setattr(action, "adopt", lambda _session, _found, request: (request, (), ()))
+    monkeypatch.setattr(prepare, "prepare", planned)
+    monkeypatch.setattr(rollback, "revert", planned)
+    monkeypatch.setattr(onboard, "carry_on", carried)
+    options = {"delete_crds": True, "skip": ["no-other-agent"], "timeout": None, "lock_timeout": None}
+    command.drift(SESSION, {**options, "no_rollback": False}, "json", revert=not adopt, adopt=adopt)
+    assert [(each.skip, each.delete_crds) for each in asked] == [(("no-other-agent",), True)]
+    assert not adopt or "--skip no-other-agent" in told[0].plan.problems[0].hint
 
 
 def test_so_does_one_that_an_upgrade_would_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
