@@ -6,7 +6,7 @@ from ddhelm import tree
 from ddhelm.claim import Result
 from ddhelm.manifest import Identity, Object, ObjectRef
 from ddhelm.plan import WORKLOADS, Action, Deployed, Desired, Live, Problem, Step, StepKind
-from ddhelm.workloads import REPLICAS
+from ddhelm.workloads import REPLICAS, Workload
 
 
 def broken_claims(results: Iterable[Result]) -> tuple[Problem, ...]:
@@ -59,6 +59,17 @@ def rescaled(
                 has = "1 replica" if now == 1 else f"{now} replicas"
                 found.append(f"{obj.ref} has {has} and {fate}: `ddhelm drift` says who scaled it")
     return tuple(found)
+
+
+def outdated(workloads: Iterable[Workload]) -> Iterator[str]:
+    """Notices about pods that run an older configuration and stay: their workload replaces none by itself."""
+    for each in workloads:
+        if each.outdated:
+            pods = "1 pod runs" if each.outdated == 1 else f"{each.outdated} pods run"
+            yield (
+                f"{each.kind} {each.namespace}/{each.name}: {pods} an older configuration until deleted "
+                f"(update strategy `OnDelete`), of {each.desired}"
+            )
 
 
 def taken_in(steps: Sequence[Step], standing: Mapping[Identity, Object]) -> Iterator[str]:

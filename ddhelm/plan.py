@@ -164,10 +164,14 @@ class ObjectChange(Reserved, frozen=True):
 
 
 class Restart(Struct, frozen=True):
-    """Pods of a workload that are replaced, and the fields of its pod template that cause it."""
+    """Pods of a workload that are replaced, and the fields of its pod template that cause it.
+
+    With the update strategy ``OnDelete`` none is before somebody deletes it.
+    """
 
     ref: ObjectRef
     because: tuple[str, ...]
+    on_delete: bool = False
 
 
 class Step(Struct, frozen=True):

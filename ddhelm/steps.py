@@ -113,7 +113,7 @@ def restarts(before: Manifest, after: Manifest) -> tuple[Restart, ...]:
             continue
         changes = tree.diff(tree.get(old.body, ("spec", "template"), {}), tree.get(new.body, ("spec", "template"), {}))
         if changes:
-            found.append(Restart(new.ref, tuple(dict.fromkeys(cause(c.path) for c in changes))))
+            found.append(Restart(new.ref, tuple(dict.fromkeys(cause(c.path) for c in changes)), on_delete(new.body)))
     return tuple(found)
 
 
@@ -124,6 +124,11 @@ def agents_in(manifest: Manifest) -> frozenset[tuple[str, str]]:
         for obj in manifest.of_kind("DaemonSet", "Deployment")
         if (is_agent if obj.ref.kind == "DaemonSet" else is_cluster_agent)(obj.body)
     )
+
+
+def on_delete(body: tree.Tree | None) -> bool:
+    """Whether a workload leaves its pods as they are until they are deleted."""
+    return bool(tree.get(body, ("spec", "updateStrategy", "type")) == "OnDelete")
 
 
 def cause(path: tree.Path) -> str:
@@ -282,12 +287,14 @@ def _missing(live: Live, ref: ObjectRef) -> bool:
 
 def _with_restored(planned: tuple[Restart, ...], met: Mapping[Identity, LiveChange]) -> tuple[Restart, ...]:
     """What restarts, with the pods that somebody's change to a pod template or a deleted workload costs besides."""
-    causes = {restart.ref: restart.because for restart in planned}
+    found = {restart.ref: restart for restart in planned}
     for change in met.values():
         if change.ref.kind not in WORKLOADS:
             continue
         template = [c.path[2:] for c in change.changes if c.path[:2] == ("spec", "template")]
         because = ("deleted in the cluster",) if change.missing else tuple(cause(path) for path in template)
         if because:
-            causes[change.ref] = tuple(dict.fromkeys((*causes.get(change.ref, ()), *because)))
-    return tuple(Restart(ref, because) for ref, because in causes.items())
+            known = found.get(change.ref, Restart(change.ref, ()))
+            every = tuple(dict.fromkeys((*known.because, *because)))
+            found[change.ref] = Restart(change.ref, every, not change.missing and on_delete(change.after))
+    return tuple(found.values())

@@ -77,6 +77,11 @@ class Workload(Struct, frozen=True):
         return max(self.desired - reached, 0) + surplus
 
     @property
+    def outdated(self) -> int:
+        """Pods that nobody replaces: of an older template, under ``OnDelete``."""
+        return max(self.desired - self.updated, 0) if self.on_delete and self.current else 0
+
+    @property
     def unready(self) -> int:
         """Pods that a look has to find: wanted and not ready, or left on nodes that went away.
 

@@ -23,7 +23,7 @@ from ddhelm.pasting import typed
 from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role
-from ddhelm.steps import agents_in, cause, taken_away
+from ddhelm.steps import agents_in, cause, on_delete, taken_away
 
 _OF_ROLLBACK = frozenset({"--skip", "--delete-crds", "--force-conflicts", "--only"})
 OF_DRIFT = frozenset({"--skip", "--delete-crds"})
@@ -194,7 +194,11 @@ def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: 
     if head.revision != target:
         why += f"; revision {head.revision} is `{head.status}`, and what it added goes"
     restarts = tuple(
-        Restart(change.ref, tuple(dict.fromkeys(cause(path) for path in paths)) or ("deleted in the cluster",))
+        Restart(
+            change.ref,
+            tuple(dict.fromkeys(cause(path) for path in paths)) or ("deleted in the cluster",),
+            change.action is not Action.RECREATE and on_delete(change.after),
+        )
         for change in changes
         if change.ref.kind in WORKLOADS
         and (

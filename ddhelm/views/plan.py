@@ -14,7 +14,8 @@ from ddhelm.access import Access
 from ddhelm.actions.prepared import Prepared
 from ddhelm.claim import Result
 from ddhelm.controlplane import LeftOut
-from ddhelm.plan import WORKLOADS, Action, Step, StepKind
+from ddhelm.notices import outdated
+from ddhelm.plan import WORKLOADS, Action, Restart, Step, StepKind
 from ddhelm.planfile import PlanFile
 from ddhelm.pools import Pool
 from ddhelm.steps import matters
@@ -183,7 +184,13 @@ def outcome(result: "Outcome", screen: Console) -> None:
     for done in result.done:
         what = f"{done.step.release.name}: {done.step.kind}, revision {done.revision or 'unknown'}"
         screen.print(f"[green]✓[/] {what} ({done.seconds:.1f} s)")
+    for note in _outdated(result):
+        screen.print(f"! {note}", style="yellow", markup=False)
     screen.print()
+
+
+def _outdated(result: "Outcome") -> list[str]:
+    return list(outdated(result.watched.workloads if result.watched is not None else ()))
 
 
 def outcome_json(prepared: Prepared, result: "Outcome", found: "Status | None") -> tree.Tree:
@@ -206,6 +213,7 @@ def outcome_json(prepared: Prepared, result: "Outcome", found: "Status | None") 
             ],
             "chart": prepared.chart.version,
             "rolledBack": dict(result.undone),
+            "notices": _outdated(result),
             "failure": None
             if failure is None
             else {
@@ -222,7 +230,8 @@ def outcome_json(prepared: Prepared, result: "Outcome", found: "Status | None") 
 
 def nothing_json(prepared: Prepared) -> tree.Tree:
     """The outcome of a run that had nothing to do."""
-    data: tree.Tree = {"wrote": [], "steps": [], "chart": prepared.chart.version, "rolledBack": {}, "failure": None}
+    data: tree.Tree = {"wrote": [], "steps": [], "chart": prepared.chart.version, "rolledBack": {}}
+    data |= {"notices": list(outdated(prepared.workloads)), "failure": None}
     return envelope.wrap("Outcome", {**data, "status": None, "verification": None})
 
 
@@ -297,10 +306,16 @@ def pods(step: Step, agents: Mapping[str, int]) -> str:
     for restart in step.restarts:
         because = sorted(restart.because, key=lambda each: each != "image")  # what most want to know first
         why = ", ".join(because[:3]) + (" …" if because[3:] else "")
+        count = agents.get(step.release.name)
         ours = (restart.ref.kind, restart.ref.name) in step.agents
-        if ours and restart.ref.kind == "DaemonSet":
-            count = agents.get(step.release.name)
-            words.append(f"rolls {'the' if count is None else count} node agent{'s' * (count != 1)} ({why})")
+        node_agents = ours and restart.ref.kind == "DaemonSet"
+        which = f"{'the' if count is None else count} node agent{'s' * (count != 1)}"
+        if restart.on_delete:
+            pods_ = which if node_agents else f"pods of {restart.ref.kind} {restart.ref.name}"
+            one = node_agents and count == 1
+            words.append(f"{pods_} {'stays as it is' if one else 'stay as they are'} until deleted (OnDelete: {why})")
+        elif node_agents:
+            words.append(f"rolls {which} ({why})")
         elif ours:
             words.append(f"restarts the Cluster Agent ({why})")
         else:
@@ -384,12 +399,17 @@ def _step_json(step: Step, layers: Mapping[tree.Path, str]) -> tree.Tree:
             }
             for change in step.objects
         ],
-        "restarts": [{"kind": r.ref.kind, "name": r.ref.name, "because": list(r.because)} for r in step.restarts],
+        "restarts": [_restart_json(each) for each in step.restarts if not each.on_delete],
+        "onDelete": [_restart_json(each) for each in step.restarts if each.on_delete],
         "agents": [{"kind": kind, "name": name} for kind, name in sorted(step.agents)],
         "unchanged": step.unchanged,
         "gone": [str(ref) for ref in step.gone],
         "values": [{**_field_json(each), "layer": layers.get(each.path, "")} for each in diff.values_changes(step)],
     }
+
+
+def _restart_json(restart: Restart) -> tree.Tree:
+    return {"kind": restart.ref.kind, "name": restart.ref.name, "because": list(restart.because)}
 
 
 def _field_json(change: tree.Change) -> tree.Tree:

@@ -50,7 +50,11 @@ def _step(step: Tree, namespace: str) -> Step:
         Release(Role(step["role"]), step["release"], namespace),
         step["why"],
         objects,
-        tuple(Restart(ObjectRef("", r["kind"], namespace, r["name"]), tuple(r["because"])) for r in step["restarts"]),
+        tuple(
+            Restart(ObjectRef("", each["kind"], namespace, each["name"]), tuple(each["because"]), key == "onDelete")
+            for key in ("restarts", "onDelete")
+            for each in step.get(key, ())  # a file of an earlier version has the first alone
+        ),
         target=step["target"],
         values_changes=tuple(map(_change, step["values"])),
         unchanged=step["unchanged"],

@@ -105,7 +105,7 @@ STEP = Step(
             (FieldChange(("metadata", "labels", "v"), "replace", "1", "2"),),
         ),
     ),
-    restarts=(Restart(DAEMONSET, ("image",)),),
+    restarts=(Restart(DAEMONSET, ("image",)), Restart(DAEMONSET, ("image",), on_delete=True)),
     agents=frozenset({(DAEMONSET.kind, DAEMONSET.name)}),
     target=1,
     values_changes=(FieldChange(("datadog", "site"), "replace", "x", "y"),),
@@ -217,7 +217,9 @@ WATCHED = Watched(Complete(), (_RUNNING.workload,), 41.4)
 def _outcome() -> dict[str, Any]:
     done = (events.StepDone(STEP, 2, 1.5),)
     failure = PreflightFailed("stopped", hint="do it", anchor="anchor", details=("detail",))
-    result = carry_out.Outcome(done, ("Secret",), undone={WORKER.name: 1}, failure=failure)
+    held = workloads.Workload("DaemonSet", "datadog", "agents", desired=1, on_delete=True)
+    seen = Watched(Complete(), (held,), 1.0)
+    result = carry_out.Outcome(done, ("Secret",), seen, undone={WORKER.name: 1}, failure=failure)
     document = plan.outcome_json(PREPARED, result, STATUS)
     document["data"]["verification"] = verify.data(VERIFICATION, LINKS)
     return document

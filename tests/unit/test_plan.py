@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from ddhelm.manifest import Manifest, ObjectRef, parse
 from ddhelm.masking import Masker
-from ddhelm.notices import admitted, conflict_problems, past_ddhelm, rescaled, taken_in
+from ddhelm.notices import admitted, conflict_problems, outdated, past_ddhelm, rescaled, taken_in
 from ddhelm.plan import Action, Conflict, Deployed, Desired, Head, Live, LiveChange, Step, StepKind
 from ddhelm.release import Release, Role
 from ddhelm.steps import lost_crds, matters, steps_for
 from ddhelm.tree import Change, Named
 from ddhelm.values import Layer, build
+from ddhelm.workloads import Workload
 
 MASKER = Masker(b"k" * 32)
 RELEASE = Release(Role.WORKER, "worker-node-ddagent", "datadog")
@@ -134,6 +135,38 @@ def test_other_values_with_the_same_manifest_are_stored_and_restart_nothing() ->
     assert not step.objects
     assert step.restarts == ()
     assert [change.path for change in step.values_changes] == [("a",)]
+
+
+def waiting_for_deletion(image: str) -> dict[str, Any]:
+    made = daemonset(image)
+    made["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    return made
+
+
+def test_pods_that_only_a_deletion_replaces_are_told_apart() -> None:
+    """The strategy that comes counts: the DaemonSet controller reads it together with the template."""
+    for before in (waiting_for_deletion("agent:7"), daemonset("agent:7")):
+        (step,) = steps_for(desired(waiting_for_deletion("agent:8")), deployed(before), QUIET)
+        assert [(each.because, each.on_delete) for each in step.restarts] == [(("image",), True)]
+    (step,) = steps_for(desired(daemonset("agent:8")), deployed(waiting_for_deletion("agent:7")), QUIET)
+    assert [each.on_delete for each in step.restarts] == [False]
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_so_are_those_that_were_edited_but_not_those_of_a_workload_that_is_made_again(missing: bool) -> None:
+    now = waiting_for_deletion("agent:7")
+    image = Change(("spec", "template", "spec", "image"), "replace", "agent:6", "agent:7")
+    altered = LiveChange(ref_of(now), missing, () if missing else (image,), after=now)
+    (step,) = steps_for(desired(now), deployed(now), met(now, changes=[altered]))
+    assert [each.on_delete for each in step.restarts] == [not missing]
+
+
+def test_what_runs_an_older_configuration_until_deleted_is_a_notice() -> None:
+    held = Workload("DaemonSet", "datadog", "w", desired=47, updated=1, on_delete=True)
+    (told,) = outdated([held, replace(held, on_delete=False), replace(held, updated=47), replace(held, generation=1)])
+    assert told == (
+        "DaemonSet datadog/w: 46 pods run an older configuration until deleted (update strategy `OnDelete`), of 47"
+    )
 
 
 def test_another_image_restarts_the_pods_and_says_why() -> None:

@@ -20,13 +20,29 @@ from ddhelm.errors import PreflightFailed
 from ddhelm.plan import Action, Plan, Problem, StepKind
 from ddhelm.record import Record
 from ddhelm.steps import steps_for
-from tests.unit.test_plan import RELEASE, configmap, crd, daemonset, deployed, desired, manifest, met, ref_of
+from tests.unit.test_plan import (
+    RELEASE,
+    configmap,
+    crd,
+    daemonset,
+    deployed,
+    desired,
+    manifest,
+    met,
+    ref_of,
+    waiting_for_deletion,
+)
 
 SESSION = cast(Session, SimpleNamespace(access=SimpleNamespace(namespace="datadog")))
 EXTRA = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "extra"}, "spec": {}}
 
 
-def failed_above(monkeypatch: pytest.MonkeyPatch, *added: dict[str, Any], problems: tuple[Problem, ...] = ()) -> None:
+def failed_above(
+    monkeypatch: pytest.MonkeyPatch,
+    *added: dict[str, Any],
+    agents: dict[str, Any] = daemonset(),  # noqa: B008 - nobody changes it
+    problems: tuple[Problem, ...] = (),
+) -> None:
     """Revision 3 stands, 4 failed once it had added objects; the plan is of a way back to 3."""
     records = {
         RELEASE.name: tuple(
@@ -34,7 +50,7 @@ def failed_above(monkeypatch: pytest.MonkeyPatch, *added: dict[str, Any], proble
             for number, status in ((3, "deployed"), (4, "failed"))
         )
     }
-    base = (daemonset(), configmap())
+    base = (agents, configmap())
     state = replace(deployed(*base, status="failed", revision=4), unfinished=manifest(*base, *added))
     wanted = desired(*base)
     results = tuple(Result(_claim(each.text.partition(":")[0]), ok=False) for each in problems)
@@ -69,6 +85,15 @@ def test_a_revert_over_a_failed_revision_shows_what_of_it_goes(monkeypatch: pyte
         (Action.DELETE, "extra"),
     ]
     assert step.why.endswith("what others added stays; revision 4 is `failed`, and what it added goes")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_revert_says_which_pods_only_a_deletion_replaces(missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_above(monkeypatch, agents=waiting_for_deletion("agent:7"))
+    image = FieldDrift(("spec", "template", "spec", "image"), Change.ALTERED, "a", "b", (), Fate.OVERWRITTEN)
+    found = ObjectDrift(RELEASE.name, ref_of(daemonset()), missing, () if missing else (image,))
+    (step,) = rollback.revert(SESSION, Request(), Drift((found,))).plan.steps
+    assert [each.on_delete for each in step.restarts] == [not missing]
 
 
 def test_a_rollback_from_a_failed_revision_shows_what_of_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:

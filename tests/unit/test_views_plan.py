@@ -1,20 +1,24 @@
 """The plan for people: whatever it counts it also names."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
+from ddhelm.actions.carry_out import Outcome
+from ddhelm.actions.watch import Watched
 from ddhelm.claim import LiveState, ProofContext
 from ddhelm.manifest import ObjectRef
-from ddhelm.plan import Action, ObjectChange, Step, StepKind
+from ddhelm.plan import Action, ObjectChange, Restart, Step, StepKind
 from ddhelm.proof import run
 from ddhelm.release import pair
+from ddhelm.rollout import Complete
 from ddhelm.steps import steps_for
 from ddhelm.tree import Change
 from ddhelm.views import console, plan
 from ddhelm.views.diff import How
+from ddhelm.workloads import Workload
 from tests.unit.pairs import context
 from tests.unit.test_plan import QUIET, deployed, desired
 
@@ -99,3 +103,32 @@ def test_a_rollback_before_another_step_says_nothing_of_the_cluster_agent() -> N
     release = pair("datadog", control_plane=True)[0]
     gone = ObjectChange(ObjectRef("apps/v1", "Deployment", "datadog", "extra"), Action.DELETE)
     assert plan.pods(Step(StepKind.ROLLBACK, release, objects=(gone,)), {}) == "ends Deployment extra"
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (47, "47 node agents stay as they are until deleted (OnDelete: image), Cluster Agent not restarted"),
+        (1, "1 node agent stays as it is until deleted (OnDelete: image), Cluster Agent not restarted"),
+    ],
+)
+def test_pods_that_only_a_deletion_replaces_are_not_said_to_restart(count: int, told: str) -> None:
+    release = pair("datadog", control_plane=True)[0]
+    agents = ObjectRef("apps/v1", "DaemonSet", "datadog", release.fullname)
+    step = Step(StepKind.UPGRADE, release, restarts=(Restart(agents, ("image",), on_delete=True),))
+    assert plan.pods(step, {release.name: count}) == told
+    shown = plan._step_json(step, {})
+    assert (shown["restarts"], [each["name"] for each in shown["onDelete"]]) == ([], [agents.name])
+
+
+def test_an_outcome_says_which_pods_stay_as_they_were() -> None:
+    """The roll-out is complete at once, although not one pod runs what was deployed."""
+    held = Workload("DaemonSet", "datadog", "agents", desired=47, on_delete=True)
+    done = Outcome(watched=Watched(Complete(), (held,), 1.0))
+    screen = console.fixed(width=200)
+    plan.outcome(done, screen)
+    assert "! DaemonSet datadog/agents: 47 pods run an older configuration until deleted" in console.text(screen)
+    (told,) = plan.outcome_json(cast(Any, SimpleNamespace(chart=SimpleNamespace(version="1"))), done, None)["data"][
+        "notices"
+    ]
+    assert told in console.text(screen)

@@ -41,7 +41,10 @@ STEPS = (
             ),
             ObjectChange(CONFIGMAP, Action.UPDATE, (), (FieldChange(("data", "install_id"), "replace", "1", "2"),)),
         ),
-        restarts=(Restart(DAEMONSET, ("env DD_LOGS_ENABLED",)),),
+        restarts=(
+            Restart(DAEMONSET, ("env DD_LOGS_ENABLED",)),
+            Restart(replace(DAEMONSET, name="other"), ("image",), on_delete=True),
+        ),
         values_changes=(FieldChange(("datadog", "logs"), "add", None, "x"), FieldChange(("ddhelm",), "add", None, 1)),
         unchanged=23,
         gone=(DAEMONSET,),
@@ -79,6 +82,7 @@ def test_a_plan_file_says_what_restarts_what_is_written_and_what_does_not_hold()
     for said in (
         "1 update, 1 with noise only, 23 unchanged",
         "rolls 4 node agents (env DD_LOGS_ENABLED)",
+        "pods of DaemonSet other stay as they are until deleted (OnDelete: image)",
         "datadog (is made, pod-security level privileged)",
         "ddhelm: writes api-key",
         f"not so: {MADE.plan.results[0].claim.claim}",
