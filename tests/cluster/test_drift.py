@@ -186,6 +186,35 @@ def test_a_field_that_another_program_applied_at_its_value_is_told_before_it_sto
     assert {each["name"]: each.get("value") for each in _agent_environment(sandbox)}["DD_LOG_LEVEL"] == "error"
 
 
+@each_helm("3.22", matrix=["4.3"])
+def test_a_revert_over_a_failed_upgrade_says_what_of_it_goes(cluster: Clusters, helm_version: str) -> None:
+    """helm compares a rollback with the newest revision, whatever became of it."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    budgets = "/apis/policy/v1/namespaces/datadog/poddisruptionbudgets"
+    fails = [
+        "--namespace",
+        "datadog",
+        "--reuse-values",
+        "--set",
+        "clusterAgent.pdb.create=true,agents.podLabels.team=a",
+    ]
+    helm(sandbox, helm_version, "upgrade", WORKER, ddhelm.chart()[1], *fails, code=1)
+    assert revisions(sandbox)[WORKER][-1] == (2, "failed")
+    assert len(sandbox.api_get(budgets)["items"]) == 1
+    sandbox.kubectl(
+        "-n", "datadog", "patch", "configmap", f"{AGENT}-installinfo", "-p", '{"data": {"install_info": "x"}}'
+    )
+    again = ddhelm("plan")
+    assert re.search(rf"{WORKER} +rollback to 1 +1 delete", again.out), again.out
+    reverted = ddhelm("drift", "--revert", "--yes")
+    assert f"PodDisruptionBudget datadog/{CLUSTER_AGENT}" in reverted.out
+    assert "1 delete" in reverted.out
+    assert sandbox.api_get(budgets)["items"] == []
+    assert ddhelm("drift").code == 0
+
+
 def test_what_was_added_survives_a_revert_and_is_said_to(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
