@@ -1,6 +1,5 @@
 """A plan and everything that it was made from."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -89,7 +88,7 @@ class Prepared(Reserved, frozen=True):
                 anchor="crds-lost",
                 details=[str(ref) for ref in lost],
             )
-        return dataclasses.replace(self, plan=replace(self.plan, lost_crds=tuple(lost)))
+        return replace(self, plan=replace(self.plan, lost_crds=tuple(lost)))
 
     def stop_if_broken(self) -> None:
         """Raise PreflightFailed where a fatal claim fails, the API server refuses an object, or a manager objects."""

@@ -27,7 +27,7 @@ def read(seconds: float, *, to_change: bool) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "to_change", "said"),
-    [(1, True, "is busy"), (1, False, "ever deployed"), (reading.BUSY + 1, True, "ever deployed")],
+    [(1, True, "is busy"), (1, False, "no release stands"), (reading.BUSY + 1, True, "no release stands")],
 )
 def test_only_what_would_change_something_minds_a_helm_at_work(seconds: float, to_change: bool, said: str) -> None:
     with pytest.raises(ReleaseError, match=said):

@@ -142,7 +142,7 @@ def test_drift_takes_the_flags_that_its_hints_name(adopt: bool, monkeypatch: pyt
         told.append(prepared)
         return 0
 
-    monkeypatch.setattr(action, "read", lambda _session: found)
+    monkeypatch.setattr(action, "read", lambda _session, **_how: found)
     monkeypatch.setattr(action, "adopt", lambda _session, _found, request: (request, (), ()))
     monkeypatch.setattr(prepare, "prepare", planned)
     monkeypatch.setattr(rollback, "revert", planned)

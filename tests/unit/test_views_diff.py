@@ -168,6 +168,7 @@ def test_markdown_says_of_pods_what_the_table_says() -> None:
         objects=(updated({}, {"data": {"a": "b"}}),),
         restarts=(Restart(agents, ("label-a", "label-b", "image", "label-c")),),
         unchanged=20,
+        agents=frozenset({(agents.kind, agents.name), ("Deployment", RELEASE.cluster_agent)}),
     )
     assert (
         f"| {RELEASE.name} | upgrade | 1 update, 20 unchanged | "

@@ -115,7 +115,8 @@ def test_a_rollback_before_another_step_says_nothing_of_the_cluster_agent() -> N
 def test_pods_that_only_a_deletion_replaces_are_not_said_to_restart(count: int, told: str) -> None:
     release = pair("datadog", control_plane=True)[0]
     agents = ObjectRef("apps/v1", "DaemonSet", "datadog", release.fullname)
-    step = Step(StepKind.UPGRADE, release, restarts=(Restart(agents, ("image",), on_delete=True),))
+    known = frozenset({("DaemonSet", agents.name), ("Deployment", "dd-cluster-agent")})
+    step = Step(StepKind.UPGRADE, release, restarts=(Restart(agents, ("image",), on_delete=True),), agents=known)
     assert plan.pods(step, {release.name: count}) == told
     shown = plan._step_json(step, {})
     assert (shown["restarts"], [each["name"] for each in shown["onDelete"]]) == ([], [agents.name])
