@@ -13,7 +13,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ddhelm import failures
 from ddhelm.access import Access
 from ddhelm.errors import DdhelmError, ToolError
 from ddhelm.run import Command, Completed, Later, RunnerLike, cache_folder, environment
@@ -292,6 +291,8 @@ class Helm:
         return done
 
     def _error(self, done: Completed, verb: str, release: str = "", *, fetching: bool = False) -> DdhelmError:
+        from ddhelm import failures  # here: helm is started sooner, and it seldom fails
+
         return failures.error(
             done,
             doing=f"helm {verb} {release}".strip(),

@@ -16,7 +16,6 @@ from typing import Literal
 from msgspec import Struct
 
 from ddhelm.errors import ConfigError, ToolError
-from ddhelm.masking import secret_shaped
 from ddhelm.pasting import typed
 from ddhelm.release import DEFAULT_REPOSITORY
 from ddhelm.tree import is_utf8
@@ -46,7 +45,7 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
     everybody could read in the process list and in the releases.
     """
     text = _kept(text.strip())
-    if "://" in text and (secret_shaped(text) or "@" in text.partition("://")[2].partition("/")[0]):
+    if "://" in text and _with_credentials(text):
         raise ConfigError(
             "the address of the chart holds credentials, which would stand in the process list and in both releases",
             hint="helm registry login HOST for oci://; otherwise fetch it with helm pull, and give --chart FILE.tgz",
@@ -73,6 +72,12 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
             anchor="chart-not-found",
         )
     return Source("repo", text, repo)
+
+
+def _with_credentials(address: str) -> bool:
+    from ddhelm.masking import secret_shaped  # here: a path needs none of it
+
+    return "@" in address.partition("://")[2].partition("/")[0] or secret_shaped(address)
 
 
 def _kept(place: str) -> str:

@@ -11,24 +11,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddhelm import facts, wholefile
-from ddhelm import settings as settings_
+from ddhelm import wholefile
 from ddhelm.access import Access, namespace_of
-from ddhelm.actions import charts, wrongvalues
-from ddhelm.actions.choosing import Choice
-from ddhelm.actions.request import Request, settings_of
 from ddhelm.actions.session import Session
 from ddhelm.errors import ConfigError
-from ddhelm.facts import ClusterFacts
 from ddhelm.helm import Offline, Render
 from ddhelm.pasting import typed
 from ddhelm.release import pair
 from ddhelm.run import Secrets
-from ddhelm.settings import Settings
+from ddhelm.source import source
 from ddhelm.tree import is_utf8
 
 if TYPE_CHECKING:
+    from ddhelm.actions.choosing import Choice
     from ddhelm.actions.prepared import Prepared
+    from ddhelm.actions.request import Request
+    from ddhelm.facts import ClusterFacts
 
 _OF_THE_CHART = ("chart-refuses", "values-schema")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -43,27 +41,38 @@ def session(namespace: str | None) -> Session:
 
 def plan_offline(
     without: Session,
-    request: Request,
+    request: "Callable[[], Request]",
     facts_file: str,
     against: str | None,
     *,
+    chart: str | None = None,
+    version: str | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> "Prepared":
     """The plan for the cluster of ``facts_file``; without ``against`` (saved manifests) everything is new.
 
-    ``meanwhile`` is done while helm renders.
+    ``request`` is made, and all that decides is loaded, when helm has been started; so ``chart`` and ``version`` say
+    what it asks for of these. ``meanwhile`` is done while helm renders.
 
     Raises ConfigError for files that cannot be read or are something else.
     """
-    read = _facts(facts_file)
+    document = _document(facts_file)
     saved = "" if against is None else _text(against)
 
     @cache
-    def choice() -> Choice:
-        wrongvalues.refuse_misread(without, request, Settings(), {})
-        return Choice(without, request, read, settings_of(Settings(), request))
+    def choice() -> "Choice":
+        from ddhelm.actions import wrongvalues
+        from ddhelm.actions.choosing import Choice
+        from ddhelm.actions.request import settings_of
+        from ddhelm.settings import Settings
 
-    chart = _at_hand(without, request) or choice().chart_path
+        asked, read = request(), _facts(facts_file, document)
+        wrongvalues.refuse_misread(without, asked, Settings(), {})
+        return Choice(without, asked, read, settings_of(Settings(), asked))
+
+    offline, path = _shown(document), _at_hand(without, chart, version)
+    if offline is None or path is None:
+        offline, path = _offline(choice().facts), choice().chart_path
     possible = pair(without.access.namespace, control_plane=True)
 
     def load() -> None:
@@ -73,33 +82,29 @@ def plan_offline(
 
     try:
         texts = without.helm.templates(
-            [Render(each.name, chart, is_upgrade=against is not None) for each in possible],
+            [Render(each.name, path, is_upgrade=against is not None) for each in possible],
             lambda: {name: each.tree for name, each in choice().values.items()},
-            # what the chart makes of the values where the API offers what the facts say
-            offline=Offline(read.server_version or "", tuple(sorted(read.api_groups))),
+            offline=offline,
             meanwhile=load,
         )
     except ConfigError as error:
         if error.anchor not in _OF_THE_CHART:
             raise
-        look = typed("helm show values {chart}", chart=str(chart))  # `ddhelm values` asks a cluster
+        look = typed("helm show values {chart}", chart=str(path))  # `ddhelm values` asks a cluster
         raise ConfigError(error.message, hint=look, anchor=error.anchor, details=error.details) from None
     from ddhelm.actions import offline_judging
 
     return offline_judging.planned(choice(), texts, facts_file, against, saved)
 
 
-def _at_hand(session: Session, request: Request) -> Path | None:
-    """The chart, found without a look at the user's values, which take as long to read as helm to come up."""
-    try:
-        wanted = settings_.changed(Settings(), request.given, "the command line", origins=request.origins)
-    except ConfigError:
-        return None  # it is said with all else that is wrong
-    here = charts.at_hand(session, request, wanted, {})
+def _at_hand(session: Session, chart: str | None, version: str | None) -> Path | None:
+    """The chart that was named, where it need not be fetched."""
+    here = session.helm.at_hand(source(chart), version) if chart else None
     return here if here is not None and here.exists() else None
 
 
-def _facts(name: str) -> ClusterFacts:
+def _document(name: str) -> Any:
+    """The JSON of the facts, whatever it holds; ConfigError where it is none."""
     text = _text(name)
     try:
         tree: Any = json.loads(text)
@@ -109,9 +114,30 @@ def _facts(name: str) -> ClusterFacts:
         raise ConfigError(
             f"`{name}` is no JSON: {error}", hint="ddhelm detect -o json > FILE", anchor="bad-facts-file"
         ) from None
+    document = tree.get("data", tree) if isinstance(tree, dict) else {}
+    return document.get("facts", document) if isinstance(document, dict) else {}
+
+
+def _shown(document: Any) -> Offline | None:
+    """What helm has to know of the cluster, so that it need not wait; None where the facts have to be looked at."""
+    version, groups = (
+        (document.get("serverVersion"), document.get("apiGroups")) if isinstance(document, dict) else (0, 0)
+    )
+    if not isinstance(version, str) or not version.startswith("v") or not isinstance(groups, list):
+        return None
+    return Offline(version, tuple(sorted(set(groups)))) if all(isinstance(each, str) for each in groups) else None
+
+
+def _offline(facts: "ClusterFacts") -> Offline:
+    """What the chart makes of the values where the API offers what the facts say."""
+    return Offline(facts.server_version or "", tuple(sorted(facts.api_groups)))
+
+
+def _facts(name: str, document: Any) -> "ClusterFacts":
+    from ddhelm import facts
+
     try:
-        document = tree.get("data", tree)
-        read = facts.from_json(document.get("facts", document))
+        read = facts.from_json(document)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             f"`{name}` holds no facts of a cluster", hint="ddhelm detect -o json > FILE", anchor="bad-facts-file"

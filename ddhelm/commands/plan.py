@@ -1,11 +1,14 @@
 """plan and diff: what would change, with a cluster and without one; what shows it is loaded while helm renders."""
 
 import time
+from typing import TYPE_CHECKING
 
 from ddhelm.actions.session import Session
-from ddhelm.commands import requests
 from ddhelm.flaggroups import Options
 from ddhelm.pasting import typed
+
+if TYPE_CHECKING:
+    from ddhelm.actions.request import Request
 
 
 def show(session: Session, options: Options, output: str, *, detailed: bool, limit: int | None, out: str | None) -> int:
@@ -15,7 +18,7 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
     """
     from ddhelm.actions import prepare
 
-    request = requests.request(options)
+    request = _request(options)
     prepared = prepare.prepare(session, request, meanwhile=_views)
     from ddhelm import plan
     from ddhelm.commands import diff
@@ -47,13 +50,27 @@ def without_cluster(options: Options, facts: str, against: str | None, output: s
     from ddhelm.actions import offline
 
     session = offline.session(options["namespace"])
-    prepared = offline.plan_offline(session, requests.request(options), facts, against, meanwhile=_views)
+    prepared = offline.plan_offline(
+        session,
+        lambda: _request(options),
+        facts,
+        against,
+        chart=options.get("chart"),
+        version=options.get("version"),
+        meanwhile=_views,
+    )
     from ddhelm import plan
     from ddhelm.commands import diff
 
     diff.present(session, prepared, options, output, limit=12)
     prepared.stop_if_broken()
     return plan.exit_code(prepared.plan, detailed=detailed)
+
+
+def _request(options: Options) -> "Request":
+    from ddhelm.commands import requests
+
+    return requests.request(options)
 
 
 def _views() -> None:

@@ -53,7 +53,7 @@ def written(name: str, folder: Path) -> Path:
 def planned(name: str, folder: Path, request: Request | None = None) -> Prepared:
     """The plan for a topology, made by the helm on PATH."""
     request = request or Request(chart=str(chart()))
-    return offline.plan_offline(offline.session(None), request, str(written(name, folder)), None)
+    return offline.plan_offline(offline.session(None), lambda: request, str(written(name, folder)), None)
 
 
 @pytest.fixture(params=MAJORS)

@@ -21,5 +21,5 @@ def test_facts_that_cannot_be_are_told_as_those_of_a_file(tmp_path: Path, text: 
     file = tmp_path / "facts.json"
     file.write_text(text)
     with pytest.raises(ConfigError, match=told) as caught:
-        offline._facts(str(file))
+        offline._facts(str(file), offline._document(str(file)))
     assert caught.value.anchor == "bad-facts-file"

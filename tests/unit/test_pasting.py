@@ -133,7 +133,7 @@ FAILS: tuple[Callable[[], object], ...] = (
     lambda: keys.read("API key", variable="X", file=ODD, hider=Secrets(), environ={}),
     lambda: planning.read(ODD),
     lambda: configfile.read(ODD),
-    lambda: offline._facts(ODD),
+    lambda: offline._document(ODD),
     lambda: certfiles.read(ODD),
 )
 
