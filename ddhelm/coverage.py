@@ -261,11 +261,13 @@ def compute(
     *,
     accept: Sequence[str] = (),
     kind_of: Callable[[Node], KindOfNode | None] | None = None,
+    wherever: bool = False,
     absent: Sequence[str] = (),
 ) -> Coverage:
     """The verdict for each node; ConfigError for a selector of ``accept`` that is none.
 
-    ``kind_of`` knows the kinds of nodes on which no agent can run; it is asked for nodes without an agent only.
+    ``kind_of`` knows the kinds of nodes on which no agent can run; it is asked for nodes without an agent, and
+    ``wherever`` one is placed too, where it would wait for ever.
     ``absent``: releases that should have placements and have none, so that nobody can say yet which nodes are gaps.
     Nodes that no rule can tell apart are decided once, so the cost is that of reading their labels.
     """
@@ -279,27 +281,38 @@ def compute(
         verdict = known.get(signature)
         if verdict is None:
             verdict = known[signature] = _verdict(node, placements)
-        if verdict.releases:
+        kind = kind_of(node) if kind_of and (wherever or not verdict.releases) else None
+        unfit = kind if kind is not None and not kind.agent else None
+        if verdict.releases and unfit is None:
             verdicts.append(replace(verdict, node=node.name))
             continue
-        kind = kind_of(node) if kind_of else None
         blame = verdict.blame
         if not placements:
             blame = _blame_nothing(absent)
         elif absent:
             blame = _blame_absent(blame, absent)
-        if kind is not None and not kind.agent:
-            blame = Blame(kind.name, kind.title, " ".join(part for part in (kind.advice, kind.docs) if part))
+        if unfit is not None:
+            blame = _blame_kind(unfit, verdict.releases)
         verdicts.append(
             replace(
                 verdict,
                 node=node.name,
+                releases=(),
                 blame=blame,
-                transient=verdict.transient and (kind is None or kind.agent),
+                transient=verdict.transient and unfit is None,
                 accepted=any(chosen.matches(node.labels) for chosen in accepted),
             )
         )
     return Coverage(tuple(verdicts))
+
+
+def _blame_kind(kind: KindOfNode, releases: Sequence[str]) -> Blame:
+    """``releases``: those that place an agent there all the same."""
+    way = " ".join(part for part in (kind.advice, kind.docs) if part)
+    if not releases:
+        return Blame(kind.name, kind.title, way)
+    text = f"{kind.title}, where none can run, and `{'`, `'.join(releases)}` places one there that would wait for ever"
+    return Blame(kind.name, text, f"tolerate less in `agents.tolerations` of your values; {way}")
 
 
 def picking_none(accept: Sequence[str], nodes: Sequence[Node]) -> tuple[str, ...]:

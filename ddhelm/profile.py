@@ -146,6 +146,26 @@ def kind_of(node: Node, node_kinds: Iterable[NodeKind]) -> NodeKind | None:
     return next((kind for kind in node_kinds if any(matches(node, row) for row in kind.match)), None)
 
 
+class Kinds:
+    """``kind_of`` for many nodes: those that are alike in all that is looked at are asked once."""
+
+    def __init__(self, node_kinds: Sequence[NodeKind]) -> None:
+        self._kinds = node_kinds
+        rows = [row for kind in node_kinds for row in kind.match]
+        self._keys = sorted({row.pattern.partition("=")[0] for row in rows if row.field == "node.label"})
+        exact = all("*" not in key for key in self._keys)
+        self._alike = exact and {row.field for row in rows} <= {"node.label", "node.taint", "node.osImage"}
+        self._known: dict[tuple[object, ...], NodeKind | None] = {}
+
+    def __call__(self, node: Node) -> NodeKind | None:
+        if not self._alike:
+            return kind_of(node, self._kinds)
+        looks = (*map(node.labels.get, self._keys), node.taints, node.os_image)
+        if looks not in self._known:
+            self._known[looks] = kind_of(node, self._kinds)
+        return self._known[looks]
+
+
 def to_json(profile: Profile) -> Tree:
     """The profile as a JSON tree, complete."""
     return {

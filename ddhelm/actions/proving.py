@@ -222,10 +222,8 @@ def covered_by(
         for release, manifest in manifests.items()
         for placement in coverage.agent_placements(manifest, release, roles[release])
     ]
-    kinds = session.library.node_kinds()
-    found = coverage.compute(
-        nodes, placements, accept=wanted.accept_uncovered, kind_of=lambda node: profile.kind_of(node, kinds)
-    )
+    kinds = profile.Kinds(session.library.node_kinds())
+    found = coverage.compute(nodes, placements, accept=wanted.accept_uncovered, kind_of=kinds, wherever=True)
     return found.fixed_together(wanted.tolerate, wanted.accept_uncovered)
 
 

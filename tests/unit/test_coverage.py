@@ -359,6 +359,25 @@ def test_a_kind_of_node_without_agents_is_named_for_what_it_is() -> None:
     assert usual.blame.kind == "taint"
 
 
+def test_an_agent_that_is_placed_where_none_can_run_is_none() -> None:
+    """`agents.tolerations: [{operator: Exists}]` on an EKS with Fargate."""
+    nodes = [node("a", "eks.amazonaws.com/compute-type=fargate:NoSchedule"), node("b")]
+    everywhere = pair(tolerations=[{"operator": "Exists"}])
+
+    def kind_of(found: Node) -> Kind | None:
+        return Kind() if found.name == "a" else None
+
+    assert [verdict.gap for verdict in compute(nodes, everywhere, kind_of=kind_of).verdicts] == [False, False]
+    stuck, fine = compute(nodes, everywhere, kind_of=kind_of, wherever=True).verdicts
+    assert (stuck.gap, fine.gap) == (True, False)
+    assert stuck.blame is not None
+    assert stuck.blame.text.endswith("places one there that would wait for ever")
+    assert "`worker-node-ddagent`" in stuck.blame.text
+    assert stuck.fix.startswith("tolerate less in `agents.tolerations`")
+    (accepted,) = compute(nodes[:1], everywhere, kind_of=kind_of, wherever=True, accept=["!x"]).verdicts
+    assert accepted.accepted
+
+
 def test_accepted_means_accepted_only_where_an_agent_is_missing() -> None:
     found = covered(node("a", "own:NoSchedule", labels={"p": "1"}), node("b", labels={"p": "1"}), accept=("p=1",))
     assert [v.node for v in found.accepted] == ["a"]

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from ddhelm import profile
+from ddhelm.distribution import Row
 from ddhelm.facts import ClusterFacts, Unread
 from ddhelm.nodes import Node, Taint
 from tests.unit.factsets import (
@@ -240,6 +241,24 @@ def test_special_nodes_are_called_what_they_are(special: Node, name: str, agent:
 
 def test_an_ordinary_node_is_of_no_kind() -> None:
     assert profile.kind_of(node("w"), node_kinds()) is None
+
+
+def test_nodes_that_are_alike_are_asked_for_their_kind_once() -> None:
+    kinds = profile.Kinds(node_kinds())
+    fargate = {"eks.amazonaws.com/compute-type": "fargate"}
+    virtual = (Taint("virtual-kubelet.io/provider", "azure", "NoSchedule"),)
+    special = [
+        node("a", fargate),
+        node("b", fargate),
+        node("c"),
+        node("d", taints=virtual),
+        node("e", os_image="Flatcar 1"),
+    ]
+    found = [kinds(each) for each in special]
+    assert [kind and kind.name for kind in found] == ["fargate", "fargate", None, "virtual-kubelet", "flatcar"]
+    assert found[0] is found[1]
+    odd = profile.Kinds([replace(node_kinds()[0], match=(Row("node.name", "w-*"),))])
+    assert [bool(odd(node(name))) for name in ("w-1", "x-1")] == [True, False]
 
 
 # --- what is kept and shown ------------------------------------------------------------------------------------------
