@@ -29,6 +29,8 @@ PATH_KEYS = (
 """Keys of check instances that name files (datadog_checks_base, HTTP and OpenMetrics options)."""
 
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+# Public CAs of the agent's own image (gcr.io/datadoghq/agent 7, an Ubuntu), and those that its Python brings.
+_OF_THE_IMAGE = ("/etc/ssl/certs/", "/usr/share/ca-certificates/", "/opt/datadog-agent/embedded/")
 _ACCOUNT_FILES = frozenset({"token", "ca.crt", "namespace"})
 # Where distributions keep the keys of the control plane (their documentation and sources; datadog distribution layers).
 _KEY_FOLDERS = (
@@ -223,7 +225,7 @@ def _not_covered(agent: Object, path: str, context: ProofContext, release: Relea
         return "the pod mounts no service account token" if off and mounted_at(agent, path) is None else ""
     mounted = mounted_at(agent, path)
     if mounted is None:
-        return "no volume is mounted there"
+        return "" if path.startswith(_OF_THE_IMAGE) else "no volume is mounted there"
     mount, volume = mounted
     below = path.removeprefix(normpath(str(mount.get("mountPath")))).strip("/")
     inside = "/".join(part for part in (str(mount.get("subPath") or ""), below) if part)

@@ -54,6 +54,12 @@ def _each_wrong_type(text: str) -> Iterable[str]:
     return tuple(f"`{each['field']}`: expected {each['wanted']}" for each in found)
 
 
+def _each_duplicate(text: str) -> Iterable[str]:
+    found = re.finditer(r"(?P<field>\.[^\s:][^\n]*?): duplicate entries for key \[(?P<key>[^\]\n]+)\]", text)
+    lines = tuple(f"`{each['field']}`: {each['key']}" for each in found)
+    return lines if lines[1:] else ()
+
+
 def _below(marker: str) -> Callable[[str], Iterable[str]]:
     """All lines after the one with the marker."""
 
@@ -446,6 +452,16 @@ ROWS: tuple[Row, ...] = (
         "ddhelm values worker --explain, with the same flags",
         "object-refused",
         more=_each_wrong_type,
+    ),
+    Row(
+        "duplicate-entries",
+        r"failed to create typed patch object \((?P<object>[^;)]*); [^)]*Kind=(?P<kind>\w+)\): (?:errors:\s+)?"
+        r"(?P<field>\.[^\n]+?): duplicate entries for key \[(?P<key>[^\]\n]+)\]",
+        ReleaseError,
+        "{kind} `{object}` has two entries with {key} in `{field}`",
+        "take it out of the list in your values that repeats it (`datadog.env`), and use the chart's own value for it",
+        "duplicate-entries",
+        more=_each_duplicate,
     ),
     Row(
         "value-wrong-type",

@@ -57,6 +57,7 @@ def planned(
         for step in steps_for(one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name))
     ]
     standing, unforecast = _unsent_refusals(made, standing, steps)
+    standing, doubled = _doubled(session, made, standing)
     secrets, writes, days = secrets_of(session, wanted, made)
     proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
     results = proof.run(proven, skip=request.skip)
@@ -74,6 +75,7 @@ def planned(
             *kept_elsewhere(session, wanted, secrets),
             *_of_steps(made, steps, standing, taken_over),
             *unforecast,
+            *doubled,
         ),
         problems=_problems(session, request, made, standing, steps, broken_claims(results)),
     )
@@ -102,6 +104,23 @@ def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step])
     objects = "1 object was" if len(dropped) == 1 else f"{len(dropped)} objects were"
     why = f"{objects} not forecast ({dropped[0].error.message}): whether others altered them is not known"
     return replace(standing, refusals=kept), (why,)
+
+
+def _doubled(session: Session, made: Prepared, standing: live.Read) -> tuple[live.Read, tuple[str, ...]]:
+    """Without lists with two entries of one key in a release that helm applies client-side, and a notice for each.
+
+    The forecast is server-side and refuses them; Helm 3 does not (helm/helm#31529), and the last entry counts.
+    """
+    taken = {
+        identity
+        for one in made.desired
+        if not server_side(session.helm.major, made.deployed.get(one.release.name))
+        for identity in one.manifest.objects
+    }
+    dropped = [each for each in standing.refusals if each.object in taken and each.error.anchor == "duplicate-entries"]
+    kept = tuple(each for each in standing.refusals if each not in dropped)
+    why = "helm applies this release client-side, where the last one counts; server-side it would be refused"
+    return replace(standing, refusals=kept), tuple(f"{each.error.message}: {why}" for each in dropped)
 
 
 def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_over: tuple[str, ...]) -> Iterator[str]:

@@ -799,6 +799,18 @@ def test_a_path_is_covered_by_what_the_volume_really_holds(volume: Tree, mount: 
     assert problem in " ".join(found.details)
 
 
+@pytest.mark.parametrize(
+    ("path", "ok"),
+    [
+        ("/etc/ssl/certs/ca-certificates.crt", True),
+        ("/opt/datadog-agent/embedded/ssl/cert.pem", True),
+        ("/etc/ssl/mine.pem", False),
+    ],
+)
+def test_the_public_cas_of_the_agents_image_are_there_without_a_volume(path: str, ok: bool) -> None:
+    assert result("check-files-readable", control("confd", ("data", "etcd.yaml"), ETCD.replace(CA, path))).ok is ok
+
+
 def test_an_untyped_file_is_a_file_only_where_the_distribution_says_so() -> None:
     untyped = mounted(ETCD_CA, "", CA)
     meant = replace(untyped, untyped_files=frozenset({ETCD_CA}))
