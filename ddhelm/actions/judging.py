@@ -109,7 +109,8 @@ def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step])
 def _doubled(session: Session, made: Prepared, standing: live.Read) -> tuple[live.Read, tuple[str, ...]]:
     """Without lists with two entries of one key in a release that helm applies client-side, and a notice for each.
 
-    The forecast is server-side and refuses them; Helm 3 does not (helm/helm#31529), and the last entry counts.
+    The forecast is server-side and refuses them; Helm 3 does not (helm/helm#31529). The last one of an install
+    counts; the patch of an upgrade may drop the second (measured: 3.22, Kubernetes 1.36).
     """
     taken = {
         identity
@@ -119,7 +120,7 @@ def _doubled(session: Session, made: Prepared, standing: live.Read) -> tuple[liv
     }
     dropped = [each for each in standing.refusals if each.object in taken and each.error.anchor == "duplicate-entries"]
     kept = tuple(each for each in standing.refusals if each not in dropped)
-    why = "helm applies this release client-side, where the last one counts; server-side it would be refused"
+    why = "client-side, as helm applies this release, that is taken, and which one counts is not certain"
     return replace(standing, refusals=kept), tuple(f"{each.error.message}: {why}" for each in dropped)
 
 

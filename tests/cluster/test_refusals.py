@@ -78,6 +78,19 @@ def test_a_namespace_that_rejects_the_agents_is_found_before_anything_is_written
     assert "8 of 8 nodes run exactly one agent" in done.out
 
 
+def test_a_variable_that_is_set_twice_is_refused_where_helm_applies_server_side_alone(kubeadm: Sandbox) -> None:
+    kubeadm.kubectl("create", "namespace", "datadog")  # in one that is yet to be made nothing is forecast
+    kubeadm.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
+    level = ("--worker-set", "datadog.env[0].name=DD_LOG_LEVEL,datadog.env[0].value=debug")
+    twice = 'has two entries with name="DD_LOG_LEVEL" in `.spec.template.spec.containers[name="agent"].env`'
+    refused(kubeadm, *level, code=3, says=[twice, "datadog.env"])
+    helm3 = Ddhelm(kubeadm, "3.22")
+    told = helm3.onboard(*level)
+    assert twice in told.out.replace("\n", " ")
+    assert "which one counts is not certain" in told.out.replace("\n", " ")
+    assert "Nothing to do" in helm3.onboard(*level).out
+
+
 def test_a_namespace_that_is_being_deleted_is_named(kubeadm: Sandbox) -> None:
     kubeadm.kubectl("create", "namespace", "datadog")
     patch = '{"metadata": {"finalizers": ["example.org/stays"]}}'
