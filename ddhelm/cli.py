@@ -4,6 +4,8 @@ Every command is a few lines of sense: make a request of the flags, let an actio
 Imports happen inside the commands: ``ddhelm --version`` must cost what a bare Typer program costs.
 """
 
+from __future__ import annotations  # a flag is looked at where its command runs
+
 import contextlib
 import signal
 import sys
@@ -468,14 +470,14 @@ def support_dump(
 app.add_typer(cli_certs.app, name="certs")
 
 
-def _reading(options: Options) -> "Session":
+def _reading(options: Options) -> Session:
     """The session of a command that reads the cluster first: kubectl comes up while the command is loaded."""
     session = _session(options)
     session.begin()
     return session
 
 
-def _planning(options: Options) -> "Session":
+def _planning(options: Options) -> Session:
     """The session of a command that begins with a plan: what that needs is read while the command is loaded."""
     from ddhelm.reads import before_a_plan
 
@@ -484,7 +486,7 @@ def _planning(options: Options) -> "Session":
     return session
 
 
-def _session(options: Options) -> "Session":
+def _session(options: Options) -> Session:
     from ddhelm.commands import opened
 
     return opened.session(options)
@@ -504,7 +506,7 @@ def main() -> None:
     streams.end(code)
 
 
-def _unraised(lost: "sys.UnraisableHookArgs") -> None:
+def _unraised(lost: sys.UnraisableHookArgs) -> None:
     """A ^C that comes during a callback, where Python drops what is raised, comes again behind it."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
         again = threading.Timer(0.01, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
@@ -529,12 +531,12 @@ def run(arguments: list[str]) -> int:
     return code
 
 
-def _opened() -> "ModuleType | None":
+def _opened() -> ModuleType | None:
     """What opens sessions; a run without one has not even loaded it."""
     return sys.modules.get("ddhelm.commands.opened")
 
 
-def _calls() -> "list[Calls]":
+def _calls() -> list[Calls]:
     """The logs of the sessions that were opened."""
     opened = _opened()
     return opened.calls if opened is not None else []

@@ -1,5 +1,7 @@
 """The commands below ``ddhelm certs``: client certificates for etcd."""
 
+from __future__ import annotations  # a flag is looked at where its command runs
+
 from typing import Annotated
 
 import typer

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import typer
@@ -181,32 +182,51 @@ def takes(*groups: type, formats: Sequence[str] = FORMATS) -> Callable[[Callable
     Each flag is declared once above, whatever the number of commands that share it. ``formats`` are those of
     ``--output``, where the command has it.
     """
+    return lambda command: _Taking(command, groups, formats)
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
+
+class _Taking:
+    """A command with the flags of its groups.
+
+    What Typer asks of it is made when it asks: of one command of thirty, where a command line was given.
+    """
+
+    def __init__(self, command: Callable[..., None], groups: Sequence[type], formats: Sequence[str]) -> None:
+        self.__name__, self.__doc__ = command.__name__, command.__doc__
+        self._command, self._groups, self._formats = command, groups, formats
+
+    def __call__(self, **given: Any) -> None:
+        spelled = {p.name: _spelled(p.name, p.annotation) for p in self._parameters}
+        _refuse_empty(given, spelled)
+        _refuse_two_on_stdin(given, spelled)
+        _refuse_both(given, spelled)
+        for name in _DURATIONS & given.keys():
+            seconds(given[name], spelled[name])
+        _refuse_unknown(given, self._formats)
+        self._command(given, **{p.name: given[p.name] for p in self._own})
+
+    @cached_property
+    def _own(self) -> Sequence[inspect.Parameter]:
+        parameters = inspect.signature(self._command, eval_str=True).parameters.values()
+        return [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name != "options"]
+
+    @cached_property
+    def _parameters(self) -> Sequence[inspect.Parameter]:
         shared = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(group, name), annotation=annotation)
-            for group in groups
+            for group in self._groups
             for name, annotation in _declared(group).items()
         ]
-        spelled = {p.name: _spelled(p.name, p.annotation) for p in (*own, *shared)}
-        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        return [*self._own, *shared]
 
-        def wrapped(**given: Any) -> None:
-            _refuse_empty(given, spelled)
-            _refuse_two_on_stdin(given, spelled)
-            _refuse_both(given, spelled)
-            for name in _DURATIONS & given.keys():
-                seconds(given[name], spelled[name])
-            _refuse_unknown(given, formats)
-            command({name: given[name] for name in given}, **{p.name: given[p.name] for p in own})
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.Signature(self._parameters)
 
-        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-        wrapped.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *shared]}
-        return wrapped
-
-    return decorate
+    def __getattr__(self, name: str) -> Any:
+        if name == "__annotations__":  # a property of this name would be that of the class
+            return {p.name: p.annotation for p in self._parameters}
+        raise AttributeError(name)
 
 
 def _spelled(name: str, annotation: Any) -> str:
