@@ -7,7 +7,6 @@ import datetime
 import getpass
 import math
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -88,6 +87,8 @@ def given_back(lease: Tree | None) -> float:
 
 def me() -> str:
     """The name of this process, so that another user can find it: `anna@host (pid 4711)`."""
+    import socket  # here: a plan without a cluster takes no lock
+
     return f"{user()}@{socket.gethostname()} (pid {os.getpid()})"
 
 
