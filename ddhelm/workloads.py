@@ -4,7 +4,7 @@ Kept apart from the judgement (``rollout``) so that ``status`` can show workload
 takes one JSON tree as the API server sends it and never fails on an absent field: an object seconds old has no status.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -120,7 +120,8 @@ class Pod(Struct, frozen=True):
     """One pod; ``owner`` is the workload it was asked for, ``node`` also that of a DaemonSet's unscheduled pod.
 
     ``unschedulable`` is the scheduler's message, ``failed`` the reason and message of a pod that the kubelet refused,
-    ``unready`` the containers that run and are not ready. A pod that is being deleted never counts as ready.
+    ``unready`` the containers that run and are not ready. A pod that is being deleted never counts as ready. ``made``
+    is RFC 3339, by the API server's clock; ``started`` tells whether the kubelet has taken it up.
     """
 
     name: str
@@ -133,6 +134,8 @@ class Pod(Struct, frozen=True):
     unschedulable: str = ""
     failed: str = ""
     unready: tuple[str, ...] = ()
+    made: str = ""
+    started: bool = False
 
     @property
     def silent(self) -> bool:
@@ -230,7 +233,21 @@ def pod(tree: Mapping[str, Any], owner: str = "") -> Pod:
             for each in status.get("containerStatuses") or ()
             if not each.get("ready") and "running" in (each.get("state") or {})
         ),
+        made=str(meta.get("creationTimestamp") or ""),
+        started=bool(status.get("startTime")),
     )
+
+
+def without_leftovers(pods: Iterable[Pod]) -> tuple[Pod, ...]:
+    """A Deployment's pods without those that failed (evicted, their node shut down) and were replaced since.
+
+    Kubernetes keeps them until its pod GC, for weeks. A younger pod that the kubelet has yet to take up replaces none:
+    it may be the next one that is refused.
+    """
+    known = tuple(pods)
+    standing = (each for each in known if not each.failed and (each.started or each.unschedulable))
+    replaced = max((each.made for each in standing), default="")
+    return tuple(each for each in known if not each.failed or each.made >= replaced)
 
 
 def event(tree: Mapping[str, Any]) -> Event:

@@ -24,6 +24,12 @@ def pods(fields: str, app: str = api.WORKER, token: str = "") -> str:
     return f"/api/v1/namespaces/{api.NAMESPACE}/pods?labelSelector=app={app}&fieldSelector={fields}&limit=25{more}"
 
 
+def of_deployment(server: ApiServer, *, pending: Any = None, running: Any = None, failed: Any = None) -> None:
+    """What the Cluster Agent's pods are, by phase; none where nothing is said."""
+    for phase, answer in (("Pending", pending), ("Running", running), ("Failed", failed)):
+        server.serve(pods(f"status.phase={phase}", api.CLUSTER_AGENT), answer or items())
+
+
 def failed_create(name: str = api.WORKER, kind: str = "DaemonSet") -> str:
     return f"{EVENTS}involvedObject.kind={kind},involvedObject.name={name},reason=FailedCreate&limit=50"
 
@@ -107,6 +113,46 @@ def test_pods_that_run_and_are_not_ready_are_paged_for_and_then_remembered(serve
     assert seen == [[], ["z"], ["z"], []], "found on the second page, kept while bad, dropped when ready"
     assert len(server.asked_for(NODES)) == 1, "all nodes are read once in ten looks"
     assert all("limit=" in path for path in server.asked_for("/pods?"))
+
+
+def evicted(count: int, *, made: str = "2026-11-01T00:00:00Z") -> list[Any]:
+    return [api.pod(f"evicted-{i}", failed=("Evicted", "low on memory"), made=made) for i in range(count)]
+
+
+def test_pods_that_a_deployment_has_replaced_hide_none_that_is_not_ready(server: ApiServer) -> None:
+    """Kubernetes keeps evicted pods for weeks; they are neither found nor counted as found."""
+    server.serve(DEPLOYMENT.path, api.deployment(available=0))
+    bad = api.pod("new", phase="Running", containers=[api.running()], made="2026-12-01T00:00:00Z")
+    of_deployment(server, running=items(bad), failed=items(*evicted(25), token="more"))
+    server.serve("/api/v1/nodes/w-1", node("w-1"))
+    found = look.look(server, (DEPLOYMENT,))
+    assert [each.name for each in found.pods] == ["new"]
+
+
+def test_evicted_pods_without_end_do_not_hide_the_one_that_waits_or_is_refused(server: ApiServer) -> None:
+    server.serve(DEPLOYMENT.path, api.deployment(replicas=2, updated=1, available=1))
+    fine = api.pod("fine", phase="Running", ready=True, made="2026-11-20T00:00:00Z")
+    waits = api.pod("waits", made="2026-12-01T00:00:00Z", started=False)
+    of_deployment(server, pending=items(waits), running=items(fine), failed=items(*evicted(25), token="t1"))
+    refused = api.pod("refused", failed=("OutOfcpu", ""), made="2026-12-01T00:00:00Z")
+    server.serve(pods("status.phase=Failed", api.CLUSTER_AGENT, token="t1"), items(*evicted(3), refused))
+    server.serve(happened("waits"), items())
+    looker = Looker(server, (DEPLOYMENT,), since=Baseline())
+    seen = [[each.name for each in looker.deep(looker.quick()).pods] for _ in range(3)]
+    assert seen == [["waits"], ["waits", "refused"], ["waits"]], "page by page, and then from the first again"
+
+
+def test_pods_of_a_large_deployment_that_are_ready_hide_none_that_is_not(server: ApiServer) -> None:
+    server.serve(DEPLOYMENT.path, api.deployment(replicas=26, available=25))
+    fine = [api.pod(f"a{i}", phase="Running", ready=True) for i in range(25)]
+    of_deployment(server, running=items(*fine, token="t1"))
+    bad = api.pod("z", phase="Running", containers=[api.running()])
+    server.serve(pods("status.phase=Running", api.CLUSTER_AGENT, token="t1"), items(bad))
+    server.serve(NODES, items(node("w-1")))
+    server.serve("/api/v1/nodes/w-1", node("w-1"))
+    looker = Looker(server, (DEPLOYMENT,), since=Baseline())
+    seen = [[each.name for each in looker.deep(looker.quick()).pods] for _ in range(2)]
+    assert seen == [[], ["z"]]
 
 
 def test_agents_on_dead_nodes_are_found_through_the_nodes(server: ApiServer) -> None:

@@ -9,7 +9,17 @@ from ddhelm.actions.watch import Clock, Deadlines, Polled, Unreadable, Watched, 
 from ddhelm.errors import ClusterError, Interrupted
 from ddhelm.rollout import Complete, Stalled
 from tests.adapters.apiserver import ApiServer, items
-from tests.adapters.test_look import DAEMONSET, FORBIDDEN, failed_create, happened, node, pods
+from tests.adapters.test_look import (
+    DAEMONSET,
+    DEPLOYMENT,
+    FORBIDDEN,
+    evicted,
+    failed_create,
+    happened,
+    node,
+    of_deployment,
+    pods,
+)
 from tests.unit import apitrees as api
 
 DOWN = ClusterError("cannot reach `https://10.0.0.1:6443`", anchor="unreachable")
@@ -69,6 +79,27 @@ def test_a_stuck_roll_out_ends_at_its_timeout(server: ApiServer) -> None:
     assert result.elapsed == 42
     assert not result.ok
     assert result.failure().exit_code == 4
+
+
+def test_a_pod_that_was_evicted_before_is_no_reason_to_give_up(server: ApiServer) -> None:
+    pulling = api.pod("new", containers=[api.waiting("ContainerCreating")], made="2026-12-01T00:00:00Z")
+    server.serve(DEPLOYMENT.path, *[api.deployment(available=0)] * 200, api.deployment())
+    of_deployment(server, pending=items(pulling), failed=items(*evicted(1)))
+    server.serve(happened("new"), items())
+    result, _ = watched(server, DEPLOYMENT)
+    assert result.ok
+    assert result.elapsed > 180
+
+
+def test_a_deployment_whose_new_pods_are_refused_stalls(server: ApiServer) -> None:
+    server.serve(DEPLOYMENT.path, api.deployment(updated=0, total=2))
+    old = api.pod("old", phase="Running", ready=True, made="2026-11-20T00:00:00Z")
+    refused = api.pod("new", failed=("OutOfcpu", "Node didn't have enough resource: cpu"), made="2026-12-01T00:00:00Z")
+    of_deployment(server, running=items(old), failed=items(*evicted(1), refused))
+    result, _ = watched(server, DEPLOYMENT)
+    assert isinstance(result.progress, Stalled)
+    assert (result.progress.reason, result.progress.pod) == ("Refused", "new")
+    assert result.elapsed == 60
 
 
 def test_the_default_timeout_follows_the_number_of_nodes_as_it_shows(server: ApiServer) -> None:

@@ -88,6 +88,8 @@ def pod(
     unschedulable: str = "",
     deleting: bool = False,
     failed: tuple[str, str] | None = None,
+    made: str = "",
+    started: bool = True,
 ) -> Tree:
     conditions = [condition("Ready", "True" if ready else "False")]
     spec: Tree = {"nodeName": node}
@@ -99,12 +101,16 @@ def pod(
     metadata: Tree = {"name": name, "namespace": NAMESPACE, "labels": {"app": app}}
     if deleting:
         metadata["deletionTimestamp"] = "2026-11-24T03:00:00Z"
+    if made:
+        metadata["creationTimestamp"] = made
     status: Tree = {
         "phase": phase,
         "conditions": conditions,
         "containerStatuses": containers or [],
         "initContainerStatuses": init or [],
     }
+    if started and not unschedulable:
+        status["startTime"] = made or "2026-11-24T03:00:00Z"
     if failed:
         status |= {"phase": "Failed", "reason": failed[0], "message": failed[1]}
     return {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": status}

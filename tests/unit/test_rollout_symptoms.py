@@ -14,6 +14,8 @@ PREEMPTION = (
     "pod, 7 Preemption is not helpful for scheduling."
 )
 ELSEWHERE = ", 7 node(s) didn't satisfy plugin(s) [NodeAffinity]."
+OLD, NEW, NEWER = (f"2026-11-24T03:00:0{second}Z" for second in range(3))
+EVICTED = ("Evicted", "The node was low on resource: memory.")
 
 
 def explained(*, pods: list[Any] | None = None, events: list[Any] | None = None, **status: Any) -> tuple[Cause, ...]:
@@ -214,9 +216,30 @@ def test_events_of_other_pods_are_not_held_against_a_pod() -> None:
 
 
 def test_pods_that_the_kubelet_refuses_say_why() -> None:
-    cause = only(explained(pods=[api.pod("p", failed=("Evicted", "The node was low on resource: memory"))]))
+    cause = only(explained(pods=[api.pod("p", failed=EVICTED)]))
     assert cause.reason == "Refused"
     assert "Evicted: The node was low on resource: memory" in cause.text
+
+
+@pytest.mark.parametrize(
+    ("beside", "kept", "why"),
+    [
+        ([api.pod("new", made=NEWER)], ["new"], "its replacement pulls an image"),
+        ([api.pod("new", phase="Running", ready=True, made=NEWER)], ["new"], "its replacement runs"),
+        ([api.pod("new", made=NEWER, unschedulable="0/8 nodes")], ["new"], "its replacement finds no node"),
+        ([api.pod("new", made=NEWER, started=False)], ["failed", "new"], "the next one may be refused as well"),
+        ([api.pod("old", phase="Running", ready=True, made=OLD)], ["failed", "old"], "a new pod is refused"),
+        (
+            [api.pod("other", failed=("OutOfcpu", ""), made=NEWER)],
+            ["failed", "other"],
+            "one after the other is refused",
+        ),
+        ([], ["failed"], "there is no other"),
+    ],
+)
+def test_a_failed_pod_of_a_deployment_counts_until_it_is_replaced(beside: list[Any], kept: list[str], why: str) -> None:
+    pods = [workloads.pod(tree) for tree in [api.pod("failed", failed=EVICTED, made=NEW), *beside]]
+    assert [each.name for each in workloads.without_leftovers(pods)] == kept, why
 
 
 def test_pods_that_only_stop_are_no_reason_to_give_up() -> None:
