@@ -53,7 +53,10 @@ class Progressing(Struct, frozen=True):
 
 
 class Stalled(Struct, frozen=True):
-    """Waiting longer makes no sense; ``reason`` is a row of ``causes.KINDS``, or ``Timeout`` without a known cause."""
+    """Waiting longer makes no sense; ``reason`` is a row of ``causes.KINDS``, or ``Timeout`` without a known cause.
+
+    ``causes`` are all that are known, ``blamed`` the workloads of those that outlived their grace: none at a time-out.
+    """
 
     reason: str
     text: str
@@ -62,6 +65,7 @@ class Stalled(Struct, frozen=True):
     node: str = ""
     causes: tuple[Cause, ...] = ()
     timed_out: bool = False
+    blamed: tuple[str, ...] = ()
 
 
 Progress = Complete | Progressing | Stalled
@@ -100,9 +104,10 @@ def judge(
             return Complete(empty=_empty(reading)), memory
         return Progressing(), memory
     idle = elapsed - moved_at
-    for cause in causes:
-        if min(idle, elapsed - spans[cause.key][0]) >= cause.grace or cause.grace == 0:
-            return _stalled(cause, causes, timed_out=False), memory
+    lasting = [each for each in causes if min(idle, elapsed - spans[each.key][0]) >= each.grace or each.grace == 0]
+    if lasting:
+        blamed = tuple(dict.fromkeys(each.workload for each in lasting))
+        return replace(_stalled(lasting[0], causes), blamed=blamed), memory
     if late:
         return _timed_out(reading, causes, timeout), memory
     return Progressing(causes), memory
@@ -159,15 +164,15 @@ def _empty(reading: Reading) -> tuple[str, ...]:
     return tuple(each.name for each in reading.workloads if each.empty)
 
 
-def _stalled(cause: Cause, causes: tuple[Cause, ...], *, timed_out: bool) -> Stalled:
+def _stalled(cause: Cause, causes: tuple[Cause, ...]) -> Stalled:
     pod = cause.pods[0] if cause.pods else ""
     node = cause.nodes[0] if cause.nodes else ""
-    return Stalled(cause.reason, cause.text, cause.hint, pod, node, causes, timed_out)
+    return Stalled(cause.reason, cause.text, cause.hint, pod, node, causes)
 
 
 def _timed_out(reading: Reading, causes: tuple[Cause, ...], timeout: float) -> Stalled:
     if causes:
-        return _stalled(causes[0], causes, timed_out=True)
+        return replace(_stalled(causes[0], causes), timed_out=True)
     late = max(reading.workloads, key=lambda each: each.behind)
     return Stalled(
         "Timeout",

@@ -262,11 +262,10 @@ def _watch(
 
 
 def _stalled(watched: Watched, targets: Sequence[look.Target]) -> tuple[str, ...]:
-    """The releases to blame: of the workloads with a cause, or, where time ran out, of all that are behind."""
-    progress = watched.progress
+    """The releases to blame: of the workloads that stalled, or, where time ran out, of all that are behind."""
     late = {each.name for each in watched.workloads if not each.settled}
-    if isinstance(progress, Stalled) and not progress.timed_out:
-        late = {cause.workload for cause in progress.causes} or late
+    if isinstance(watched.progress, Stalled):
+        late = set(watched.progress.blamed) or late
     return tuple(dict.fromkeys(target.release for target in targets if target.name in late))
 
 

@@ -245,6 +245,26 @@ def test_only_a_stalled_revision_of_this_run_is_rolled_back(monkeypatch: pytest.
     assert (f"rollback {CONTROL_PLANE.name} 7" in cluster.log, bool(told.undone)) == (not theirs, not theirs)
 
 
+@pytest.mark.parametrize(
+    ("progress", "undone"),
+    [
+        (Stalled("Secret", "it is missing", "", blamed=("agent",)), [WORKER.name]),
+        (Stalled("NotReady", "it runs", "", timed_out=True), [WORKER.name, CONTROL_PLANE.name]),
+    ],
+    ids=["stalled", "timed out"],
+)
+def test_a_release_that_only_lags_behind_a_stalled_one_is_left(
+    monkeypatch: pytest.MonkeyPatch, progress: Stalled, undone: list[str]
+) -> None:
+    both = {"agent": WORKER.name, "control-plane-agent": CONTROL_PLANE.name}
+    targets = tuple(look.Target(release, "DaemonSet", "datadog", name) for name, release in both.items())
+    behind = tuple(Workload("DaemonSet", "datadog", name, desired=3) for name in both)
+    monkeypatch.setattr(look, "targets", lambda _manifests: targets)
+    monkeypatch.setattr(look, "baseline", lambda *_given: None)
+    monkeypatch.setattr(watch, "watch", lambda *_given, **_how: Watched(progress, behind, 21.0))
+    assert list(run(Cluster()).undone) == undone
+
+
 def failing_over(before: Callable[[Cluster], None], monkeypatch: pytest.MonkeyPatch) -> tuple[Cluster, Outcome]:
     """helm fails at the second release and stores nothing, ``before`` apart."""
     cluster, upgrade = Cluster(), Helm.upgrade

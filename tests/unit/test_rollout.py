@@ -167,6 +167,7 @@ def test_running_out_of_time_names_the_likeliest_cause() -> None:
     verdict = stuck(each, TIMEOUT)
     assert isinstance(verdict, Stalled)
     assert verdict.timed_out
+    assert verdict.blamed == ()
     assert verdict.text == f"container `agent` of `{api.WORKER}` runs and is not ready on `w-1`"
     assert verdict.hint == "kubectl -n datadog logs p -c agent"
 
@@ -211,6 +212,27 @@ def test_a_sure_cause_is_named_before_a_widespread_doubtful_one() -> None:
     verdict = watched((0, each))
     assert isinstance(verdict, Stalled)
     assert [cause.reason for cause in verdict.causes] == ["PodSecurity", "CrashLoop"]
+
+
+def test_only_what_outlived_its_grace_is_blamed() -> None:
+    """The other release's agents may still be starting, and have a cause that is none of the stall's."""
+    no_secret = api.waiting("CreateContainerConfigError", 'secret "dd" not found')
+    pods = [
+        api.pod("w", containers=[no_secret]),
+        api.pod("c1", app=api.CONTROL_PLANE, phase="Running", containers=[api.running()]),
+        api.pod("c2", app=api.CONTROL_PLANE, containers=[api.waiting("ErrImagePull", "no route")]),
+        api.pod("d", app=api.CLUSTER_AGENT, phase="Running", deleting=True),
+    ]
+    each = reading(
+        api.daemonset(available=4), api.daemonset(api.CONTROL_PLANE, available=3), api.deployment(total=2), pods=pods
+    )
+    verdict = stuck(each, 20)
+    assert isinstance(verdict, Stalled)
+    assert [cause.reason for cause in verdict.causes] == ["Secret", "ImagePull", "NotReady", "Terminating"]
+    assert (verdict.reason, verdict.blamed) == ("Secret", (api.WORKER,))
+    verdict = stuck(each, 60)
+    assert isinstance(verdict, Stalled)
+    assert (verdict.reason, verdict.blamed) == ("Secret", (api.WORKER, api.CONTROL_PLANE))
 
 
 @pytest.mark.parametrize(
