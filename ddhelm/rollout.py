@@ -80,6 +80,14 @@ class Seen(Struct, frozen=True):
     spans: Mapping[tuple[str, str, str], tuple[float, float]] = {}
     causes: tuple[Cause, ...] = ()
 
+    def after_silence(self, seconds: float) -> "Seen":
+        """The same after so many seconds without an answer from the API server: no cause lasted, nothing was idle.
+
+        Where it restarts, neither controllers nor kubelets can do or report anything.
+        """
+        spans = {key: (first + seconds, last + seconds) for key, (first, last) in self.spans.items()}
+        return replace(self, moved_at=self.moved_at + seconds, spans=spans)
+
 
 def judge(
     reading: Reading, seen: Seen, *, elapsed: float, timeout: float, checks: Mapping[str, str] | None = None

@@ -31,7 +31,8 @@ class Deadlines(Struct, frozen=True):
 
     ``interval`` lies between two looks, half of it as long as the watch is young: a small cluster is through then.
     ``diagnose`` lies between two that also ask about pods; ``blind`` is how long the API server may not answer before
-    the watch gives up: a control plane that restarts is no failed roll-out.
+    the watch gives up: a control plane that restarts is no failed roll-out. That silence counts towards ``timeout``,
+    and not towards the time that a cause may last.
     """
 
     timeout: float | None = None
@@ -121,6 +122,7 @@ class _Loop:
     timeout: float = 0.0
     diagnosed_at: float | None = None
     blind_since: float | None = None
+    silent_since: float = 0.0
 
     def __post_init__(self) -> None:
         self.began = self.clock.now()
@@ -128,16 +130,20 @@ class _Loop:
 
     def poll(self) -> Polled | Unreadable:
         """One look and its judgement."""
+        asked_at = self.clock.now() - self.began
         try:
             reading = self._read()
         except (ClusterError, ToolError) as error:
             elapsed = self.clock.now() - self.began
-            self.blind_since = elapsed if self.blind_since is None else self.blind_since
+            if self.blind_since is None:
+                self.blind_since, self.silent_since = elapsed, asked_at
             if error.anchor == "forbidden" or elapsed - self.blind_since >= self.deadlines.blind:
                 raise
             return Unreadable(error, elapsed)
-        self.blind_since = None
         elapsed = self.clock.now() - self.began
+        if self.blind_since is not None:
+            self.seen = self.seen.after_silence(elapsed - self.silent_since)
+            self.blind_since = None
         progress, self.seen = judge(reading, self.seen, elapsed=elapsed, timeout=self.timeout, checks=self.checks)
         return Polled(self.targets, reading, progress, elapsed, self.timeout)
 

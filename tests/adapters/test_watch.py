@@ -1,9 +1,11 @@
 """The watch always ends: complete, stalled, out of time, or blind for too long; with a clock that nobody waits for."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from ddhelm import causes
 from ddhelm.actions.look import Baseline, Target
 from ddhelm.actions.watch import Clock, Deadlines, Polled, Unreadable, Watched, watch
 from ddhelm.errors import ClusterError, Interrupted
@@ -139,6 +141,40 @@ def test_an_api_server_that_restarts_does_not_fail_the_roll_out(server: ApiServe
     result, told = watched(server)
     assert result.ok
     assert len([each for each in told if isinstance(each, Unreadable)]) == 59
+
+
+@pytest.mark.parametrize(("timeout", "read"), [(300, causes.KINDS["CrashLoop"].grace), (120, 43)])
+def test_silence_of_the_api_server_is_no_time_that_a_cause_lasted(server: ApiServer, timeout: int, read: int) -> None:
+    """Nobody could mend or report anything then; only the time-out goes on."""
+    rolling = api.daemonset(available=4)
+    server.serve(DAEMONSET.path, *[rolling] * 14, *[DOWN] * 55, *[rolling] * 9, *[DOWN] * 30, rolling)
+    crashing = api.pod("p", containers=[api.waiting("CrashLoopBackOff", restarts=2)])
+    server.serve(pods("status.phase!=Running"), items(crashing))
+    result, told = watched(server, timeout=timeout)
+    looks = [each for each in told if isinstance(each, Polled | Unreadable)]
+    silence = sum(after.elapsed - each.elapsed for each, after in pairwise(looks) if isinstance(each, Unreadable))
+    assert isinstance(result.progress, Stalled)
+    assert (result.progress.reason, silence) == ("CrashLoop", 77)
+    assert result.elapsed - silence == read
+
+
+def test_a_look_that_hangs_is_silence_from_its_beginning() -> None:
+    """kubectl waits for half a minute before it says that the API server is silent."""
+
+    class Hanging(ApiServer):
+        def raws(self, paths: Any) -> Any:
+            if time.seconds == 6:
+                time.seconds += 30
+            return super().raws(paths)
+
+    server, time = Hanging(), Time()
+    missing = api.pod("p", containers=[api.waiting("CreateContainerConfigError", 'secret "dd" not found')])
+    server.serve(DAEMONSET.path, *[api.daemonset(available=4)] * 12, DOWN, api.daemonset(available=4))
+    server.serve(pods("status.phase!=Running"), items(missing))
+    result = watch(server, (DAEMONSET,), clock=time.clock, since=Baseline())
+    assert isinstance(result.progress, Stalled)
+    assert result.progress.reason == "Secret"
+    assert result.elapsed == 20 + 31
 
 
 def test_an_api_server_that_stays_away_ends_the_watch(server: ApiServer) -> None:

@@ -162,6 +162,39 @@ def test_causes_survive_readings_that_did_not_look_at_pods() -> None:
     assert isinstance(watched((0, bad), (15, blind), (31, blind)), Stalled)
 
 
+QUIET = reading(api.daemonset(available=4, updated=2))
+PULLING = reading(
+    api.daemonset(available=4, updated=2), pods=[api.pod("p", containers=[api.waiting("ErrImagePull", "no route")])]
+)
+LESS = reading(
+    api.daemonset(available=4, updated=1), pods=[api.pod("p", containers=[api.waiting("ErrImagePull", "no route")])]
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ([(0, PULLING)], [(100, PULLING), (159, PULLING)], "it lasts since the watch began"),
+        ([(0, QUIET), (10, PULLING)], [(110, PULLING), (169, PULLING)], "the cause is younger than the last movement"),
+        ([(0, LESS), (10, PULLING)], [(110, PULLING), (169, PULLING)], "the last movement is younger than the cause"),
+        ([(0, PULLING)], [(105, QUIET), (125, PULLING), (159, PULLING)], "the cause shows only now and then"),
+    ],
+)
+def test_silence_of_the_api_server_stops_the_clock_of_a_cause(
+    before: list[tuple[float, Reading]], after: list[tuple[float, Reading]], why: str
+) -> None:
+    """100 s without an answer before the readings of ``after``; a stall comes a second after the last of them."""
+    seen = Seen()
+    for second, each in before:
+        _, seen = judge(each, seen, elapsed=second, timeout=TIMEOUT)
+    seen = seen.after_silence(100)
+    for second, each in after:
+        verdict, seen = judge(each, seen, elapsed=second, timeout=TIMEOUT)
+        assert isinstance(verdict, Progressing), why
+    second, each = after[-1]
+    assert isinstance(judge(each, seen, elapsed=second + 1, timeout=TIMEOUT)[0], Stalled), why
+
+
 def test_running_out_of_time_names_the_likeliest_cause() -> None:
     each = reading(api.daemonset(available=4), pods=[api.pod("p", phase="Running", containers=[api.running()])])
     verdict = stuck(each, TIMEOUT)
