@@ -12,6 +12,7 @@ import pytest
 from ddhelm.access import resolve
 from ddhelm.actions.look import Target, baseline
 from ddhelm.actions.watch import Clock, Deadlines, Polled, Unreadable, Watched, watch
+from ddhelm.causes import KINDS
 from ddhelm.kubectl import Kubectl
 from ddhelm.rollout import Complete, Stalled
 from ddhelm.run import Runner, find
@@ -171,6 +172,28 @@ def test_a_refused_deployment_is_explained_by_its_condition(
     verdict = stalled(rolled(kubectl(kubeadm), target))
     assert verdict.reason == "PodSecurity"
     assert "`restricted:latest`" in verdict.text
+
+
+def test_a_pod_that_was_evicted_before_does_not_stall_the_roll_out(
+    kubeadm: Sandbox, kubectl: Callable[[Sandbox], Kubectl]
+) -> None:
+    client, target = kubectl(kubeadm), Target("r", "Deployment", SPACE, "cluster-agent")
+    apply(kubeadm, workload("Deployment", "cluster-agent"))
+    assert watch(client, (target,), deadlines=Deadlines(60, interval=0.2)).ok
+    (evicted,) = (pod["metadata"]["name"] for pod in pods(kubeadm))
+    time.sleep(1)  # a pod's age is known to the second
+    ready = {"type": "Ready", "status": "False", "reason": "PodFailed"}
+    status = {"phase": "Failed", "reason": "Evicted", "message": "low on memory", "conditions": [ready]}
+    kubeadm.loader.merge(f"/api/v1/namespaces/{SPACE}/pods/{evicted}/status", {"status": status})
+    wait_for(lambda: len(pods(kubeadm)) == 2, 20, "another pod in its place")
+    assert watch(client, (target,), deadlines=Deadlines(60, interval=0.2)).ok
+    for number in range(1, 6):
+        kubeadm.simulate(f"worker-{number}", ready_after="7s")
+    apply(kubeadm, workload("Deployment", "cluster-agent", image="agent:2"))
+    result = rolled(client, target)
+    assert result.ok
+    assert result.elapsed > KINDS["Refused"].grace
+    assert evicted in {pod["metadata"]["name"] for pod in pods(kubeadm)}
 
 
 def test_a_quota_that_is_used_up_is_named(kubeadm: Sandbox, kubectl: Callable[[Sandbox], Kubectl]) -> None:
