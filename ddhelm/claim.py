@@ -138,13 +138,17 @@ class LiveState(Struct, frozen=True):
 
 
 class ReleaseView(Struct, frozen=True):
-    """One release: what it shall be and what is deployed. ``record_size``: bytes that its record will have."""
+    """One release: what it shall be and what is deployed. ``record_size``: bytes that its record will have.
+
+    ``lost_crds``: those that its upgrade deletes.
+    """
 
     role: str
     name: str
     manifest: Manifest
     stored: Manifest | None = None
     record_size: int | None = None
+    lost_crds: tuple[ObjectRef, ...] = ()
 
     def agents(self) -> tuple[Object, ...]:
         """The DaemonSets of its node agents: those with a container called ``agent``."""
@@ -170,8 +174,7 @@ class ProofContext(Struct, frozen=True):
     agent again, those that were looked at, to the releases whose agent runs there now. ``writes``: Secret to keys that
     this run will write. ``certificates``: Secret to the days until the client certificate in it ends, negative once it
     has; None where what stands there is none.
-    ``missing_namespace``: it is not there and will be made with the label it needs. ``keeps_crds``: a step before
-    keeps the CRDs that the desired manifests no longer have.
+    ``missing_namespace``: it is not there and will be made with the label it needs.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint,
     and of a Secret its keys.
@@ -192,7 +195,6 @@ class ProofContext(Struct, frozen=True):
     missing_namespace: bool = False
     allow_second_agent: bool = False
     delete_crds: bool = False
-    keeps_crds: bool = False
     label_namespace: bool = False
     chart: ChartView | None = None
     kubernetes: str = ""

@@ -108,19 +108,15 @@ def one_set_of_crds(context: ProofContext) -> Iterator[Finding]:
 
 
 def crds_stay(context: ProofContext) -> Iterator[Finding]:
-    """No upgrade deletes a CRD, and with it every object of its kind.
-
-    helm deletes what the last manifest had and the next one lacks, but for ``helm.sh/resource-policy: keep``.
-    """
-    kind = Finding if not (context.delete_crds or context.keeps_crds) else Remark
+    """No upgrade deletes a CRD, and with it every object of its kind."""
+    kind = Remark if context.delete_crds else Finding
     for release in context.releases:
-        for obj in release.stored.of_kind("CustomResourceDefinition") if release.stored else ():
-            kept = get(obj.body, ("metadata", "annotations", "helm.sh/resource-policy")) == "keep"
-            if kept or any(obj.ref.identity in other.manifest.objects for other in context.releases):
+        for ref in release.lost_crds:
+            if any(ref.identity in other.manifest.objects for other in context.releases):
                 continue
-            count = (context.live.crd_objects or {}).get(obj.ref.name)
+            count = (context.live.crd_objects or {}).get(ref.name)
             objects = "with all its objects" if count is None else f"with its {count} objects"
-            yield kind(f"upgrading `{release.name}` deletes the CRD `{obj.ref.name}` {objects}")
+            yield kind(f"upgrading `{release.name}` deletes the CRD `{ref.name}` {objects}")
 
 
 def one_token(context: ProofContext) -> Iterator[Finding]:

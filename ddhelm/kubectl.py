@@ -480,7 +480,9 @@ class Kubectl:
             return None
         from ddhelm.apiproxy import TIMED_OUT
 
-        ahead, self._forecast_ahead = self._forecast_ahead, None
+        ahead = self._forecast_ahead
+        if manager:
+            self._forecast_ahead = None
         got = self._proxy_of_run().ask(questions, timeout=self._request_timeout, ahead=ahead)
         reads = len(objects) if standing else 0
         answers = [each for each in got if each is not None]

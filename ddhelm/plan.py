@@ -135,13 +135,15 @@ class Live(Struct, frozen=True):
     """What applying the desired objects would meet, per identity.
 
     ``server_side``: whether helm may apply so, which writes every object again and not only those that changed.
-    ``standing`` are those of the objects that are there.
+    ``standing`` are those of the objects that are there. ``keeps``: of objects that stand and leave a manifest, whether
+    they are annotated to be kept.
     """
 
     changes: Mapping[Identity, LiveChange]
     conflicts: tuple[Conflict, ...] = ()
     server_side: bool = False
     standing: frozenset[Identity] = frozenset()
+    keeps: Mapping[Identity, bool] = {}
 
 
 class ObjectChange(Reserved, frozen=True):

@@ -29,6 +29,7 @@ from ddhelm.release import Release
 from ddhelm.workloads import REPLICAS, is_agent, is_cluster_agent
 
 KEEP_POLICY = "helm.sh/resource-policy"
+_UNREAD: Mapping[Identity, bool] = {}
 
 
 def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: Desired | None = None) -> list[Step]:
@@ -39,20 +40,21 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     """
     if deployed is None or deployed.head.status == "uninstalled":
         return [_install(desired, live)]
-    steps = [_finish_uninstall(deployed)] if deployed.head.status == "uninstalling" else recovery(deployed)
+    steps = [_finish_uninstall(deployed)] if deployed.head.status == "uninstalling" else recovery(deployed, live.keeps)
     if steps and steps[-1].kind is StepKind.UNINSTALL:
         gone = {identity for identity, obj in deployed.manifest.objects.items() if not kept(obj)}
         return [*steps, _install(desired, _without(gone, live))]
     before, live = deployed.manifest, _without({ref.identity for step in steps for ref in step.deleted}, live)
     if keep is not None:
         steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
-        before, live = keep.manifest, Live({})  # what others changed has been met by then
+        marked = {identity: True for identity, obj in keep.manifest.objects.items() if kept(obj)}
+        before, live = keep.manifest, Live({}, keeps={**live.keeps, **marked})  # what others changed has been met
         deployed = replace(deployed, config=keep.values.tree, chart_version=keep.chart_version)
     steps.append(_upgrade(desired, deployed, before, live, ""))
     return steps
 
 
-def recovery(deployed: Deployed) -> list[Step]:
+def recovery(deployed: Deployed, keeps: Mapping[Identity, bool] = _UNREAD) -> list[Step]:
     """Steps that make a release usable again: roll back a failed or pending head, remove an install that never was."""
     head = deployed.head
     if head.status == "deployed" or (head.status == "failed" and deployed.base is None):
@@ -63,20 +65,22 @@ def recovery(deployed: Deployed) -> list[Step]:
     if deployed.base == head.revision:
         return []
     why = f"revision {head.revision} is `{head.status}`; what it added would stay behind"
-    gone = taken_away(deployed.newest, deployed.manifest)
+    gone = taken_away(deployed.newest, deployed.manifest, keeps)
     return [Step(StepKind.ROLLBACK, deployed.release, why, gone, revision=head.revision, target=deployed.base)]
 
 
-def taken_away(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...]:
-    """What helm deletes on its way from one manifest to the other, and what it leaves because that says so."""
-    return tuple(
-        ObjectChange(obj.ref, Action.KEEP if kept(obj) else Action.DELETE, before=obj.body)
-        for identity, obj in before.objects.items()
-        if identity not in after.objects
-    )
+def taken_away(before: Manifest, after: Manifest, keeps: Mapping[Identity, bool] = _UNREAD) -> tuple[ObjectChange, ...]:
+    """What helm deletes on its way from one manifest to the other, and what it leaves; for ``keeps`` see ``Live``."""
+    return tuple(_left(obj, keeps) for identity, obj in before.objects.items() if identity not in after.objects)
 
 
-def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...]:
+def _left(obj: Object, keeps: Mapping[Identity, bool]) -> ObjectChange:
+    return ObjectChange(obj.ref, Action.KEEP if _stays(obj, keeps) else Action.DELETE, before=obj.body)
+
+
+def object_changes(
+    before: Manifest, after: Manifest, keeps: Mapping[Identity, bool] = _UNREAD
+) -> tuple[ObjectChange, ...]:
     """What an upgrade from one manifest to the other does, per object; noise is counted apart, see ``matters``."""
     found = []
     for old, new in compare(before, after).pairs:
@@ -84,7 +88,7 @@ def object_changes(before: Manifest, after: Manifest) -> tuple[ObjectChange, ...
             assert new is not None
             found.append(ObjectChange(new.ref, Action.CREATE, after=new.body))
         elif new is None:
-            found.append(ObjectChange(old.ref, Action.KEEP if kept(old) else Action.DELETE, before=old.body))
+            found.append(_left(old, keeps))
         else:
             found.append(_updated(new.ref, tree.diff(old.body, new.body), old.body, new.body))
     return tuple(found)
@@ -144,8 +148,13 @@ def cause(path: tree.Path) -> str:
 
 
 def kept(obj: Object) -> bool:
-    """Whether Helm leaves the object behind when it leaves the manifest."""
-    return bool(tree.get(obj.body, ("metadata", "annotations", KEEP_POLICY)) == "keep")
+    """Whether the object is annotated to be kept: of a manifest it is what an uninstall heeds (3.22, 4.3)."""
+    return bool(tree.get(obj.unmasked(), ("metadata", "annotations", KEEP_POLICY)) == "keep")
+
+
+def _stays(obj: Object, keeps: Mapping[Identity, bool]) -> bool:
+    """Whether an upgrade or a rollback leaves an object behind: there Helm reads the annotation of the live one."""
+    return keeps.get(obj.ref.identity, kept(obj))
 
 
 def server_side(helm: int, state: Deployed | None) -> bool:
@@ -161,14 +170,19 @@ def conflicts_matter(helm: int, deployed: Mapping[str, Deployed], releases: Iter
     return any(server_side(helm, deployed.get(release.name)) for release in releases)
 
 
-def lost_crds(before: Manifest | None, after: Manifest) -> tuple[ObjectRef, ...]:
-    """CRDs that an upgrade would delete together with all their objects, without a word from Helm."""
+def lost_crds(
+    before: Manifest | None, after: Manifest, keeps: Mapping[Identity, bool] = _UNREAD
+) -> tuple[ObjectRef, ...]:
+    """CRDs that an upgrade would delete together with all their objects, without a word from Helm.
+
+    Without ``keeps`` (see ``Live``) those that an uninstall would.
+    """
     if before is None:
         return ()
     return tuple(
         obj.ref
         for identity, obj in before.objects.items()
-        if obj.ref.kind == "CustomResourceDefinition" and identity not in after.objects and not kept(obj)
+        if obj.ref.kind == "CustomResourceDefinition" and identity not in after.objects and not _stays(obj, keeps)
     )
 
 
@@ -216,7 +230,7 @@ def _finish_uninstall(deployed: Deployed) -> Step:
 
 
 def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live, why: str) -> Step:
-    changes = tuple(_as_it_stands(each, live) for each in object_changes(before, desired.manifest))
+    changes = tuple(_as_it_stands(each, live) for each in object_changes(before, desired.manifest, live.keeps))
     masker = desired.manifest.masker  # a hand-made release may hold keys in its values
     values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))

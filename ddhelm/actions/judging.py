@@ -47,6 +47,7 @@ def planned(
     manifests = {one.release.name: one.manifest for one in made.desired}
     others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
     standing = _standing(session, made, manifests)
+    standing = replace(standing, live=replace(standing.live, keeps=made.keeps))
     covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
     before = {state.release: state.manifest for state in made.deployed.values()}
     running = staying.seen(session.kubectl, covered, cluster.facts.nodes, before)
@@ -59,7 +60,7 @@ def planned(
     standing, unforecast = _unsent_refusals(made, standing, steps)
     standing, doubled = _doubled(session, made, standing)
     secrets, writes, days = secrets_of(session, wanted, made)
-    proven = context(session, request, made, standing, steps, covered, running, secrets, writes, keep, days)
+    proven = context(session, request, made, standing, steps, covered, running, secrets, writes, days)
     results = proof.run(proven, skip=request.skip)
     result = Plan(
         tuple(steps),

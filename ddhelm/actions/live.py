@@ -21,7 +21,8 @@ from ddhelm.kubectl import Kubectl
 from ddhelm.managedfields import entries
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
 from ddhelm.masking import Masker
-from ddhelm.plan import Conflict, Live, LiveChange
+from ddhelm.plan import Conflict, Deployed, Desired, Live, LiveChange
+from ddhelm.steps import kept
 from ddhelm.workloads import REPLICAS, Workload, workload
 
 MANAGER = "helm"
@@ -123,6 +124,28 @@ def _wanted(manifests: Mapping[str, Manifest], namespace: str, *, namespaced: bo
         for obj in manifest.objects.values()
         if namespaced or not obj.ref.namespace
     ]
+
+
+def keeps(
+    kubectl: Kubectl,
+    deployed: Mapping[str, Deployed],
+    desired: Iterable[Desired],
+    namespace: str,
+    masker: Masker,
+) -> Mapping[Identity, bool]:
+    """Of the objects that leave a release on its way to what is desired: whether those that stand are to be kept.
+
+    Helm asks the live object, whose annotation somebody may have taken away or added. One question, where any leave.
+    """
+    leaving: dict[Identity, Object] = {}
+    for one in desired:
+        state = deployed.get(one.release.name)
+        if state is not None:
+            every = {**state.newest.objects, **state.manifest.objects}  # what only a failed head has goes first
+            stay = state.manifest.objects.keys() & one.manifest.objects.keys()
+            leaving |= {identity: obj for identity, obj in every.items() if identity not in stay}
+    found = stand(kubectl, list(leaving.values()), namespace, masker)
+    return {identity: kept(obj) for identity, obj in found.items()}
 
 
 def stand(kubectl: Kubectl, objects: Sequence[Object], namespace: str, masker: Masker) -> Mapping[Identity, Object]:

@@ -5,7 +5,7 @@ another about what the cluster is or what is wanted. Nothing here writes.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from ddhelm.actions.building import build, recognise
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster, Earlier, all_deployed, deployed_of, earlier, not_busy, read
-from ddhelm.actions.rendering import render
+from ddhelm.actions.rendering import keeping, render
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
 from ddhelm.actions.wrongvalues import refuse_misread
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
+from ddhelm.manifest import Identity
 from ddhelm.plan import Deployed, Desired, Plan
 from ddhelm.profile import Profile
 from ddhelm.record import Record
@@ -61,12 +62,13 @@ def prepare(
         meanwhile()
 
     with ExitStack() as asked:
-        desired, keep = render(
+        desired = render(
             choice,
             possible,
             lambda: {release.name: choice.values[release.name] for release in asked_for(choice.releases)},
             meanwhile=load,
         )
+        keeps = _keeps(session, deployed, desired)
         made = Prepared(
             _NOTHING,
             cluster,
@@ -76,8 +78,10 @@ def prepare(
             asked_for(choice.releases),
             desired,
             deployed,
+            keeps=keeps,
             carried_keys=left.keys,
         )
+        keep = keeping(choice, desired, keeps)
         from ddhelm.actions import judging
 
         made = judging.planned(session, request, made, keep, _notices(request, left, choice), left.taken_over)
@@ -118,6 +122,12 @@ def _expecting(
     return live.expecting(session.kubectl, stands, session.access.namespace, conflicts=conflicts)
 
 
+def _keeps(session: Session, deployed: Mapping[str, Deployed], desired: Iterable[Desired]) -> Mapping[Identity, bool]:
+    from ddhelm.actions import live  # behind helm's start
+
+    return live.keeps(session.kubectl, deployed, desired, session.access.namespace, session.masker)
+
+
 def of_records(
     session: Session, request: Request, targets: Mapping[str, Record], *, now: Callable[[], float] = time.time
 ) -> Prepared:
@@ -135,6 +145,16 @@ def of_records(
     }
     left = earlier(goals)
     first = next(iter(targets.values()))
+    desired = tuple(
+        Desired(
+            goal.release,
+            values.build([values.Layer(f"revision {goal.head.revision}", goal.config)]),
+            goal.manifest,
+            goal.chart_version,
+            goal.app_version,
+        )
+        for goal in goals.values()
+    )
     made = Prepared(
         _NOTHING,
         cluster,
@@ -142,17 +162,9 @@ def of_records(
         left.settings,
         Chart(Path(), first.chart_name, first.chart_version, first.app_version, ""),
         tuple(goal.release for goal in goals.values()),
-        tuple(
-            Desired(
-                goal.release,
-                values.build([values.Layer(f"revision {goal.head.revision}", goal.config)]),
-                goal.manifest,
-                goal.chart_version,
-                goal.app_version,
-            )
-            for goal in goals.values()
-        ),
+        desired,
         deployed,
+        keeps=_keeps(session, deployed, desired),
     )
     from ddhelm.actions import judging
 

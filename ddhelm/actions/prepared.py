@@ -38,6 +38,8 @@ class Prepared(Reserved, frozen=True):
     releases: tuple[Release, ...]
     desired: tuple[Desired, ...]
     deployed: Mapping[str, Deployed]
+    keeps: Mapping[Identity, bool] = {}
+    """Of objects that leave a release, whether they are annotated to be kept; see ``Live``."""
     workloads: tuple[Workload, ...] = ()
     standing: Mapping[Identity, Object] = {}
     """Every live object of the desired manifests, masked."""

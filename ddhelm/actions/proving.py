@@ -142,13 +142,12 @@ def context(
     running: Mapping[str, frozenset[str]],
     secrets: Mapping[str, frozenset[str]],
     writes: Sequence[str],
-    keep: Mapping[str, Desired],
     certificates: Mapping[str, int | None],
 ) -> claim.ProofContext:
     """All that the claims may look at, of what was read, computed and planned.
 
     ``running``: node to the releases whose agents were seen there; ``secrets``: name to its keys; ``writes``: keys that
-    this run puts into Secret `ddhelm`; ``keep``: the states that keep CRDs; ``certificates``: Secret to days left.
+    this run puts into Secret `ddhelm`; ``certificates``: Secret to days left.
     """
     cluster = made.cluster
     return claim.ProofContext(
@@ -165,7 +164,6 @@ def context(
         missing_namespace=cluster.namespace is None,
         allow_second_agent=made.settings.allow_second_agent,
         delete_crds=request.delete_crds,
-        keeps_crds=bool(keep),
         label_namespace=request.label_namespace,
         chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
         kubernetes=cluster.facts.server_version or "",
@@ -184,6 +182,13 @@ def _release_views(made: Prepared, steps: Sequence[Step]) -> tuple[claim.Release
             one.manifest,
             state.manifest if (state := made.deployed.get(one.release.name)) else None,
             record_size(made.chart, one) if one.release.name in stored else None,
+            tuple(
+                ref
+                for step in steps
+                if step.release == one.release and step.kind is StepKind.UPGRADE
+                for ref in step.deleted
+                if ref.kind == "CustomResourceDefinition"
+            ),
         )
         for one in made.desired
     )

@@ -10,7 +10,7 @@ from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
 from ddhelm.helm import Render
-from ddhelm.manifest import Manifest, parse
+from ddhelm.manifest import Identity, Manifest, parse
 from ddhelm.plan import Desired
 from ddhelm.release import Release
 from ddhelm.steps import lost_crds
@@ -20,20 +20,15 @@ Choose = Callable[[], Mapping[str, Values]]
 """Tells which of the releases are to be rendered and with which values; called while helm comes up."""
 
 
-def render(
-    choice: Choice, releases: Sequence[Release], choose: Choose, *, meanwhile: Callable[[], None] = lambda: None
-) -> tuple[tuple[Desired, ...], Mapping[str, Desired]]:
-    """The desired state of each release, and per release the state that keeps CRDs which would be lost."""
-    made = _desired_of(choice, releases, choose, meanwhile)
-    if choice.request.delete_crds:
-        return made, {}
+def keeping(choice: Choice, made: Iterable[Desired], keeps: Mapping[Identity, bool]) -> Mapping[str, Desired]:
+    """Per release that would lose CRDs the state that keeps them; ``keeps``: those that stand annotated so, or not."""
     losing = [
         one
         for one in made
-        if (state := choice.deployed.get(one.release.name)) and lost_crds(state.manifest, one.manifest)
+        if (state := choice.deployed.get(one.release.name)) and lost_crds(state.manifest, one.manifest, keeps)
     ]
-    if not losing:
-        return made, {}
+    if choice.request.delete_crds or not losing:
+        return {}
     keep = {("datadog", "operator", "enabled"): True, ("operator", "datadogCRDs", "keepCrds"): True}
     with_operator = {}
     for one in losing:
@@ -41,8 +36,8 @@ def render(
         for path, value in keep.items():
             kept = tree.put(kept, path, value)
         with_operator[one.release.name] = replace(one.values, tree=kept)
-    keepers = _desired_of(choice, [one.release for one in losing], lambda: with_operator)
-    return made, {one.release.name: one for one in keepers}
+    keepers = render(choice, [one.release for one in losing], lambda: with_operator)
+    return {one.release.name: one for one in keepers}
 
 
 def manifests_of(
@@ -54,8 +49,8 @@ def manifests_of(
     return _parsed(session, built, texts)
 
 
-def _desired_of(
-    choice: Choice, releases: Sequence[Release], choose: Choose, meanwhile: Callable[[], None] = lambda: None
+def render(
+    choice: Choice, releases: Sequence[Release], choose: Choose, *, meanwhile: Callable[[], None] = lambda: None
 ) -> tuple[Desired, ...]:
     """What each release shall be that ``choose`` names: its values, and what the chart makes of them in this cluster.
 

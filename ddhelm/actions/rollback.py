@@ -144,7 +144,7 @@ def _with_gone(objects: Sequence[ObjectChange], made: Prepared, release: Release
     state = made.deployed[release.name]
     target = next(one.manifest for one in made.desired if one.release == release)
     stay = (each for each in objects if each.action not in {Action.DELETE, Action.KEEP})
-    return (*stay, *taken_away(state.newest, target))
+    return (*stay, *taken_away(state.newest, target, made.keeps))
 
 
 def _stepping(made: Prepared, steps: Sequence[Step]) -> Prepared:

@@ -144,6 +144,7 @@ def test_what_is_expected_answers_the_first_forecast_of_the_block_and_only_what_
         assert kubectl._forecast_ahead is not None
         kubectl._forecast_ahead._thread.join(10)
         edge.kubectl.apply([config_map("a", k="3")], manager="helm")
+        assert [each and each["data"] for each in kubectl.get_many(standing[:1])] == [{"k": "1"}]
         found, told = kubectl.standing_and_forecast(wanted, manager="helm")
         again, _ = kubectl.standing_and_forecast(wanted, manager="helm")
     assert [each and each["data"] for each in found] == [{"k": "1"}, {"k": "1"}]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ddhelm.actions import live as live_action
 from ddhelm.manifest import Manifest, ObjectRef, parse
 from ddhelm.masking import Masker
 from ddhelm.notices import admitted, conflict_problems, outdated, past_ddhelm, rescaled, taken_in
@@ -290,6 +291,47 @@ def test_crds_that_would_vanish_are_found_and_kept_ones_are_not() -> None:
     assert [ref.name for ref in lost_crds(manifest(crd()), after)] == ["monitors.datadoghq.com"]
     assert lost_crds(manifest(crd(**{"helm.sh/resource-policy": "keep"})), after) == ()
     assert lost_crds(manifest(crd()), manifest(crd())) == ()
+
+
+@pytest.mark.parametrize(("stored", "stands"), [("keep", False), ("", True)])
+def test_an_upgrade_heeds_the_annotation_of_the_live_object(stored: str, stands: bool) -> None:
+    """Somebody took it away, or added it by hand: Helm reads the object that it is about to delete (3.22, 4.3)."""
+    before, after = deployed(daemonset(), crd(**{"helm.sh/resource-policy": stored})), desired(daemonset())
+    live = Live({}, keeps={ref_of(crd()).identity: stands})
+    (step,) = steps_for(after, before, live)
+    assert [each.action for each in step.objects] == [Action.KEEP if stands else Action.DELETE]
+    assert [ref.kind for ref in step.deleted] == ["CustomResourceDefinition"] * (not stands)
+    assert bool(lost_crds(before.manifest, after.manifest, live.keeps)) is not stands
+    failed = replace(deployed(daemonset(), status="failed", revision=4), unfinished=before.manifest)
+    back, _ = steps_for(after, failed, live)
+    assert [each.action for each in back.objects] == [Action.KEEP if stands else Action.DELETE]
+
+
+def test_a_step_that_keeps_crds_marks_them_also_where_the_annotation_was_taken_away() -> None:
+    marked = crd(**{"helm.sh/resource-policy": "keep"})
+    live = Live({}, keeps={ref_of(crd()).identity: False})
+    steps = steps_for(desired(daemonset()), deployed(daemonset(), marked), live, keep=desired(daemonset(), marked))
+    assert [each.action for each in steps[1].objects] == [Action.KEEP]
+
+
+def test_what_leaves_a_release_is_asked_for_once_and_only_where_something_does() -> None:
+    asked = list[list[str]]()
+
+    class Api:
+        def get_many(self, trees: Sequence[Any]) -> Sequence[Any]:
+            asked.append([each["metadata"]["name"] for each in trees])
+            return [crd(**{"helm.sh/resource-policy": "keep"}) if at else None for at in range(len(trees))]
+
+    def keeps(before: Deployed, after: Desired) -> Mapping[Any, bool]:
+        kubectl: Any = Api()
+        return live_action.keeps(kubectl, {RELEASE.name: before}, [after], "datadog", MASKER)
+
+    added = manifest(daemonset(), configmap("added"))
+    before = replace(deployed(daemonset(), crd(), status="failed"), unfinished=added)
+    assert keeps(before, desired(daemonset(), configmap("added"))) == {ref_of(crd()).identity: True}
+    assert asked == [["added", "monitors.datadoghq.com"]]
+    assert keeps(deployed(daemonset()), desired(daemonset(), crd())) == {}
+    assert asked[1:] == [[]]
 
 
 def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> None:

@@ -115,6 +115,15 @@ def test_a_crd_that_a_failed_revision_added_goes_only_where_that_was_said(
 
 
 @pytest.mark.parametrize("way", [reverted, rolled_back])
+def test_one_that_somebody_annotated_to_be_kept_stays(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_above(monkeypatch, crd())
+    made = replace(prepare.of_records(SESSION, Request(), {}), keeps={ref_of(crd()).identity: True})
+    monkeypatch.setattr(prepare, "of_records", lambda *_given: made)
+    (step,) = way().plan.steps
+    assert (step.objects[-1].action, step.deleted) == (Action.KEEP, ())
+
+
+@pytest.mark.parametrize("way", [reverted, rolled_back])
 def test_what_stops_a_way_back_is_passed_with_flags_that_the_command_takes(
     way: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
