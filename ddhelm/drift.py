@@ -72,6 +72,11 @@ class FieldDrift(Struct, frozen=True):
         """Whether it was written through the scale subresource."""
         return any(writer.subresource == SCALE for writer in self.writers)
 
+    @property
+    def reverts(self) -> bool:
+        """Whether applying the deployed manifest once more sets it back."""
+        return self.change is not Change.ADDED and self.fate is not Fate.KEPT
+
 
 class ObjectDrift(Struct, frozen=True):
     """One object of a release that is gone, or not as it was deployed."""
@@ -86,7 +91,7 @@ class ObjectDrift(Struct, frozen=True):
     @property
     def revertible(self) -> bool:
         """Whether applying the deployed manifest once more sets anything back."""
-        return self.missing or any(each.change is not Change.ADDED and not each.admission for each in self.fields)
+        return self.missing or any(each.reverts for each in self.fields)
 
 
 class Standing(Struct, frozen=True):
@@ -147,6 +152,15 @@ def of_object(standing: Standing, method: Method) -> ObjectDrift | None:
     return ObjectDrift(standing.release, standing.ref, fields=fields, cluster_agent=ours)
 
 
+def sets_back(ref: ObjectRef, method: Method) -> bool:
+    """Whether helm sets back what others altered of an object that the chart leaves as it is.
+
+    Client-side it sends the difference of two manifests for kinds that its client does not know (APIService, custom
+    resources), which is empty, and never looks at what stands (3.22, 4.3).
+    """
+    return method == "ssa" or ref.group in _NATIVE
+
+
 def without_expected(found: ObjectDrift, patterns: Sequence[Pattern], owners: Sequence[Entry]) -> ObjectDrift | None:
     """What is left of an object's drift without what the platform's own admission writes; None where nothing is."""
     kept = tuple(one for one in found.fields if not expected(one.path, patterns, owners))
@@ -167,7 +181,7 @@ BOOKKEEPING = frozenset(
 """Annotations in which tools keep their own books. `kubectl rollout restart` is what an operator does, not drift."""
 _TOKEN_LISTS = frozenset({"secrets", "imagePullSecrets"})
 """Lists of a ServiceAccount to which token controllers (Kubernetes before 1.24, OpenShift) add."""
-# Kinds of groups that helm's client knows: the others it patches by the difference of two manifests.
+# Kinds of groups that helm's client knows, see `sets_back`.
 _NATIVE = frozenset(
     (
         *("", "apps", "batch", "autoscaling", "policy", "extensions"),
@@ -326,7 +340,7 @@ class _Comparer:
             return Fate.OVERWRITTEN if self._method == "ssa" and applied and not others else Fate.KEPT
         if self._method == "ssa":
             return Fate.CONFLICT if others else Fate.OVERWRITTEN
-        return Fate.OVERWRITTEN if self._standing.ref.group in _NATIVE else Fate.KEPT
+        return Fate.OVERWRITTEN if sets_back(self._standing.ref, self._method) else Fate.KEPT
 
 
 def removal(ref: ObjectRef, path: Path, live: Tree) -> str:

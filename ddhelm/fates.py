@@ -66,7 +66,8 @@ def _coming(field: FieldDrift, desired: Tree, method: Method, *, forced: bool) -
     wanted, value = lookup(desired, field.path)
     if wanted and value == field.live:
         return replace(field, fate=Fate.KEPT, undo="")
-    if field.change is Change.ADDED and not wanted:
+    unsent = field.fate is Fate.KEPT and wanted and value == field.deployed  # the two manifests say the same of it
+    if unsent or (field.change is Change.ADDED and not wanted):
         return field
     others = any(writer.manager != HELM for writer in field.writers)
     if not wanted and field.change is not Change.ADDED:

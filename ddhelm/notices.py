@@ -4,8 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ddhelm import tree
 from ddhelm.claim import Result
+from ddhelm.drift import sets_back
 from ddhelm.manifest import Identity, Object, ObjectRef
+from ddhelm.pasting import typed
 from ddhelm.plan import WORKLOADS, Action, Deployed, Desired, Live, Problem, Step, StepKind
+from ddhelm.steps import how_applied
 from ddhelm.workloads import REPLICAS, Workload
 
 
@@ -108,6 +111,23 @@ def past_ddhelm(steps: Iterable[Step], deployed: Mapping[str, Deployed]) -> tupl
                 "that ddhelm was not given; keep them with --set or -f"
             )
     return tuple(found)
+
+
+def left_altered(desired: Iterable[Desired], deployed: Mapping[str, Deployed], live: Live) -> Iterator[str]:
+    """Notices about objects that others altered and that helm does not set back."""
+    for one in desired:
+        by = how_applied(deployed.get(one.release.name), live)
+        for identity in one.manifest.objects:
+            found = live.changes.get(identity)
+            if found is None or found.missing or found.in_passing or sets_back(found.ref, by):
+                continue
+            fields, ref = ", ".join(tree.show(each.path) for each in found.changes), found.ref
+            place = typed(" -n {namespace}", namespace=ref.namespace) if ref.namespace else ""
+            edit = typed("kubectl edit {kind} {name}", kind=f"{ref.kind}.{ref.group}".lower(), name=ref.name) + place
+            yield (
+                f"{ref} was altered ({fields}); client-side, Helm writes of such a kind only what the chart changes: "
+                f"`{edit}` sets it back"
+            )
 
 
 def admitted(steps: Iterable[Step], live: Live) -> tuple[str, ...]:

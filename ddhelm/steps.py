@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from msgspec.structs import replace
 
 from ddhelm import tree
+from ddhelm.drift import Method, sets_back
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, compare
 from ddhelm.noise import noise_at
 from ddhelm.plan import (
@@ -165,6 +166,11 @@ def server_side(helm: int, state: Deployed | None) -> bool:
     return helm >= 4 and (state is None or state.apply_method == "ssa")
 
 
+def how_applied(deployed: Deployed | None, live: Live) -> Method:
+    """How helm changes a release that stands like this; ``server_side`` of the release, as far as it was asked for."""
+    return "ssa" if live.server_side and (deployed is None or deployed.apply_method == "ssa") else "csa"
+
+
 def conflicts_matter(helm: int, deployed: Mapping[str, Deployed], releases: Iterable[Release]) -> bool:
     """Whether helm of this major version would apply one of the releases server-side, where others' fields stop it."""
     return any(server_side(helm, deployed.get(release.name)) for release in releases)
@@ -189,12 +195,13 @@ def lost_crds(
 def _install(desired: Desired, live: Live) -> Step:
     """What stands already is not made: helm takes it in, and changes of it what the chart has otherwise."""
     met = {identity: live.changes.get(identity) for identity in desired.manifest.objects if identity in live.standing}
+    by = how_applied(None, live)
     created = [
         ObjectChange(obj.ref, Action.CREATE, after=obj.body)
         for identity, obj in desired.manifest.objects.items()
         if identity not in met
     ]
-    altered = {identity: change for identity, change in met.items() if change is not None}
+    altered = {each.ref.identity: each for each in met.values() if each is not None and sets_back(each.ref, by)}
     return Step(
         StepKind.INSTALL,
         desired.release,
@@ -266,13 +273,14 @@ def _met(
     Measured with Helm 3.22 and 4.3: server-side, helm applies every object; client-side it sends nothing for one that
     the chart leaves as it is and that stands so, to the letter (a `readOnly: false` never does).
     """
-    writes_all = live.server_side and deployed.apply_method == "ssa"
+    by = how_applied(deployed, live)
     return {
         identity: change
         for identity, change in live.changes.items()
         if identity in after.objects
         and (identity in before.objects or not change.missing)  # what is new was deleted by nobody
-        and (writes_all or not change.unsent or identity in changed)
+        and (change.missing or sets_back(change.ref, by))
+        and (by == "ssa" or not change.unsent or identity in changed)
     }
 
 

@@ -26,7 +26,16 @@ from ddhelm.actions.proving import (
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.manifest import Manifest
-from ddhelm.notices import admitted, broken_claims, conflict_problems, outdated, past_ddhelm, rescaled, taken_in
+from ddhelm.notices import (
+    admitted,
+    broken_claims,
+    conflict_problems,
+    left_altered,
+    outdated,
+    past_ddhelm,
+    rescaled,
+    taken_in,
+)
 from ddhelm.plan import Desired, Plan, Problem, Step, StepKind
 from ddhelm.steps import conflicts_matter, server_side, steps_for
 
@@ -129,6 +138,7 @@ def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_
     """Notices about what the steps meet; of values given by hand only where nothing was taken over from them."""
     yield from rescaled(steps, made.desired, standing.standing, made.deployed)
     yield from admitted(steps, standing.live)
+    yield from left_altered(made.desired, made.deployed, standing.live)
     yield from taken_in(steps, standing.standing)
     yield from outdated(standing.workloads)
     if not taken_over:

@@ -230,7 +230,7 @@ def _restored(drift: ObjectDrift, made: Prepared) -> ObjectChange:
     changes = tuple(
         tree.Change(each.path, "add" if each.change is Change.REMOVED else "replace", each.live, each.deployed)
         for each in drift.fields
-        if each.change is not Change.ADDED and not each.admission
+        if each.reverts
     )
     standing = made.standing.get(drift.ref.identity)
     before = None if standing is None else standing.body

@@ -33,7 +33,7 @@ def drift(session: Session, options: Options, output: str, *, revert: bool, adop
 
 def _revert(session: Session, options: Options, found: Drift, output: str, how: How) -> int:
     if not any(each.revertible for each in found.objects):
-        console.err().print("\nNothing to set back: no field that a manifest sets has another value.", markup=False)
+        console.err().print("\nNothing to set back: no field that helm would write has another value.", markup=False)
         if output != "table":
             sys.stdout.write(envelope.text(view.json(found), output))
         return found.exit_code

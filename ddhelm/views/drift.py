@@ -61,6 +61,8 @@ def table(found: Drift, console: "Console") -> None:
 def _hint(found: Drift) -> str:
     if any(each.revertible for each in found.objects):
         return "ddhelm drift --revert sets back what the manifests set"
+    if any(not field.admission and field.change is not Change.ADDED for each in found.objects for field in each.fields):
+        return "kubectl edit sets it back: client-side, Helm writes such a kind only where the chart changes it"
     if any(field.undo for each in found.objects for field in each.fields):
         return "what was added stays until it is removed: see the commands above"
     return "kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies names what may write it, at every write"

@@ -1,10 +1,12 @@
 """Drift of one object: what is one, whose it is, what becomes of it."""
 
 import copy
+import io
 import json
 
 import pytest
 from hypothesis import given
+from rich.console import Console
 
 from ddhelm import drift
 from ddhelm.adoption import Adoption, Refusal, of_object
@@ -13,6 +15,7 @@ from ddhelm.managedfields import entries, lookup
 from ddhelm.manifest import ObjectRef
 from ddhelm.release import Release, Role
 from ddhelm.tree import Named, Path, Tree, apply, diff, drop, put, show
+from ddhelm.views import drift as view
 from ddhelm.workloads import REPLICAS
 from tests.unit.test_managedfields import owned, roots
 
@@ -264,6 +267,11 @@ def test_helm_3_leaves_kinds_alone_that_its_client_does_not_know() -> None:
     writer = by("kubectl-edit", ("spec", "groupPriorityMinimum"))
     (field,) = found(live, writer, method="csa", ref=ref, manifest=manifest, blind=True).values()
     assert field.fate is Fate.KEPT
+    kept = ObjectDrift("r", ref, fields=(field,))
+    assert not kept.revertible
+    screen = Console(file=io.StringIO(), width=200)
+    view.table(drift.Drift((kept,), {"r": "csa"}), screen)
+    assert "kubectl edit sets it back" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_token_controllers_may_add_to_a_service_account() -> None:

@@ -5,6 +5,7 @@ import pytest
 from ddhelm.drift import Change, Fate, Method, Standing
 from ddhelm.fates import coming
 from ddhelm.managedfields import entries
+from ddhelm.manifest import ObjectRef
 from ddhelm.tree import Path, Tree, drop, put
 from tests.unit.test_drift import CONTAINER, DAEMONSET, HELM_APPLY, HELM_UPDATE, IMAGE, MANIFEST, by, served
 
@@ -67,6 +68,17 @@ def test_what_is_as_deployed_or_gone_has_no_fate() -> None:
     assert fate(served(), HELM_APPLY, desired=NEWER) == []
     gone = Standing("r", DAEMONSET, MANIFEST, None, served())
     assert coming([(gone, NEWER)], "ssa") == ()
+
+
+@pytest.mark.parametrize(("desired", "expected"), [(100, Fate.KEPT), (200, Fate.OVERWRITTEN)])
+def test_client_side_a_kind_that_helm_does_not_know_is_written_only_where_the_chart_changes_it(
+    desired: int, expected: Fate
+) -> None:
+    path = ("spec", "groupPriorityMinimum")
+    ref = ObjectRef("apiregistration.k8s.io/v1", "APIService", "", "v1.x")
+    standing = Standing("r", ref, put({}, path, 100), put({}, path, 7), put({}, path, 100), entries([by("edit", path)]))
+    (found,) = coming([(standing, put({"more": 1}, path, desired))], "csa")
+    assert [field.fate for field in found.fields] == [expected]
 
 
 def test_what_admission_put_there_stays() -> None:

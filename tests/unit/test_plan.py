@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ddhelm.actions import live as live_action
 from ddhelm.manifest import Manifest, ObjectRef, parse
 from ddhelm.masking import Masker
-from ddhelm.notices import admitted, conflict_problems, outdated, past_ddhelm, rescaled, taken_in
+from ddhelm.notices import admitted, conflict_problems, left_altered, outdated, past_ddhelm, rescaled, taken_in
 from ddhelm.plan import Action, Conflict, Deployed, Desired, Head, Live, LiveChange, Step, StepKind
 from ddhelm.release import Release, Role
 from ddhelm.steps import lost_crds, matters, steps_for
@@ -552,3 +552,47 @@ def test_an_object_that_would_change_and_is_gone_is_said_to_be() -> None:
     (step,) = steps_for(target, deployed(daemonset("agent:7")), live)
     assert (step.kind, step.gone) == (StepKind.UPGRADE, (ref,))
     assert step.restarts[0].because == ("image", "deleted in the cluster")
+
+
+def apiservice(priority: int = 100, version: int = 100) -> dict[str, Any]:
+    spec = {"groupPriorityMinimum": priority, "versionPriority": version}
+    return {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.x"}, "spec": spec}
+
+
+def edited(document: Mapping[str, Any], *, server_side: bool, **more: Any) -> Live:
+    """A cluster in which somebody edited the priority of an APIService."""
+    change = Change(("spec", "groupPriorityMinimum"), "replace", 2000, 100)
+    return replace(
+        met(document, changes=[LiveChange(ref_of(document), False, (change,), **more)]), server_side=server_side
+    )
+
+
+@pytest.mark.parametrize(("method", "kind"), [("csa", StepKind.NOTHING), ("ssa", StepKind.REPAIR)])
+def test_what_helm_never_sets_back_is_no_repair(method: str, kind: StepKind) -> None:
+    """Each run said that it had repaired it, made a revision, and the next one found the same (3.22, 4.3)."""
+    state, wanted = replace(deployed(apiservice()), apply_method=method), desired(apiservice())
+    live = edited(apiservice(), server_side=method == "ssa")
+    (step,) = steps_for(wanted, state, live)
+    assert step.kind is kind
+    told = list(left_altered([wanted], {state.release.name: state}, live))
+    assert len(told) == (method == "csa")
+    for each in told:
+        assert each.startswith("APIService v1.x was altered (spec.groupPriorityMinimum); client-side, Helm ")
+        assert each.endswith("`kubectl edit apiservice.apiregistration.k8s.io v1.x` sets it back")
+
+
+def test_where_it_is_gone_it_is_made_again_and_where_admission_writes_it_nothing_is_said() -> None:
+    state, wanted = replace(deployed(apiservice()), apply_method="csa"), desired(apiservice())
+    gone = Live({ref_of(apiservice()).identity: LiveChange(ref_of(apiservice()), missing=True)})
+    (step,) = steps_for(wanted, state, gone)
+    assert [each.action for each in step.objects] == [Action.RECREATE]
+    passing = edited(apiservice(), server_side=False, in_passing=True)
+    for live in (gone, passing):
+        assert list(left_altered([wanted], {state.release.name: state}, live)) == []
+
+
+@pytest.mark.parametrize(("server_side", "actions"), [(False, []), (True, [Action.UPDATE])])
+def test_nor_is_it_set_back_where_an_install_takes_it_in(server_side: bool, actions: list[Action]) -> None:
+    (step,) = steps_for(desired(apiservice()), None, edited(apiservice(), server_side=server_side))
+    assert [each.action for each in step.objects] == actions
+    assert step.unchanged == (not server_side)
