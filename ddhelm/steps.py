@@ -91,7 +91,7 @@ def object_changes(
         elif new is None:
             found.append(_left(old, keeps))
         else:
-            found.append(_updated(new.ref, tree.diff(old.body, new.body), old.body, new.body))
+            found.append(_updated(new.ref, tree.diff(old.body, new.body, ordered=True), old.body, new.body))
     return tuple(found)
 
 
@@ -116,7 +116,8 @@ def restarts(before: Manifest, after: Manifest) -> tuple[Restart, ...]:
     for old, new in compare(before, after).pairs:
         if old is None or new is None or new.ref.kind not in WORKLOADS:
             continue
-        changes = tree.diff(tree.get(old.body, ("spec", "template"), {}), tree.get(new.body, ("spec", "template"), {}))
+        templates = (tree.get(each.body, ("spec", "template"), {}) for each in (old, new))
+        changes = tree.diff(*templates, ordered=True)
         if changes:
             found.append(Restart(new.ref, tuple(dict.fromkeys(cause(c.path) for c in changes)), on_delete(new.body)))
     return tuple(found)
@@ -239,7 +240,7 @@ def _finish_uninstall(deployed: Deployed) -> Step:
 def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live, why: str) -> Step:
     changes = tuple(_as_it_stands(each, live) for each in object_changes(before, desired.manifest, live.keeps))
     masker = desired.manifest.masker  # a hand-made release may hold keys in its values
-    values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree))
+    values_changes = tree.diff(masker.body(deployed.config), masker.body(desired.values.tree), ordered=True)
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
     changed = {c.ref.identity for c in changes}
     met = _met(before, desired.manifest, deployed, live, changed)

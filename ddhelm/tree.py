@@ -6,7 +6,7 @@ replaced) and Kubernetes' (a list of containers is a map by name) are each writt
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -195,19 +195,28 @@ def read_path(text: str) -> Path:
     return tuple(steps)
 
 
-def diff(a: Any, b: Any, *, list_keys: ListKeys = LIST_KEYS) -> tuple[Change, ...]:
+def diff(a: Any, b: Any, *, list_keys: ListKeys = LIST_KEYS, ordered: bool = False) -> tuple[Change, ...]:
     """What turns ``a`` into ``b``, in the order of ``a`` with additions last; empty when they mean the same.
 
     Lists named in ``list_keys`` are matched by their elements' names when every element has one and none is there
     twice; any other list is one change as a whole, because Helm replaces lists whole too. The order of maps, of
     named lists and of ``UNORDERED`` lists is no difference. ``true`` is not 1; 1 is 1.0, as in JSON.
+
+    ``ordered``: a list that differs in nothing but its order is one change too, so that it is empty exactly for what is
+    ``same``. For two manifests: an `env` variable may name only those before it, and any order rolls pods.
     """
     out: list[Change] = []
-    _compare(a, b, (), list_keys, out)
+    _compare(a, b, (), list_keys, out, ordered)
     return tuple(out)
 
 
-def _compare(a: Any, b: Any, path: Path, list_keys: ListKeys, out: list[Change]) -> None:
+def moved(change: Change) -> bool:
+    """Whether nothing but the order of a list's elements changed."""
+    old, new = change.old, change.new
+    return isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _permuted(old, new, same)
+
+
+def _compare(a: Any, b: Any, path: Path, list_keys: ListKeys, out: list[Change], ordered: bool) -> None:
     if a is b:
         return
     if isinstance(a, dict) and isinstance(b, dict):
@@ -215,17 +224,17 @@ def _compare(a: Any, b: Any, path: Path, list_keys: ListKeys, out: list[Change])
             if key not in b:
                 out.append(Change((*path, key), "remove", old, None))
             elif type(old) is not str or old != b[key]:  # nine in ten leaves are equal texts: no call for them
-                _compare(old, b[key], (*path, key), list_keys, out)
+                _compare(old, b[key], (*path, key), list_keys, out, ordered)
         out.extend(Change((*path, key), "add", None, new) for key, new in b.items() if key not in a)
         return
     if isinstance(a, list) and isinstance(b, list):
-        name = path[-1] if path else ""
-        if isinstance(name, str) and name in list_keys:
-            named = _both_named(a, b, list_keys[name])
-            if named:
-                _compare_named(*named, path, list_keys, out)
+        name, known = path[-1] if path else "", len(out)
+        named = _both_named(a, b, list_keys[name]) if isinstance(name, str) and name in list_keys else None
+        if named:
+            _compare_named(*named, path, list_keys, out, ordered)
+            if not ordered or len(out) > known or [*named[0]] == [*named[1]]:
                 return
-        if _same_list(a, b, list_keys, ordered=name not in UNORDERED):
+        elif same(a, b) or (not ordered and _same_list(a, b, list_keys, ordered=name not in UNORDERED)):
             return
     elif same(a, b):
         return
@@ -238,10 +247,11 @@ def _compare_named(
     path: Path,
     list_keys: ListKeys,
     out: list[Change],
+    ordered: bool,
 ) -> None:
     for name, old in a.items():
         if name in b:
-            _compare(old, b[name], (*path, Named(name)), list_keys, out)
+            _compare(old, b[name], (*path, Named(name)), list_keys, out, ordered)
         else:
             out.append(Change((*path, Named(name)), "remove", old, None))
     out.extend(Change((*path, Named(name)), "add", None, new) for name, new in b.items() if name not in a)
@@ -313,6 +323,10 @@ def _same_list(a: list[Any], b: list[Any], list_keys: ListKeys, *, ordered: bool
         return True
     if ordered:
         return False
+    return _permuted(a, b, equal)
+
+
+def _permuted(a: list[Any], b: list[Any], equal: Callable[[Any, Any], bool]) -> bool:
     rest = list(b)
     for item in a:
         at = next((i for i, other in enumerate(rest) if equal(item, other)), None)

@@ -165,7 +165,7 @@ def fields(changes: Iterable[tree.Change], context: int = 1) -> Iterator[Line]:
 def _inner(change: tree.Change) -> Iterator[tree.Change]:
     """A list that changed as a whole, element by element where its length stayed (initContainers: order matters)."""
     old, new = change.old, change.new
-    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
+    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)) or tree.moved(change):
         yield change
         return
     for at, (before, after) in enumerate(zip(old, new, strict=True)):
@@ -173,7 +173,7 @@ def _inner(change: tree.Change) -> Iterator[tree.Change]:
             yield change
             return
         step: str | int = tree.Named(f"name={before['name']}") if "name" in before else at
-        for inner in tree.diff(before, after):
+        for inner in tree.diff(before, after, ordered=True):
             yield tree.Change((*change.path, step, *inner.path), inner.op, inner.old, inner.new)
 
 
@@ -203,7 +203,10 @@ def _grouped(created: Sequence[ObjectChange]) -> Iterable[str]:
 
 def _field(change: tree.Change, context: int) -> Iterator[Line]:
     path = tree.show(change.path)
-    if change.op == "replace" and (_long(change.old) or _long(change.new)):
+    if tree.moved(change):
+        yield "change", f"{path}: only the order changed"
+        yield from _lines(tree.Change((), "replace", *map(_names, (change.old, change.new))), context)
+    elif change.op == "replace" and (_long(change.old) or _long(change.new)):
         yield "change", f"{path}:"
         yield from _lines(change, context)
     elif change.op == "add":
@@ -212,6 +215,10 @@ def _field(change: tree.Change, context: int) -> Iterator[Line]:
         yield from _whole("remove", "-", path, change.old)
     else:
         yield "change", f"{path}: {_short(change.old)} → {_short(change.new)}"
+
+
+def _names(items: Iterable[Any]) -> list[Any]:
+    return [item.get("name", item) if isinstance(item, dict) else item for item in items]
 
 
 def _lines(change: tree.Change, context: int) -> Iterator[Line]:

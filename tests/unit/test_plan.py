@@ -175,6 +175,34 @@ def test_another_image_restarts_the_pods_and_says_why() -> None:
     assert [(r.ref.name, r.because) for r in step.restarts] == [("w", ("image",))]
 
 
+def with_lists(env: Sequence[str], tolerations: Sequence[str]) -> dict[str, Any]:
+    made = daemonset()
+    made["spec"]["template"]["spec"] |= {"tolerations": [{"key": key, "operator": "Exists"} for key in tolerations]}
+    made["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": name, "value": "$(TEAM)"} for name in env]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("env", "tolerations", "because"),
+    [(("TEAM", "DD_TAGS"), ("a", "b"), "env"), (("DD_TAGS", "TEAM"), ("b", "a"), "tolerations")],
+)
+@pytest.mark.parametrize("version", ["3.240.0", "3.241.0"])
+def test_another_order_of_a_list_is_sent_and_restarts_pods(
+    version: str, env: Sequence[str], tolerations: Sequence[str], because: str
+) -> None:
+    """`$(TEAM)` is expanded where TEAM stands before; and Kubernetes rolls pods whatever changes of their template."""
+    before, after = with_lists(["DD_TAGS", "TEAM"], ["a", "b"]), with_lists(env, tolerations)
+    values = [{"datadog": {"env": [{"name": name} for name in each]}} for each in (("DD_TAGS", "TEAM"), env)]
+    wanted = desired(after, values=values[1], version=version)
+    (step,) = steps_for(wanted, deployed(before, values=values[0]), QUIET)
+    assert step.kind is StepKind.UPGRADE
+    assert [each.because for each in step.restarts] == [(because,)]
+    assert all(map(matters, step.objects))
+    assert [each.path for each in step.values_changes] == [("datadog", "env")] * (because == "env")
+    same = desired(after, values=values[1])
+    assert kinds(steps_for(same, deployed(after, values=values[1]), QUIET)) == [StepKind.NOTHING]
+
+
 def test_a_checksum_is_noise_as_a_change_but_a_cause_of_a_restart() -> None:
     old, new = ({"annotations": {"checksum/confd": value}} for value in "12")
     before, after = (

@@ -205,6 +205,27 @@ def test_no_difference_only_between_trees_that_mean_the_same(a: Tree, b: Tree) -
         assert {p for p, _ in tree.leaves(_shuffled(a, False))} == {p for p, _ in tree.leaves(_shuffled(b, False))}
 
 
+@given(TREES, TREES, st.booleans())
+def test_where_order_counts_there_is_a_difference_exactly_between_what_is_not_the_same(
+    a: Tree, b: Tree, reverse: bool
+) -> None:
+    for other in (b, _shuffled(a, reverse), _shuffled(_shuffled(a, False), reverse)):
+        assert (tree.diff(a, other, ordered=True) == ()) is tree.same(a, other)
+    backwards = dict(reversed(a.items()))
+    assert tree.diff(a, backwards, ordered=True) == (), "the order of a map never counts"
+
+
+def test_only_the_order_is_one_change_of_the_list_and_what_came_between_moves_nothing() -> None:
+    a, b, c = ({"name": name, "value": name} for name in "abc")
+    (change,) = tree.diff({"env": [a, b]}, {"env": [b, a]}, ordered=True)
+    assert (change.path, change.old, change.new, tree.moved(change)) == (("env",), [a, b], [b, a], True)
+    (change,) = tree.diff({"env": [a, c]}, {"env": [a, b, c]}, ordered=True)
+    assert (change.op, tree.moved(change)) == ("add", False)
+    inner = [[{"name": "i", "env": env}] for env in ([a, b], [b, a])]
+    (change,) = tree.diff({"initContainers": inner[0]}, {"initContainers": inner[1]}, ordered=True)
+    assert not tree.moved(change)
+
+
 def test_a_container_that_moved_is_no_change_and_one_that_changed_is_named() -> None:
     a = {
         "containers": [{"name": "agent", "image": "x:1"}, {"name": "trace-agent", "env": [{"name": "A", "value": "1"}]}]

@@ -207,3 +207,29 @@ def test_values_have_as_many_unchanged_lines_around_as_are_asked_for() -> None:
 
     assert around(0) == []
     assert around(1) == ["a", "c"]
+
+
+def test_a_list_of_which_only_the_order_changed_is_told_by_names() -> None:
+    env = [{"name": name, "value": "x" * 40} for name in ("DD_TAGS", "TEAM")]
+    tolerations = [{"key": key, "operator": "Exists"} for key in "ab"]
+    found = difference(
+        {"env": env, "tolerations": tolerations}, {"env": env[::-1], "tolerations": tolerations[::-1]}, ordered=True
+    )
+    assert [text for _, text in diff.fields(found)] == [
+        "env: only the order changed",
+        "  @@ -1,2 +1,2 @@",
+        "  +TEAM",
+        "   DD_TAGS",
+        "  -TEAM",
+        "tolerations: only the order changed",
+        "  @@ -1,2 +1,2 @@",
+        '  +{"key": "b", "operator": "Exists"}',
+        '   {"key": "a", "operator": "Exists"}',
+        '  -{"key": "b", "operator": "Exists"}',
+    ]
+    (changed,) = difference(
+        {"initContainers": [{"name": "a", "env": env}]},
+        {"initContainers": [{"name": "a", "env": env[::-1]}]},
+        ordered=True,
+    )
+    assert next(text for _, text in diff.fields([changed])) == "initContainers[name=a].env: only the order changed"
