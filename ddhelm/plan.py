@@ -136,7 +136,7 @@ class Live(Struct, frozen=True):
 
     ``server_side``: whether helm may apply so, which writes every object again and not only those that changed.
     ``standing`` are those of the objects that are there. ``keeps``: of objects that stand and leave a manifest, whether
-    they are annotated to be kept.
+    they are annotated to be kept. ``steady``: the workloads whose pod template server-side apply leaves as it stands.
     """
 
     changes: Mapping[Identity, LiveChange]
@@ -144,6 +144,7 @@ class Live(Struct, frozen=True):
     server_side: bool = False
     standing: frozenset[Identity] = frozenset()
     keeps: Mapping[Identity, bool] = {}
+    steady: frozenset[Identity] = frozenset()
 
 
 class ObjectChange(Reserved, frozen=True):

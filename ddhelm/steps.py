@@ -46,6 +46,8 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
         gone = {identity for identity, obj in deployed.manifest.objects.items() if not kept(obj)}
         return [*steps, _install(desired, _without(gone, live))]
     before, live = deployed.manifest, _without({ref.identity for step in steps for ref in step.deleted}, live)
+    if steps or keep is not None:  # what the last step makes of pod templates is not what the first one does
+        live = replace(live, steady=frozenset())
     if keep is not None:
         steps.append(_upgrade(keep, deployed, before, live, "marks the CRDs to be kept"))
         marked = {identity: True for identity, obj in keep.manifest.objects.items() if kept(obj)}
@@ -244,13 +246,15 @@ def _upgrade(desired: Desired, deployed: Deployed, before: Manifest, live: Live,
     same = desired.chart_version == deployed.chart_version and not any(map(matters, changes))
     changed = {c.ref.identity for c in changes}
     met = _met(before, desired.manifest, deployed, live, changed)
+    steady = live.steady if how_applied(deployed, live) == "ssa" else frozenset[Identity]()
+    rolled = tuple(each for each in restarts(before, desired.manifest) if each.ref.identity not in steady)
     repairs = tuple(_repairs(met, changed))
     step = Step(
         StepKind.UPGRADE,
         desired.release,
         why=why,
         objects=changes + repairs,
-        restarts=_with_restored(restarts(before, desired.manifest), met),
+        restarts=_with_restored(rolled, met),
         revision=deployed.head.revision,
         values=desired.values.tree,
         values_changes=values_changes,

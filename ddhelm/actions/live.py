@@ -21,7 +21,7 @@ from ddhelm.kubectl import Kubectl
 from ddhelm.managedfields import entries
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
 from ddhelm.masking import Masker
-from ddhelm.plan import Conflict, Deployed, Desired, Live, LiveChange
+from ddhelm.plan import WORKLOADS, Conflict, Deployed, Desired, Live, LiveChange
 from ddhelm.steps import kept
 from ddhelm.workloads import REPLICAS, Workload, workload
 
@@ -97,7 +97,7 @@ def read(
         for field in conflict.fields
     )
     return Read(
-        Live(changes, met, server_side=conflicts, standing=frozenset(standing)),
+        Live(changes, met, conflicts, frozenset(standing), steady=_steady(standing, forecast)),
         {identity: live_object(obj) for identity, obj in standing.items()},
         tuple(result.refusals),
         tuple(workload(obj.body) for obj in standing.values() if obj.ref.kind in {"DaemonSet", "Deployment"}),
@@ -199,6 +199,19 @@ def _difference(
     untouched = all(in_passing(each.path, wanted, stands) or (rescaled and each.path == REPLICAS) for each in changes)
     unsent = untouched and _holds(stands, wanted)
     return LiveChange(ref, False, changes, before, after, in_passing=untouched, unsent=unsent, scaled=rescaled)
+
+
+def _steady(standing: Mapping[Identity, Object], forecast: Mapping[Identity, Object]) -> frozenset[Identity]:
+    """The workloads whose pod template the forecast has as it stands: the server reads `1000m` and `1` alike."""
+
+    def template(obj: Object) -> Any:
+        return tree.get(obj.unmasked(), ("spec", "template"))
+
+    return frozenset(
+        identity
+        for identity, obj in standing.items()
+        if obj.ref.kind in WORKLOADS and identity in forecast and tree.same(template(obj), template(forecast[identity]))
+    )
 
 
 def _holds(live: Any, wanted: Any) -> bool:

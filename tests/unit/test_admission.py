@@ -154,6 +154,18 @@ def test_replicas_are_met_in_passing_only_where_they_were_scaled(subresource: st
     assert (change.in_passing, change.scaled, change.unsent) == (scaled, scaled, False)
 
 
+@pytest.mark.parametrize(("image", "steady"), [("agent:7", True), ("agent:8", False)])
+def test_a_workload_is_steady_where_the_forecast_has_its_pod_template_as_it_stands(image: str, steady: bool) -> None:
+    import yaml
+
+    masker = Masker(b"k" * 32)
+    forecast = put(put(served(), (*CONTAINER, "image"), image), ("metadata", "labels", "team"), "x")
+    api: Any = Api(served(), forecast)
+    manifests = {"r": parse(yaml.safe_dump(MANIFEST), "datadog", masker)}
+    found = live.read(api, manifests, "datadog", masker, namespaced=True).live
+    assert found.steady == ({DAEMONSET.identity} if steady else set())
+
+
 def test_what_the_api_server_counts_is_no_part_of_a_repair() -> None:
     import yaml
 

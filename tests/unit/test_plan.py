@@ -214,6 +214,33 @@ def test_a_checksum_is_noise_as_a_change_but_a_cause_of_a_restart() -> None:
     assert step.restarts[0].because == ("checksum/confd",)
 
 
+def in_cores(cpu: str) -> dict[str, Any]:
+    made = daemonset()
+    made["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "restarted"),
+    [("ssa", "deployed", False), ("csa", "deployed", True), ("ssa", "failed", True)],
+)
+def test_what_the_server_stores_alike_restarts_no_pods(method: str, status: str, restarted: bool) -> None:
+    """Not where a rollback comes before, nor client-side: there the forecast is of something else."""
+    state = replace(deployed(in_cores("1000m"), status=status), apply_method=method)
+    state = replace(state, head=Head(4, status)) if status == "failed" else state
+    live = Live({}, server_side=method == "ssa", steady=frozenset([ref_of(daemonset()).identity]))
+    *_, step = steps_for(desired(in_cores("1")), state, live)
+    assert step.kind is StepKind.UPGRADE
+    assert bool(step.restarts) is restarted
+
+
+def test_nor_do_they_where_a_step_that_keeps_crds_comes_before() -> None:
+    state = replace(deployed(in_cores("1000m"), crd()), apply_method="ssa")
+    keep = desired(in_cores("2"), crd(**{"helm.sh/resource-policy": "keep"}))
+    live = Live({}, server_side=True, steady=frozenset([ref_of(daemonset()).identity]))
+    assert all(step.restarts for step in steps_for(desired(in_cores("1")), state, live, keep=keep))
+
+
 def test_noise_alone_is_nothing_to_do() -> None:
     old, new = ({"annotations": {"checksum/token": value}} for value in "12")
     assert kinds(steps_for(desired(daemonset(template=new)), deployed(daemonset(template=old)), QUIET)) == [
