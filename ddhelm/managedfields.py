@@ -69,6 +69,12 @@ def changed(metadata: Mapping[str, Any], *paths: Path) -> str:
     return max((each.writer.time for each in found if any(each.owns(path) for path in paths)), default="")
 
 
+def was_scaled(body: Mapping[str, Any]) -> bool:
+    """Whether `kubectl scale` or an autoscaler set an object's replicas: that is drift, which no upgrade undoes."""
+    managed = (body.get("metadata") or {}).get("managedFields") or ()
+    return any(entry.get("subresource") == SCALE for entry in managed)
+
+
 def lookup(tree: Any, path: Path) -> tuple[bool, Any]:
     """Whether ``path`` leads to something in a JSON tree, and to what."""
     for step in path:

@@ -15,9 +15,11 @@ from msgspec import Struct, convert, to_builtins
 from ddhelm import settings, tree
 from ddhelm.coverage import Coverage
 from ddhelm.errors import ConfigError
+from ddhelm.managedfields import was_scaled
 from ddhelm.manifest import Identity, Manifest, Object
 from ddhelm.masking import constant
 from ddhelm.plan import Plan
+from ddhelm.workloads import REPLICAS
 
 KIND = "PlanFile"
 API_VERSION = "ddhelm/v1"
@@ -163,14 +165,17 @@ def of_manifest(manifest: Manifest) -> str:
 def of_object(obj: Object) -> tree.Tree:
     """The fingerprint of a live object: uid and a digest without status and managedFields.
 
-    A Secret is known by uid and resourceVersion only: no digest of its content is ever made.
+    Replicas stand beside it, unless they were scaled: an autoscaler does that all day. A Secret is known by uid and
+    resourceVersion only: no digest of its content is ever made.
     """
     metadata: Mapping[str, Any] = obj.body.get("metadata") or {}
     if obj.ref.kind == "Secret":
         return {"uid": metadata.get("uid"), "resourceVersion": metadata.get("resourceVersion")}
     own = {key: value for key, value in metadata.items() if key not in _LIVE_NOISE}
     body = {key: value for key, value in obj.body.items() if key != "status"}
-    return {"uid": metadata.get("uid"), "digest": digest({**body, "metadata": own})}
+    replicas = tree.get(body, REPLICAS)
+    counted = {} if replicas is None or was_scaled(obj.body) else {"replicas": replicas}
+    return {"uid": metadata.get("uid"), "digest": digest({**tree.drop(body, REPLICAS), "metadata": own}), **counted}
 
 
 def of_objects(wanted: Mapping[Identity, Object], standing: Mapping[Identity, Object]) -> tree.Tree:
@@ -209,7 +214,7 @@ def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
         return
     if part == "objects" and isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
+            if _without_scaled(old.get(name), new.get(name)) != new.get(name):
                 yield f"{name} {_how(old.get(name), new.get(name))}"
     elif part == "releases" and isinstance(old, dict) and isinstance(new, dict):
         for name in sorted({*old, *new}):
@@ -223,6 +228,11 @@ def _moved(part: str, old: Any, new: Any) -> Iterator[str]:
     else:
         word = "the version of ddhelm or helm" if part == "tools" else f"the {part}"
         yield f"{word}: was {_short(old)}, is {_short(new)}"
+
+
+def _without_scaled(old: Any, new: Any) -> Any:
+    """The fingerprint of an object then, without the replicas that were scaled since."""
+    return tree.drop(old, ("replicas",)) if old and new and "replicas" not in new else old
 
 
 def _by_node(nodes: Mapping[str, Sequence[str]]) -> Mapping[str, str]:

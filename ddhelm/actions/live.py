@@ -18,7 +18,7 @@ from ddhelm.applying import Refusal
 from ddhelm.claim import LiveObject
 from ddhelm.drift import BOOKKEEPING
 from ddhelm.kubectl import Kubectl
-from ddhelm.managedfields import entries
+from ddhelm.managedfields import entries, was_scaled
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
 from ddhelm.masking import Masker
 from ddhelm.plan import WORKLOADS, Conflict, Deployed, Desired, Live, LiveChange
@@ -80,7 +80,7 @@ def read(
     standing = from_objects([body for body in found if body is not None], namespace, masker).objects
     forecast = from_objects(result.objects, namespace, masker).objects
     asked = {obj.ref.identity: (obj.ref, body) for obj, body in wanted}
-    scaled = {identity for identity, obj in standing.items() if _scaled(obj.unmasked())}
+    scaled = {identity for identity, obj in standing.items() if was_scaled(obj.unmasked())}
     changes = {
         identity: change
         for identity, (ref, body) in asked.items()
@@ -232,11 +232,6 @@ def _own_fields(body: tree.Tree) -> tree.Tree:
     else:
         metadata.pop("annotations", None)
     return {**{k: v for k, v in body.items() if k != "status"}, "metadata": metadata}
-
-
-def _scaled(body: tree.Tree) -> bool:
-    """Whether `kubectl scale` or an autoscaler set the replicas: that is drift, which an upgrade does not undo."""
-    return any(entry.get("subresource") == "scale" for entry in _managed(body))
 
 
 def _managed(body: tree.Tree) -> Sequence[Mapping[str, Any]]:

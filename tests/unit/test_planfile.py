@@ -74,6 +74,34 @@ def test_a_taint_that_goes_by_itself_is_no_change_while_a_plan_waits() -> None:
     assert list(planfile.moved({**BOUND, "nodes": planned}, {**BOUND, "nodes": lost})) != []
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "moved"),
+    [
+        ((2, ""), (5, "scale"), False),
+        ((2, "scale"), (5, "scale"), False),
+        ((2, ""), (5, ""), True),
+        ((5, "scale"), (2, ""), True),
+    ],
+)
+def test_an_object_that_was_scaled_has_not_moved(then: tuple[int, str], now: tuple[int, str], moved: bool) -> None:
+    """An autoscaler does that between a plan and its review; an edit of the replicas is somebody's change."""
+
+    def fingerprint(replicas: int, subresource: str, image: str = "a:7") -> Tree:
+        writer = {"manager": "m", "operation": "Update", "subresource": subresource}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "d", "uid": "1", "managedFields": [writer]},
+            "spec": {"replicas": replicas, "image": image},
+        }
+        objects = from_objects([body], "n", Masker(b"k" * 32)).objects
+        return {**BOUND, "objects": planfile.of_objects(objects, objects)}
+
+    told = ("Deployment n/d was changed since",)
+    assert planfile.moved(fingerprint(*then), fingerprint(*now)) == (told if moved else ())
+    assert planfile.moved(fingerprint(*then), fingerprint(*now, image="b:7")) == told
+
+
 def test_any_damage_shows() -> None:
     text = planfile.text(FILE)
     with pytest.raises(ConfigError, match="damaged"):
