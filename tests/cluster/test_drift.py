@@ -389,6 +389,31 @@ def test_somebody_who_may_only_read_sees_what_others_changed(cluster: Clusters) 
     assert document["unread"]
 
 
+@each_helm("3.22", matrix=["4.3"])
+def test_an_apiservice_is_repaired_only_where_helm_sets_it_back(cluster: Clusters, helm_version: str) -> None:
+    """Helm 3 sends the difference of two manifests for it: a repair made a revision in every run, and nothing else."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    name, by_hand = "v1beta1.external.metrics.k8s.io", {"spec": {"groupPriorityMinimum": 2000}}
+    ddhelm.onboard("--worker-set", "clusterAgent.metricsProvider.enabled=true")
+    try:
+        sandbox.kubectl("patch", "apiservice", name, "--type=merge", "-p", json.dumps(by_hand))
+        told = ddhelm.onboard(key=None).out
+        if helm_version == "4.3":
+            assert "1 restore" in told
+            assert found(ddhelm, code=0) == {}
+            return
+        assert f"`kubectl edit apiservice.apiregistration.k8s.io {name}` sets it back" in told
+        assert "Nothing to do" in told
+        assert ddhelm("plan", *ddhelm.chart(), "--detailed-exitcode").code == 0
+        (field,) = found(ddhelm)[f"APIService {name}"]["fields"].values()
+        assert field["nextUpgrade"] == "kept"
+        assert "Nothing to set back" in ddhelm("drift", "--revert", "--yes", code=2).err
+        assert len(revisions(sandbox)[WORKER]) == 1
+    finally:
+        sandbox.kubectl("delete", "apiservice", name)
+
+
 def test_where_nothing_is_installed_there_is_nothing_to_compare(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     assert "ddhelm onboard" in Ddhelm(sandbox, "4.3")("drift", code=1).err

@@ -1,11 +1,12 @@
 """onboard on a real control plane: what it promises for the kubeadm topology, with Helm 3 and Helm 4."""
 
+import json
 import re
 
 import pytest
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, revisions
+from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
@@ -184,6 +185,75 @@ def test_without_a_terminal_a_change_needs_yes(cluster: Clusters) -> None:
     refused = ddhelm("onboard", *ddhelm.chart(), environment={"DD_API_KEY": API_KEY}, code=64)
     assert "--yes" in refused.err
     assert sandbox.writes() == []
+
+
+@each_helm("4.3", matrix=["3.22"])
+def test_pods_are_replaced_for_an_order_and_not_for_a_spelling(cluster: Clusters, helm_version: str) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    request = "agents.containers.agent.resources.requests.cpu"
+    tags, team = {"name": "XX_TAGS", "value": "team:$(TEAM)"}, {"name": "TEAM", "value": "core"}
+
+    def env(*variables: dict[str, str]) -> tuple[str, str]:
+        return "--set-json", f"datadog.env={json.dumps(variables)}"
+
+    ddhelm.onboard(*env(tags, team), "--worker-set", f"{request}=1000m")
+    before = generations(sandbox)
+    assert "rolls 5 node agents" in ddhelm.onboard(*env(team, tags), key=None).out
+    rolled = generations(sandbox)
+    agent = f"daemonsets/{WORKER}-datadog"
+    assert rolled[agent] == before[agent] + 1
+    pod = sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/{agent}")["spec"]["template"]["spec"]
+    names = [each["name"] for each in pod["containers"][0]["env"]]
+    assert names.index("TEAM") < names.index("XX_TAGS")
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    spelled = ddhelm.onboard("--worker-set", f"{request}=1", key=None)
+    # client-side the server was not asked what Helm would make of it
+    assert ("rolls" in spelled.out) is (helm_version == "3.22")
+    assert generations(sandbox) == rolled
+
+
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_OPERATOR_OFF = ("--worker-set", "datadog.operator.enabled=false")
+
+
+def crds(sandbox: Sandbox) -> dict[str, str | None]:
+    """Name to resource policy."""
+    metadata = [each["metadata"] for each in sandbox.api_get(_CRDS)["items"]]
+    return {each["name"]: each.get("annotations", {}).get("helm.sh/resource-policy") for each in metadata}
+
+
+@each_helm("3.22", matrix=["4.3"])
+def test_crds_whose_annotation_was_taken_away_are_kept_all_the_same(cluster: Clusters, helm_version: str) -> None:
+    needs_operator()
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard("--worker-set", "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=true")
+    had = crds(sandbox)
+    assert set(had.values()) == {"keep"}
+    sandbox.kubectl("annotate", "crd", next(iter(had)), "helm.sh/resource-policy-")
+    assert "marks the CRDs to be kept" in ddhelm.onboard(*_OPERATOR_OFF, key=None).out
+    assert crds(sandbox) == had
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+
+
+@each_helm("4.3", matrix=["3.22"])
+def test_crds_that_were_annotated_by_hand_stop_nothing_and_only_the_others_go(
+    cluster: Clusters, helm_version: str
+) -> None:
+    needs_operator()
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard("--worker-set", "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=false")
+    had = sorted(crds(sandbox))
+    sandbox.kubectl("annotate", "crd", *had, "helm.sh/resource-policy=keep")
+    planned = ddhelm("plan", *ddhelm.chart(), *_OPERATOR_OFF, "-o", "json").json["data"]
+    assert (planned["lostCrds"], planned["problems"]) == ([], [])
+    assert [each["release"] for each in planned["steps"]] == [WORKER, CONTROL_PLANE]
+    sandbox.kubectl("annotate", "crd", had[0], "helm.sh/resource-policy-")
+    done = ddhelm.onboard(*_OPERATOR_OFF, "--delete-crds", key=None)
+    assert done.out.count("DELETES CustomResourceDefinition") == 1
+    wait_for(lambda: sorted(crds(sandbox)) == had[1:], 60, "the CRD to go")
 
 
 @each_helm("3.22", matrix=["4.3"])

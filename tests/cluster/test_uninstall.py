@@ -262,9 +262,14 @@ def test_crds_with_the_keep_policy_stay_and_are_named(cluster: Clusters) -> None
     sandbox.kubectl("create", "namespace", "datadog")
     values = "datadog.apiKeyExistingSecret=x,operator.datadogCRDs.keepCrds=true"
     helm(sandbox, "3.22", "install", WORKER, str(chart()), "-n", "datadog", "--set", values)
+    # helm's uninstall reads the manifest, where its upgrade reads what stands
+    sandbox.kubectl("annotate", "crd", "datadogdashboards.datadoghq.com", "helm.sh/resource-policy-")
     told = Ddhelm(sandbox, "3.22")("uninstall", "--yes").out
     assert "crd `datadogdashboards.datadoghq.com`" in told
     assert "kept by its resource policy" in told
+    assert "datadogdashboards.datadoghq.com" in names(
+        sandbox, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), ("--delete-secrets",)])
