@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import certificates
-from ddhelm.actions import certfiles, certs, lock, restart
+from ddhelm.actions import certfiles, certs, identity, lock, restart, revisions
 from ddhelm.actions.carry_out import How
 from ddhelm.actions.events import Wrote
 from ddhelm.actions.restart import Running
@@ -37,13 +37,16 @@ _AGAIN = "ddhelm certs rotate --restart-only"
 class Rotating(Struct, frozen=True):
     """The Secret that the agents show to etcd, when its certificate ends (None: cannot be read), and who reads it.
 
-    ``late`` have not been restarted since the last change of the Secret.
+    ``late`` have not been restarted since the last change of the Secret; ``uid`` is kube-system's, ``heads`` the newest
+    revision of each release.
     """
 
     secret: SecretKeys
     ends: datetime | None
     readers: tuple[Running, ...]
     late: tuple[Running, ...]
+    uid: str
+    heads: Mapping[str, int | None]
 
     @property
     def agents(self) -> int:
@@ -63,9 +66,10 @@ class Rotating(Struct, frozen=True):
 
 def look(session: Session) -> Rotating:
     """What would be rotated; PreflightFailed where no agent shows a certificate of a Secret, or it cannot restart."""
+    records = revisions.read(session, superseded=False)
     found = [
         (use.name, each)
-        for each in restart.running(session)
+        for each in restart.running(session, records)
         for use in each.uses
         if use.key == certfiles.KEY and each.target.release == NAMES[Role.CONTROL_PLANE]
     ]
@@ -81,7 +85,8 @@ def look(session: Session) -> Rotating:
     readers = tuple(each for name, each in found if name == names[0])
     restart.refuse(readers)
     since = changed(session.kubectl.secret_metadata(known.name) or {}, *(("data", each) for each in _FILES))
-    return Rotating(known, certs.ends(known), readers, restart.late(readers, since))
+    uid, heads = identity.uid(session.kubectl), revisions.newest(records)
+    return Rotating(known, certs.ends(known), readers, restart.late(readers, since), uid, heads)
 
 
 def refuse_foreign(found: Rotating) -> None:
@@ -172,7 +177,7 @@ def carry_out(
     """Write the Secret (None: it stays), replace the pods, wait for the last one.
 
     With a new pair all pods are replaced, without one those that are late. What fails after the first write is raised
-    with what stands then in its details.
+    with what stands then in its details. PlanStale before it where the cluster is another one or a release has moved.
     """
     namespace = session.access.namespace
     shown, marked = (None, found.late) if new is None else (certs.read(new), found.readers)
@@ -182,6 +187,8 @@ def carry_out(
             interruptible(),
             lock.held(session.kubectl, namespace, now=how.now, sleep=how.clock.sleep, wait=how.lock_timeout) as lease,
         ):
+            identity.unchanged(session.kubectl, found.uid)
+            revisions.unmoved(session.kubectl, found.heads)  # another run may have added one that shows the certificate
             if new is not None and shown is not None:
                 observer(Wrote(f"Secret `{found.secret.name}` gets a certificate that ends on {shown.ends:%Y-%m-%d}"))
                 begun = True

@@ -21,6 +21,7 @@ from ddhelm.kubectl import RESTARTED_AT
 from ddhelm.managedfields import changed
 from ddhelm.manifest import parse
 from ddhelm.podsecrets import Use, uses
+from ddhelm.record import Record
 from ddhelm.release import owned
 from ddhelm.tree import Path, Tree, get
 from ddhelm.workloads import Workload, is_cluster_agent, workload
@@ -56,12 +57,13 @@ class Restarting(Struct, frozen=True):
     targets: tuple[Target, ...]
 
 
-def running(session: Session) -> tuple[Running, ...]:
-    """Every DaemonSet and Deployment of the releases that stands, worker release first.
+def running(session: Session, records: Mapping[str, Sequence[Record]] | None = None) -> tuple[Running, ...]:
+    """Every DaemonSet and Deployment of the releases that stands, worker release first; None: their records are read.
 
     Raises ReleaseError where no release stands, PreflightFailed where one of a newest revision was deleted.
     """
-    records = revisions.read(session, superseded=False)
+    if records is None:
+        records = revisions.read(session, superseded=False)
     revisions.existing(session, records)
     listed: dict[Target, bool] = {}
     """To whether the newest revision of its release has it."""

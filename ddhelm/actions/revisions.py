@@ -127,6 +127,11 @@ def alive(records: Sequence[Record]) -> tuple[Record, ...]:
     )
 
 
+def newest(found: Mapping[str, Sequence[Record]]) -> dict[str, int | None]:
+    """The newest revision of each release of the pair, None where there is none: what ``unmoved`` is asked about."""
+    return {name: found[name][-1].revision if found.get(name) else None for name in NAMES.values()}
+
+
 def unmoved(kubectl: Heads, planned: Mapping[str, int | None]) -> None:
     """Raises PlanStale where the newest revision of a release is another than was ``planned`` for, None: no release."""
     rows = kubectl.release_rows()

@@ -4,7 +4,7 @@ Pods read a key once, when they start. The Secret therefore says what will be us
 already; both times are the API server's own. A run that broke off is finished by the next one, from these two alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -37,7 +37,8 @@ class Rotation(Struct, frozen=True):
     ``phases`` are restarted one after another; ``late`` have not been since the last change of the key.
 
     ``keeper`` says who keeps the Secret, empty for ddhelm alone; ``unfinished`` that an earlier rotation of this key
-    broke off; ``uid`` is kube-system's; ``open`` is the key, this one or another, that the Secret's mark names.
+    broke off; ``uid`` is kube-system's, ``heads`` the newest revision of each release; ``open`` is the key, this one or
+    another, that the Secret's mark names.
     """
 
     what: Rotatable
@@ -48,6 +49,7 @@ class Rotation(Struct, frozen=True):
     keeper: str
     unfinished: bool
     uid: str
+    heads: Mapping[str, int | None]
     open: Rotatable | None = None
 
     @property
@@ -84,7 +86,7 @@ def look(session: Session, what: Rotatable) -> Rotation:
     revisions.existing(session, records)
     settings = revisions.settings(records)
     secret = _secret(what, settings)
-    readers = tuple(each for each in restart.running(session) if each.reads(secret.name, secret.key))
+    readers = tuple(each for each in restart.running(session, records) if each.reads(secret.name, secret.key))
     metadata = session.kubectl.secret_metadata(secret.name)
     if not readers or metadata is None:
         problem = "is not there" if readers else "is read by no pod of the releases"
@@ -104,6 +106,7 @@ def look(session: Session, what: Rotatable) -> Rotation:
         who,
         rotating(metadata) == what and since >= changed(metadata, _MARK),
         identity.uid(session.kubectl),
+        revisions.newest(records),
         rotating(metadata),
     )
 
@@ -144,7 +147,8 @@ def carry_out(
 ) -> Rotated:
     """Write ``new`` (None: the Secret stays as it is), restart who has not been since, watch all to the end.
 
-    Raises before the first write where the lock is held, the cluster is another one or a restart would do nothing;
+    Raises before the first write where the lock is held, the cluster is another one, a release has moved since the look
+    or a restart would do nothing;
     afterwards what happened so far is in the error's details.
     """
     progress = _Progress(rotation)
@@ -157,6 +161,7 @@ def carry_out(
         ):
             restart.refuse(rotation.readers)
             identity.unchanged(session.kubectl, rotation.uid)
+            revisions.unmoved(session.kubectl, rotation.heads)  # another run may have added one that reads the key
             if rotation.ours:  # another run may have begun since the look, which held no lock
                 _refuse_open(rotation.what, rotating(session.kubectl.secret_metadata(rotation.secret.name) or {}))
             if new is None:

@@ -192,7 +192,7 @@ _RUNNING = Running(
     Target(WORKER.name, "DaemonSet", "datadog", api.WORKER), cast("Any", workloads.workload(api.daemonset()))
 )
 ROTATION = rotate.Rotation(
-    Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), ((_RUNNING,),), (_RUNNING,), "", False, "uid"
+    Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), ((_RUNNING,),), (_RUNNING,), "", False, "uid", {}
 )
 REMOVAL = removal.Removal(
     "datadog",
@@ -210,7 +210,7 @@ WAYS = certplan.Ways(
     (certplan.Way("own", True, ("in a Secret",), "means", "ddhelm certs issue", files=("/a",)),),
     "it is managed",
 )
-ROTATING = certrotate.Rotating(cast("Any", SecretKey("ddhelm-etcd-client", "")), NOW, (_RUNNING,), ())
+ROTATING = certrotate.Rotating(cast("Any", SecretKey("ddhelm-etcd-client", "")), NOW, (_RUNNING,), (), "uid", {})
 WATCHED = Watched(Complete(), (_RUNNING.workload,), 41.4)
 
 

@@ -46,7 +46,7 @@ def test_a_plan_is_refused_before_its_keys_are(given: dict[str, Key]) -> None:
 
 @pytest.mark.parametrize("given", [GIVEN, {}], ids=["with-a-key", "without"])
 def test_a_rotation_is_refused_before_its_key_is(monkeypatch: pytest.MonkeyPatch, given: dict[str, Key]) -> None:
-    found = Rotation(Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), (), (), "", False, "uid")
+    found = Rotation(Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), (), (), "", False, "uid", {})
     monkeypatch.setattr(action, "look", lambda *_: found)
     monkeypatch.setattr(action, "refuse_foreign", lambda *_: None)
     monkeypatch.setattr(action, "same", lambda *_: False)

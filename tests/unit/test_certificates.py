@@ -229,6 +229,8 @@ def rotating(ends: str = "") -> Rotating:
         datetime.datetime.fromisoformat(ends) if ends else None,
         (),
         (),
+        "uid",
+        {"w": 1},
     )
 
 

@@ -7,16 +7,19 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from ddhelm.actions import lock, restart
+from ddhelm.actions import certrotate, lock, restart
 from ddhelm.actions import rotate as action
+from ddhelm.actions.certrotate import Rotating
 from ddhelm.actions.keys import Key
 from ddhelm.actions.look import Target
 from ddhelm.actions.restart import Running
 from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
 from ddhelm.actions.watch import Polled, Watched
+from ddhelm.answers import SecretKeys
 from ddhelm.commands import onboard, rotate
-from ddhelm.errors import ClusterError, DdhelmError, PreflightFailed, RolloutFailed
+from ddhelm.errors import ClusterError, DdhelmError, PlanStale, PreflightFailed, RolloutFailed
+from ddhelm.record import ReleaseRow
 from ddhelm.release import API_KEY, ROTATING, Rotatable
 from ddhelm.rollout import Reading, Stalled
 from ddhelm.settings import SecretKey, Settings
@@ -24,9 +27,11 @@ from ddhelm.views import console
 from ddhelm.views import rotate as view
 from ddhelm.workloads import Workload
 
+HEADS = {"worker-node-ddagent": 1, "control-plane-ddagent": None}
+
 
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, given: bool, same: bool) -> str:
-    found = Rotation(Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), (), (), "", False, "uid")
+    found = Rotation(Rotatable.API_KEY, SecretKey("ddhelm", "api-key"), Settings(), (), (), "", False, "uid", {})
     key = {API_KEY: Key("`DD_API_KEY`", "a" * 32)} if given else {}
     monkeypatch.setattr(action, "look", lambda *_: found)
     monkeypatch.setattr(action, "refuse_foreign", lambda *_: None)
@@ -49,7 +54,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
 )
 def test_the_page_on_which_a_key_is_revoked_is_that_of_the_site(site: str, page: str) -> None:
     secret = SecretKey("ddhelm", "api-key")
-    found = Rotation(Rotatable.API_KEY, secret, Settings(site=site), (), (), "", False, "uid")
+    found = Rotation(Rotatable.API_KEY, secret, Settings(site=site), (), (), "", False, "uid", {})
     assert view.page(found) == page
 
 
@@ -83,12 +88,19 @@ class Marked:
             refuses,
         )
         self.wrote: list[object] = []
+        self.rows = [ReleaseRow("d", "worker-node-ddagent", 1, "deployed")]
 
     def secret_metadata(self, _name: str) -> dict[str, Any]:
         return {"annotations": {ROTATING: self.mark}} if self.mark else {}
 
     def tree(self, _path: str) -> dict[str, Any]:
         return {"metadata": {"uid": "uid"}}
+
+    def release_rows(self) -> list[ReleaseRow]:
+        return self.rows
+
+    def heads(self, _names: object) -> dict[str, ReleaseRow]:
+        return {row.name: row for row in self.rows}
 
     def annotate(self, _kind: str, _name: str, marks: dict[str, str | None]) -> None:
         self.wrote.append(marks)
@@ -112,7 +124,7 @@ def workload(name: str, kind: str, ready: int) -> Workload:
 
 def open_(what: Rotatable, begun: Rotatable | None, *readers: Running, late: tuple[Running, ...] = ()) -> Rotation:
     secret = SecretKey("ddhelm", str(what))
-    return Rotation(what, secret, Settings(), (readers,), late, "", begun == what, "uid", begun)
+    return Rotation(what, secret, Settings(), (readers,), late, "", begun == what, "uid", HEADS, begun)
 
 
 def carried_out(monkeypatch: pytest.MonkeyPatch, session: Marked, rotation: Rotation, new: Key | None) -> DdhelmError:
@@ -151,6 +163,23 @@ def test_a_rotation_that_began_since_the_look_keeps_its_mark(monkeypatch: pytest
     assert session.wrote == []
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        ReleaseRow("d", "worker-node-ddagent", 2, "deployed"),  # a workload that reads the key may have come
+        ReleaseRow("d", "control-plane-ddagent", 1, "deployed"),
+    ],
+)
+def test_a_release_that_moved_since_the_look_stops_it_before_the_write(
+    monkeypatch: pytest.MonkeyPatch, row: ReleaseRow
+) -> None:
+    session = Marked()
+    session.rows.append(row)
+    error = carried_out(monkeypatch, session, open_(Rotatable.API_KEY, None, reader("agents")), Key("here", "x" * 32))
+    assert (error.exit_code, error.anchor, session.wrote) == (5, "plan-stale", [])
+    assert error.details == ()
+
+
 @pytest.mark.parametrize(("begun", "removed"), [(None, True), (Rotatable.API_KEY, False)])
 def test_a_value_that_was_not_written_leaves_the_mark_of_an_earlier_one(
     monkeypatch: pytest.MonkeyPatch, begun: Rotatable | None, *, removed: bool
@@ -187,3 +216,15 @@ def test_each_break_off_names_who_may_have_the_old_key_and_what_goes_on(monkeypa
         assert "may still run with the old one: agents" in error.details
         assert "do not revoke the old key yet" in error.details
         assert error.hint == "when the cause is mended: ddhelm rotate api-key --restart-only"
+
+
+@pytest.mark.parametrize(("uid", "revision", "anchor"), [("uid", 2, "plan-stale"), ("other", 1, "another-cluster")])
+def test_no_agent_is_restarted_for_its_certificate_where_something_moved_since_the_look(
+    monkeypatch: pytest.MonkeyPatch, uid: str, revision: int, anchor: str
+) -> None:
+    session, known = Marked(), SecretKeys("name", frozenset(), frozenset(), "", "")
+    session.rows[:] = [ReleaseRow("d", "worker-node-ddagent", revision, "deployed")]
+    monkeypatch.setattr(lock, "held", lambda *_, **__: nullcontext())
+    with pytest.raises(PlanStale) as caught:
+        certrotate.carry_out(cast("Session", session), Rotating(known, None, (), (), uid, HEADS), None)
+    assert caught.value.anchor == anchor
