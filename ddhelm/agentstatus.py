@@ -82,7 +82,15 @@ class AgentStatus(Struct, frozen=True):
 
 def parse(text: str) -> AgentStatus:
     """Read a status; lines that the agent logs before the document are skipped. Raises NotAStatus."""
-    document = _document(text)
+    try:
+        return _status(_document(text))
+    except NotAStatus:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # Go's own JSON has none of these
+        raise NotAStatus(f"a status with an odd value in it ({error})") from None
+
+
+def _status(document: Mapping[str, Any]) -> AgentStatus:
     if not any(key in document for key in ("runnerStats", "checkSchedulerStats", "version", "agent_metadata")):
         raise NotAStatus("JSON without any of an agent's statistics")
     metadata = _tree(document.get("agent_metadata"))
