@@ -17,6 +17,8 @@ from ddhelm.pasting import typed
 
 OPTIONAL = frozenset({"ntp"})
 """Checks whose failure is worth a warning only: NTP is closed in most networks, and nothing here needs it."""
+LEADER = "leader"
+"""The kind of what is wrong with the Cluster Agents' leader election."""
 
 
 class State(StrEnum):
@@ -76,8 +78,9 @@ class PodVerdict(Struct, frozen=True):
 
     @property
     def waits(self) -> bool:
-        """Whether asking again later may bring something: nothing has failed, something has not begun."""
-        return self.state in {State.WAITING, State.NOT_READY} or any(c.state is State.WAITING for c in self.checks)
+        """Whether asking again later may bring something: something has not begun, or a link is not up yet."""
+        begins = self.state in {State.WAITING, State.NOT_READY} or any(c.state is State.WAITING for c in self.checks)
+        return begins or (self.unlinked is not None and not _refused(self.unlinked))
 
     @property
     def unlinked(self) -> Link | None:
@@ -202,8 +205,13 @@ def findings(pods: Sequence[PodVerdict], namespace: str) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda each: (not each.fatal, -len(each.nodes), each.subject)))
 
 
+def _refused(link: Link) -> bool:
+    """Whether the Cluster Agent turns the agent's token down, which no waiting mends: it is read only at start."""
+    return "403" in link.error or "401" in link.error
+
+
 def _unlinked(link: Link, namespace: str) -> Meaning:
-    if "403" in link.error or "401" in link.error:
+    if _refused(link):
         return Meaning(
             "token",
             f"the Cluster Agent at `{link.endpoint}` refuses this agent: their tokens differ",
@@ -230,7 +238,7 @@ def _of_cluster_agents(pods: Sequence[PodVerdict]) -> Iterable[Finding]:
             yield Finding(
                 "cluster agent",
                 State.FAILING,
-                Meaning("leader", f"leader election fails: {leadership.error or 'no reason given'}", _LEASES),
+                Meaning(LEADER, f"leader election fails: {leadership.error or 'no reason given'}", _LEASES),
             )
         if dispatch is not None and dispatch.dangling:
             yield Finding(
@@ -245,7 +253,7 @@ def _of_cluster_agents(pods: Sequence[PodVerdict]) -> Iterable[Finding]:
             )
     states = [status.leadership for _, status in answered if status.leadership is not None]
     if states and not any(each.leader or each.state in {"Failing", "Disabled"} for each in states):
-        yield Finding("cluster agent", State.WAITING, Meaning("leader", "no Cluster Agent leads yet", _LEASES))
+        yield Finding("cluster agent", State.WAITING, Meaning(LEADER, "no Cluster Agent leads yet", _LEASES))
 
 
 _LEASES = "kubectl get lease,configmap -A | grep leader-election; the Cluster Agent's Role must let it write there"

@@ -1,6 +1,6 @@
 """verify: do the checks report? Asks every agent of both releases, again where one has only just started."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -88,6 +88,11 @@ class _Asking(Struct):
     left: float | None = None
     latest: dict[str, PodVerdict] = {}
 
+    def keep(self, pods: Iterable[AgentPod], again: Container[Kind]) -> None:
+        """Forget who is gone and who is to be asked again: who waits, and every pod of the kinds ``again``."""
+        known = [found for pod in pods if (found := self.latest.get(pod.name)) is not None]
+        self.latest = {each.pod.name: each for each in known if not each.waits and each.pod.kind not in again}
+
     def begin(self, total: int, left: float | None) -> None:
         self.total, self.done, self.left = total, 0, left
         self.observer(Asked(0, total, left))
@@ -122,20 +127,17 @@ def verify(
             anchor="nothing-to-verify",
         )
     asking, deadline = _Asking(observer), clock.now() + wait
+    again: frozenset[Kind] = frozenset()
     while True:
         listed = {each.name: list(agentpods.pods(kubectl, each)) for each in found}
-        asking.latest = {
-            pod.name: asking.latest[pod.name]
-            for pods in listed.values()
-            for pod in pods
-            if pod.name in asking.latest and not asking.latest[pod.name].waits
-        }
+        asking.keep((pod for pods in listed.values() for pod in pods), again)
         wanted = [(pod, each.promised) for each in found for pod in listed[each.name] if pod.name not in asking.latest]
         asking.begin(len(wanted), deadline - clock.now() if wait else None)
         agentpods.ask(kubectl, wanted, asking.told, limit=concurrency, timeout=timeout)
         done = _done(kubectl, found, listed, asking)
-        waits = any(each.waits for each in done.pods) or any(each.state is State.WAITING for each in done.findings)
-        if not waits or clock.now() + _INTERVAL > deadline:
+        # that none of the Cluster Agents leads is said of all of them, each of which is well
+        again = frozenset({Kind.CLUSTER} if any(map(_leaderless, done.findings)) else ())
+        if not (again or any(each.waits for each in done.pods)) or clock.now() + _INTERVAL > deadline:
             return done
         clock.sleep(_INTERVAL)
 
@@ -157,6 +159,10 @@ def _missing(group: Group, there: int) -> Finding:
         "no-pod", f"{group.desired - there} of {group.desired} pods of `{group.name}` do not exist", "ddhelm status"
     )
     return Finding(str(group.kind), State.NOT_READY, why)
+
+
+def _leaderless(finding: Finding) -> bool:
+    return finding.state is State.WAITING and finding.why.kind == verdicts.LEADER
 
 
 def _natural(name: str) -> tuple[object, ...]:

@@ -205,3 +205,25 @@ def test_waiting_asks_only_those_again_that_have_not_begun_and_ends_in_time() ->
     cluster.says["b"], rounds[:], began = said({}), [["x"]] * 3, moment
     assert verify.verify(cluster, wait=10, clock=Clock(lambda: moment, sleep)).exit_code == 6
     assert moment - began <= 10
+
+
+def test_waiting_asks_every_cluster_agent_again_until_one_leads() -> None:
+    """That none leads is said of all of them; each alone is well."""
+    cluster = one_daemonset([[pod("a"), pod("b")]], ETCD, a=said(GOOD), b=said(GOOD))
+    leaders = workload("dca", "cluster-agent", replicas=2)
+    cluster.answers["/apis/apps/v1/namespaces/datadog/deployments"] = {"items": [leaders]}
+    cluster.answers["app=dca"] = [[pod("dca-1"), pod("dca-2")]]
+    for name in ("dca-1", "dca-2"):
+        cluster.says[name] = said({}, leaderelection={"status": "Running", "leaderName": ""})
+    rounds: list[list[str]] = []
+    ask, moment = cluster.execs, [0.0]
+
+    def execs(wanted: Sequence[tuple[str, str, Sequence[str]]], ended: Ended, **how: Any) -> None:
+        rounds.append([name for name, _, _ in wanted])
+        ask(wanted, ended, **how)
+        cluster.says["dca-2"] = said({}, leaderelection={"status": "Running", "leaderName": "dca-2"})
+
+    cluster.execs = execs  # type: ignore[method-assign]
+    clock = Clock(lambda: moment[0], lambda seconds: moment.append(moment.pop() + seconds))
+    assert verify.verify(cluster, wait=60, clock=clock).exit_code == 0
+    assert rounds == [["a", "b", "dca-1", "dca-2"], ["dca-1", "dca-2"]]

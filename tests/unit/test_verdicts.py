@@ -107,6 +107,7 @@ def test_a_cluster_agent_that_is_not_reached(link: Link, kind: str, words: str) 
     (finding,) = verdicts.findings([judged(*GOOD, link=link)], "datadog")
     assert (finding.subject, finding.why.kind, finding.fatal) == ("cluster agent", kind, True)
     assert words in finding.why.line
+    assert judged(*GOOD, link=link).waits == (kind == "unlinked"), "a link comes up, a token is read only at start"
 
 
 def dca(leadership: Leadership | None, dispatch: Dispatch | None = None) -> PodVerdict:
