@@ -25,6 +25,8 @@ PAGE = 50
 _PROGRAM = {Kind.NODE: "agent", Kind.RUNNER: "agent", Kind.CLUSTER: "datadog-cluster-agent"}
 _CONTAINER = {Kind.NODE: "agent", Kind.RUNNER: "agent", Kind.CLUSTER: "cluster-agent"}
 _CHECK_FILES = "/conf.d"
+_ENDED = frozenset({"Failed", "Succeeded"})
+"""An evicted pod is kept until the garbage collector of the control plane takes it, by default at 12,500 of them."""
 
 
 class Execs(Protocol):
@@ -70,18 +72,25 @@ def groups(kubectl: Execs, releases: Sequence[str]) -> tuple[Group, ...]:
     namespace = kubectl.access.namespace
     base = f"/apis/apps/v1/namespaces/{quote(namespace)}/"
     found = []
-    for answer in kubectl.raws([base + "daemonsets", base + "deployments"]):
-        if answer.failure is not None:
-            raise answer.failure
+    for answer in _read(kubectl, [base + "daemonsets", base + "deployments"]):
         for item in answer.tree().get("items") or ():
             annotations = item["metadata"].get("annotations") or {}
             release, kind = annotations.get("meta.helm.sh/release-name"), _kind(item, answer.path)
             if release in releases and kind is not None:
                 found.append((str(release), kind, item))
     files = dict.fromkeys(name for _, _, item in found for name in _config_maps(item))
-    answers = kubectl.raws([f"/api/v1/namespaces/{quote(namespace)}/configmaps/{quote(name)}" for name in files])
+    answers = _read(kubectl, [f"/api/v1/namespaces/{quote(namespace)}/configmaps/{quote(name)}" for name in files])
     promised = {name: _promises(answer) for name, answer in zip(files, answers, strict=True)}
     return tuple(_group(release, kind, item, promised) for release, kind, item in found)
+
+
+def _read(kubectl: Execs, paths: Sequence[str]) -> "tuple[Answer, ...]":
+    """Several GETs at once; raises the first failure: taken for nothing there, it would be nothing to ask for."""
+    answers = kubectl.raws(paths)
+    for answer in answers:
+        if answer.failure is not None:
+            raise answer.failure
+    return answers
 
 
 def _kind(item: Tree, path: str) -> Kind | None:
@@ -152,17 +161,16 @@ def _promises(answer: "Answer") -> dict[str, int]:
 
 
 def pods(kubectl: Execs, group: Group) -> Iterator[AgentPod]:
-    """The pods of a workload, those that are going left out; raises what a read raised."""
+    """The pods of a workload, those that are going or have ended left out; raises what a read raised."""
     base = f"/api/v1/namespaces/{quote(kubectl.access.namespace)}/pods?"
     token = ""
     while True:
         query = {"labelSelector": group.selector, "limit": PAGE, **({"continue": token} if token else {})}
-        (answer,) = kubectl.raws([base + urlencode(query)])
-        if answer.failure is not None:
-            raise answer.failure
+        (answer,) = _read(kubectl, [base + urlencode(query)])
         page = answer.tree()
         for item in page.get("items") or ():
-            if not item["metadata"].get("deletionTimestamp"):
+            ended = (item.get("status") or {}).get("phase") in _ENDED
+            if not (ended or item["metadata"].get("deletionTimestamp")):
                 yield _pod(item, group)
         token = str((page.get("metadata") or {}).get("continue") or "")
         if not token:
@@ -189,7 +197,7 @@ def _reason(item: Tree) -> str:
     if found.waiting:
         first = found.waiting[0]
         return f"container `{first.container}`: {first.message or first.reason}"
-    return found.unschedulable or found.failed or "not ready yet"
+    return found.unschedulable or "not ready yet"
 
 
 def ask(

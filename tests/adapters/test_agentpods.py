@@ -67,6 +67,8 @@ class Cluster:
         return tuple(self._answer(path) for path in paths)
 
     def _answer(self, path: str) -> Answer:
+        if isinstance(failure := self.answers.get(path), ClusterError):
+            return Answer(path, None, failure)
         parts = urlsplit(path)
         if parts.path.endswith("/pods"):
             query = parse_qs(parts.query)
@@ -131,6 +133,27 @@ def test_only_workloads_of_the_releases_with_an_agent_in_them_are_asked() -> Non
     (group,) = agentpods.groups(one_daemonset([[]], files), [RELEASE])
     assert (group.kind, group.name, group.desired) == (Kind.NODE, APP, 2)
     assert group.promised == {"etcd": 1, "bad": 1, "deep": 1}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_files_that_may_not_be_read_are_not_taken_for_none(*, there: bool) -> None:
+    """An agent that collects nothing of what was promised would be well."""
+    cluster = one_daemonset([[pod("a"), pod("b")]], ETCD, a=said({"cpu": {}}), b=said({"cpu": {}}))
+    cluster.answers[f"{SPACE}/configmaps/confd"] = ClusterError("may not get configmaps") if there else None
+    if not there:
+        assert verify.verify(cluster).promised == ()
+        return
+    with pytest.raises(ClusterError, match="may not get configmaps"):
+        verify.verify(cluster)
+
+
+def test_an_evicted_pod_that_is_left_is_none_of_the_agents() -> None:
+    evicted = pod("old", ready=False)
+    evicted["status"] |= {"phase": "Failed", "reason": "Evicted"}
+    cluster = one_daemonset([[pod("a"), pod("b"), evicted]], ETCD, a=said(GOOD), b=said(GOOD))
+    assert verify.verify(cluster).exit_code == 0
+    (fewer,) = verify.verify(one_daemonset([[pod("a"), evicted]], ETCD, a=said(GOOD))).findings
+    assert fewer.why.kind == "no-pod"
 
 
 def test_all_pages_are_read_and_pods_that_are_going_left_out() -> None:
