@@ -3,7 +3,8 @@
 import hmac
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ddhelm import flaggroups, planfile
@@ -13,6 +14,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording, requests, waiting
+from ddhelm.errors import DdhelmError
 from ddhelm.flaggroups import Options
 from ddhelm.notices import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
@@ -89,7 +91,9 @@ def carry_on(
                 return _report(session, options, prepared, outcome, output)
         if output == "table":
             _nothing(prepared, screen)
-        return _close(session, options, view.nothing_json(prepared), output)
+        document = view.nothing_json(prepared)
+        with _printed(document, output, "there was nothing to do"):
+            return _verified(session, options, document, output)
     wanted = _agreed(session, options, prepared, given, verb, way_back=way_back)
     digest = reviewed or planfile.of_shown(view.json(session.access, prepared)["data"])
     with (
@@ -142,27 +146,41 @@ def _report(session: Session, options: Options, prepared: Prepared, outcome: car
     """Show what happened, and how it stands now; gives the exit code, or raises the failure."""
     if outcome.failure is not None:
         if output != "table":
-            print(envelope.text(view.outcome_json(prepared, outcome, None), output), end="")  # noqa: T201
+            print(envelope.text(view.outcome_json(prepared, outcome), output), end="")  # noqa: T201
         raise outcome.failure
-    found = status.of_session(session)
     if output == "table":
         view.outcome(outcome, console.out())
-        status_view.table(found, console.out())
-    if TOKEN in prepared.plan.writes and prepared.deployed and (due := rotate.behind(session, Rotatable.TOKEN)):
-        rotate_view.behind(due, console.err())
-    return _close(session, options, view.outcome_json(prepared, outcome, found), output)
+    document = view.outcome_json(prepared, outcome)
+    with _printed(document, output, "what was planned is done"):
+        found = status.of_session(session)
+        document["data"]["status"] = status_view.json(found)["data"]
+        if output == "table":
+            status_view.table(found, console.out())
+        if TOKEN in prepared.plan.writes and prepared.deployed and (due := rotate.behind(session, Rotatable.TOKEN)):
+            rotate_view.behind(due, console.err())
+        return _verified(session, options, document, output)
 
 
-def _close(session: Session, options: Options, document: Tree, output: str) -> int:
-    """Verify where that was asked for, and print the document for programs; gives the exit code."""
-    code = 0
-    if options.get("verify"):
-        from ddhelm.commands import verify
+@contextmanager
+def _printed(document: Tree, output: str, done: str) -> Iterator[None]:
+    """Print the document for programs however that ends which is only read after a change: the change is ``done``."""
+    try:
+        yield
+    except DdhelmError as error:
+        document["data"]["notices"].append(f"not known how it stands now: {error.message}")
+        raise error.adding((done,)) from None
+    finally:
+        if output != "table":
+            print(envelope.text(document, output), end="")  # noqa: T201
 
-        code = verify.close(session, document, output)
-    if output != "table":
-        print(envelope.text(document, output), end="")  # noqa: T201
-    return code
+
+def _verified(session: Session, options: Options, document: Tree, output: str) -> int:
+    """Verify where that was asked for, and add it to the document; gives the exit code."""
+    if not options.get("verify"):
+        return 0
+    from ddhelm.commands import verify
+
+    return verify.close(session, document, output)
 
 
 def _show(session: Session, prepared: Prepared, output: str, given: Mapping[str, Key]) -> None:

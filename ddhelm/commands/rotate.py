@@ -8,7 +8,7 @@ from ddhelm.actions.keys import Key
 from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, onboard, recording
-from ddhelm.errors import UsageError
+from ddhelm.errors import DdhelmError, UsageError
 from ddhelm.flaggroups import Options, seconds
 from ddhelm.release import API_KEY, APP_KEY, Rotatable
 from ddhelm.views import console, envelope
@@ -63,7 +63,11 @@ def _carry_out(session: Session, found: Rotation, new: Key | None, how: How, out
         rotated = rotate.carry_out(session, found, new, how, run.watching(observer))
     if output == "table":
         view.done(found, rotated, screen)
-        status_view.table(status.of_session(session), screen)
+        try:
+            found_now = status.of_session(session)
+        except DdhelmError as error:
+            raise error.adding((f"the {found.what.words} is rotated to the end",)) from None
+        status_view.table(found_now, screen)
     else:
         print(envelope.text(view.json(found, rotated), output), end="")  # noqa: T201
     return 0

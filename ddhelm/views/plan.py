@@ -25,7 +25,6 @@ from ddhelm.views import drift as drift_view
 
 if TYPE_CHECKING:
     from ddhelm.actions.carry_out import Outcome
-    from ddhelm.actions.status import Status
 
 _LINES = 12
 """Fields shown of one object, and details of one check; the rest is counted (`ddhelm diff` has all fields)."""
@@ -193,10 +192,8 @@ def _outdated(result: "Outcome") -> list[str]:
     return list(outdated(result.watched.workloads if result.watched is not None else ()))
 
 
-def outcome_json(prepared: Prepared, result: "Outcome", found: "Status | None") -> tree.Tree:
-    """The versioned document of what happened."""
-    from ddhelm.views import status as status_view
-
+def outcome_json(prepared: Prepared, result: "Outcome") -> tree.Tree:
+    """The versioned document of what happened; what is read only afterwards is null in it."""
     failure = result.failure
     return envelope.wrap(
         "Outcome",
@@ -222,7 +219,7 @@ def outcome_json(prepared: Prepared, result: "Outcome", found: "Status | None") 
                 "anchor": failure.anchor,
                 "details": list(failure.details),
             },
-            "status": None if found is None else status_view.json(found)["data"],
+            "status": None,
             "verification": None,
         },
     )

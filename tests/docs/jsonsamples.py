@@ -220,7 +220,8 @@ def _outcome() -> dict[str, Any]:
     held = workloads.Workload("DaemonSet", "datadog", "agents", desired=1, on_delete=True)
     seen = Watched(Complete(), (held,), 1.0)
     result = carry_out.Outcome(done, ("Secret",), seen, undone={WORKER.name: 1}, failure=failure)
-    document = plan.outcome_json(PREPARED, result, STATUS)
+    document = plan.outcome_json(PREPARED, result)
+    document["data"]["status"] = status.json(STATUS)["data"]
     document["data"]["verification"] = verify.data(VERIFICATION, LINKS)
     return document
 

@@ -129,7 +129,5 @@ def test_an_outcome_says_which_pods_stay_as_they_were() -> None:
     screen = console.fixed(width=200)
     plan.outcome(done, screen)
     assert "! DaemonSet datadog/agents: 47 pods run an older configuration until deleted" in console.text(screen)
-    (told,) = plan.outcome_json(cast(Any, SimpleNamespace(chart=SimpleNamespace(version="1"))), done, None)["data"][
-        "notices"
-    ]
+    (told,) = plan.outcome_json(cast(Any, SimpleNamespace(chart=SimpleNamespace(version="1"))), done)["data"]["notices"]
     assert told in console.text(screen)
