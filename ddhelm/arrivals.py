@@ -19,6 +19,10 @@ WINDOW = 600
 """Seconds to look back: a check runs every 15, Datadog shows it within a minute or two."""
 
 
+ODD = "the answer is not the one that Datadog documents"
+ODD_HINT = "is `--api-url` the address of Datadog's API?"
+
+
 class Integration(Struct, frozen=True):
     """A check of ours as Datadog knows it: the metric that proves it, the id of its tile, the name of its dashboard."""
 
@@ -118,10 +122,15 @@ def query(metric: str, cluster: str, *, by: str = "") -> str:
 
 
 def answer(subject: str, metric: str, body: Mapping[str, Any], now: float) -> Arrival:
-    """What the answer to a query says; ``now`` is in unix seconds. Points without a value count as none."""
-    newest, groups = 0.0, set()
+    """What the answer to a query says; ``now`` is in unix seconds. Points without a value count as none.
+
+    UNKNOWN where it has no list of series: a gateway's greeting is 200 too, and says nothing about any data.
+    """
     series = body.get("series")
-    for one in series if isinstance(series, list) else ():
+    if not isinstance(series, list):
+        return Arrival(subject, metric, Seen.UNKNOWN, why=ODD, hint=ODD_HINT)
+    newest, groups = 0.0, set()
+    for one in series:
         points = one.get("pointlist") if isinstance(one, dict) else None
         moments = [
             float(point[0]) / 1000

@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from ddhelm import __version__
+from ddhelm.arrivals import ODD, ODD_HINT
 from ddhelm.errors import ConfigError
-from ddhelm.settings import Settings, api_of, api_problem
+from ddhelm.settings import SITES, Settings, api_of, api_problem
 from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
@@ -167,9 +168,11 @@ class Datadog:
             trouble, reset = Trouble.LIMITED, _reset(answer.headers)
             words = ": too many requests" + (f"; it may be asked again in {reset:.0f} s" if reset else "")
         elif status >= 500:
-            trouble, hint = Trouble.BROKEN, "https://status.datadoghq.com"
+            trouble, hint = Trouble.BROKEN, self._status_page()
         elif 300 <= status < 400:
             words = ", a redirect, which is not followed with keys"
+        elif status == 200 and tree.get("status") == "error":
+            hint = self._status_page()
         elif status == 200 and isinstance(body, dict):
             return Reply(status, tree)
         elif status == 200:
@@ -205,6 +208,9 @@ class Datadog:
             trouble=Trouble.UNREACHABLE, reason=f"`{self.host}` cannot be reached{through}{why}", hint=_NETWORK_HINT
         )
 
+    def _status_page(self) -> str:
+        return status_page(self.host.removeprefix("api."))
+
     def _hidden(self, text: str) -> str:
         for key in self._keys.values():
             text = text.replace(key, "***")
@@ -227,20 +233,25 @@ def address(settings: Settings) -> str:
     return given or api_of(settings)
 
 
+def status_page(site: str) -> str:
+    """Where Datadog tells of troubles of this site, or where it links to the pages of all.
+
+    Each site's page is at `status.SITE`; under that name of uk1 Datadog answers 404 (September 2026).
+    """
+    return f"https://status.{site if site in SITES and site != 'uk1.datadoghq.com' else SITES[0]}"
+
+
 def _expect(reply: Reply, key: str, value: object) -> Reply:
     """``reply`` where it says what the documentation calls success."""
     if not reply.ok or reply.body.get(key) == value:
         return reply
     if key in reply.body:
         return Reply(reply.status, reply.body, Trouble.REFUSED, f"it says `{key}`: {json.dumps(reply.body[key])[:40]}")
-    return Reply(
-        reply.status, reply.body, Trouble.UNREADABLE, "the answer is not the one that Datadog documents", _ODD_HINT
-    )
+    return Reply(reply.status, reply.body, Trouble.UNREADABLE, ODD, ODD_HINT)
 
 
 _NOT_JSON = " with something that is not Datadog's JSON"
 _LOGIN_HINT = "does a proxy or a login page answer in its place?"
-_ODD_HINT = "is `--api-url` the address of Datadog's API?"
 
 
 def _read(answer: "requests.Response", deadline: float) -> bytes | None:
@@ -256,7 +267,7 @@ def _read(answer: "requests.Response", deadline: float) -> bytes | None:
 def _errors(body: Tree) -> str:
     """`: Forbidden` from ``{"errors": ["Forbidden"]}`` (v1) or ``{"errors": [{"title": …}]}`` (v2)."""
     errors = body.get("errors")
-    listed = errors if isinstance(errors, list) else []
+    listed = errors if isinstance(errors, list) else [body.get("error")]
     found = [each.get("title") or each.get("detail") if isinstance(each, dict) else each for each in listed]
     text = " ".join(str(each) for each in found if each)
     return f": {' '.join(text.split())[:200]}" if text else ""

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ddhelm.actions.session import Observer, silent
 from ddhelm.arrivals import ABSENT, AGENTS, INTEGRATIONS, WINDOW, Arrival, Arrivals, Seen, answer, links, query
-from ddhelm.datadog import Reply, Trouble
+from ddhelm.datadog import Reply, Trouble, status_page
 
 PATIENCE = 60.0
 """Seconds that a rate limit may cost in all: its window is longer only for organisations that ask all the time."""
@@ -41,9 +41,7 @@ class Clock(Struct, frozen=True):
 
 
 _SLOW = Reply(
-    trouble=Trouble.TIMEOUT,
-    reason=f"not asked any more: Datadog took {ANSWERING:.0f} s for the questions before",
-    hint="ddhelm verify later; https://status.datadoghq.com",
+    trouble=Trouble.TIMEOUT, reason=f"not asked any more: Datadog took {ANSWERING:.0f} s for the questions before"
 )
 
 
@@ -128,4 +126,6 @@ def _hint(reply: Reply, site: str) -> str:
         )
     if reply.trouble is Trouble.LIMITED:
         return "the organisation asks too much; ddhelm verify later"
+    if reply is _SLOW:
+        return f"ddhelm verify later; {status_page(site)}"
     return reply.hint

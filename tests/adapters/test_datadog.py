@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -147,6 +149,7 @@ class TestWhatTheServerSays:
             (200, b"[1]", Trouble.UNREADABLE, "not Datadog's JSON"),
             (200, b"\xff\xfe", Trouble.UNREADABLE, "not Datadog's JSON"),
             (200, b"{}", Trouble.UNREADABLE, "not the one that Datadog documents"),
+            (200, b'{"status": "error", "error": "rate limit", "valid": true}', Trouble.UNREADABLE, "200: rate limit"),
             (200, b'{"errors": 3, "valid": true}', None, ""),
         ],
     )
@@ -158,6 +161,11 @@ class TestWhatTheServerSays:
         assert reply.trouble is kind
         assert words in reply.reason
         assert reply.answered is (kind in {None, Trouble.REFUSED})
+
+    @pytest.mark.parametrize(("api", "site"), [("api.datadoghq.eu", "datadoghq.eu"), ("gateway", "datadoghq.com")])
+    def test_a_broken_site_hints_at_its_own_page(self, api: str, site: str) -> None:
+        answer: Any = SimpleNamespace(status_code=503)
+        assert Datadog(f"https://{api}", api_key=API_KEY)._judged(answer, b"").hint == f"https://status.{site}"
 
     def test_a_body_without_end_is_not_read_to_its_end(
         self, client: Datadog, datadog_api: DatadogApi, monkeypatch: pytest.MonkeyPatch

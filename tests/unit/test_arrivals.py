@@ -8,7 +8,7 @@ from ddhelm import arrivals
 from ddhelm.actions import arrival
 from ddhelm.actions.arrival import Clock, Pausing
 from ddhelm.arrivals import AGENTS, Arrivals, Seen
-from ddhelm.datadog import Reply, Trouble
+from ddhelm.datadog import Reply, Trouble, status_page
 
 NOW = 1_800_000_000.0
 CHECKS = ("etcd", "kube_scheduler")
@@ -93,11 +93,29 @@ def test_without_a_cluster_name_everything_is_asked_for() -> None:
     assert api.asked[0]["query"] == "sum:etcd.server.has_leader{*}"
 
 
+@pytest.mark.parametrize("series", [[], [1, {"pointlist": [[1]]}, {"pointlist": [[1, None]]}]])
+def test_points_without_a_value_are_none(series: list[object]) -> None:
+    assert arrivals.answer("etcd", "m", {"series": series}, NOW).seen is Seen.ABSENT
+
+
+@pytest.mark.parametrize("body", [{}, {"message": "welcome to the gateway"}, {"series": None}])
+def test_an_answer_that_is_none_of_datadogs_says_nothing_about_data(body: dict[str, object]) -> None:
+    found, _, _ = look(Fake({**GOOD, "etcd.server.has_leader": body}))
+    assert (found.checks[0].seen, found.exit_code) == (Seen.UNKNOWN, 1)
+    assert (found.checks[0].why, found.checks[0].hint) == (arrivals.ODD, arrivals.ODD_HINT)
+
+
 @pytest.mark.parametrize(
-    "body", [{}, {"series": None}, {"series": [1, {"pointlist": [[1]]}, {"pointlist": [[1, None]]}]}]
+    ("site", "page"),
+    [
+        ("datadoghq.eu", "https://status.datadoghq.eu"),
+        ("us2.ddog-gov.com", "https://status.us2.ddog-gov.com"),
+        ("uk1.datadoghq.com", "https://status.datadoghq.com"),
+        ("proxy.example", "https://status.datadoghq.com"),
+    ],
 )
-def test_points_without_a_value_are_none(body: dict[str, object]) -> None:
-    assert arrivals.answer("etcd", "m", body, NOW).seen is Seen.ABSENT
+def test_troubles_of_a_site_are_told_on_its_own_page_where_it_has_one(site: str, page: str) -> None:
+    assert status_page(site) == page
 
 
 def test_a_refusal_is_asked_once_and_explained() -> None:
@@ -144,6 +162,7 @@ def test_a_slow_datadog_costs_a_minute_in_all() -> None:
     assert limits == [30, 30, 10]
     assert [each.seen for each in found.all[3:]] == [Seen.UNKNOWN, Seen.UNKNOWN]
     assert found.hosts.why == "not asked any more: Datadog took 60 s for the questions before"
+    assert found.hosts.hint == "ddhelm verify later; https://status.datadoghq.eu"
     assert found.exit_code == 1
 
 
