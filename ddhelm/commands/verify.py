@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from ddhelm import arrivals
 from ddhelm.actions import revisions, rotate
 from ddhelm.actions import verify as action
-from ddhelm.actions.keys import Key
+from ddhelm.actions.keys import Key, checked
 from ddhelm.actions.session import Observer, Session
 from ddhelm.actions.verify import Verification
 from ddhelm.arrivals import Arrivals
 from ddhelm.flaggroups import Options
-from ddhelm.release import API_KEY, APP_KEY, SECRET, Role
+from ddhelm.release import API_KEY, APP_KEY, SECRET, Role, Rotatable
 from ddhelm.settings import SecretKey
 from ddhelm.tree import Tree
 from ddhelm.views import arrival as arrival_view
@@ -59,7 +59,8 @@ def verify(
             observer=observer,
         )
         if options["keys_from_secret"]:
-            keys = {**_stored(session, found), **keys}
+            named = {name: key for name, key in keys.items() if _by_flag(name, options)}
+            keys = {**keys, **_stored(session, found), **named}  # what the environment has fills gaps only
         arrived = _arrived(session, options, found, keys, max(wait - (time.monotonic() - began), 0), observer)
     pages = arrivals.links(found.site, found.promised, found.cluster)
     rotating = rotate.unfinished(session)
@@ -97,10 +98,16 @@ def _given(session: Session, options: Options) -> dict[str, Key]:
     return dict(given_keys(session, options))
 
 
+def _by_flag(name: str, options: Options) -> bool:
+    """Whether a flag says where a key comes from."""
+    return any(options[f"{name.replace('-', '_')}_{kind}"] is not None for kind in ("file", "command"))
+
+
 def _stored(session: Session, found: Verification) -> dict[str, Key]:
     """The keys out of the Secrets that the agents get them from, because the user asked for that.
 
-    Where the pods that were asked are not those that get a key, the settings of the releases name its Secret.
+    Where the pods that were asked are not those that get a key, the settings of the releases name its Secret. Raises
+    ConfigError for what cannot be a key at all.
     """
     named = {name: secret for group in found.groups for name, secret in group.keys.items()}
     kept = None
@@ -112,7 +119,8 @@ def _stored(session: Session, found: Verification) -> dict[str, Key]:
             secret = wanted or SecretKey(SECRET, name)
         text = session.kubectl.secret_value(secret.name, secret.key)
         if text:
-            stored[name] = Key(f"Secret `{secret.name}`", text)
+            origin = f"Secret `{secret.name}`"
+            stored[name] = Key(origin, checked(Rotatable(name).words, text, origin), stored=True)
     return stored
 
 
