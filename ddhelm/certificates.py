@@ -12,6 +12,8 @@ from ddhelm.errors import ConfigError
 from ddhelm.reserved import Reserved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -28,6 +30,7 @@ _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
 """The curves that etcd can verify: those of Go's crypto/x509 (Go 1.26)."""
 
 _RSA_BITS = 2048
+_WEAK_HASHES = frozenset({"md5", "sha1"})
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -36,7 +39,8 @@ _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 class Certificate(Reserved, frozen=True):
     """What a certificate says. ``names`` are its alternative names, ``client``: it may be shown by a client.
 
-    ``fingerprint`` is SHA-256 in hexadecimal digits, ``rsa_bits`` the size of an RSA key, 0 for another kind.
+    ``fingerprint`` is SHA-256 in hexadecimal digits, ``rsa_bits`` the size of an RSA key, 0 for another kind,
+    ``hashed`` the hash in its signature, empty where that has none of its own.
     """
 
     unshown: ClassVar[tuple[str, ...]] = ("pem",)
@@ -51,6 +55,7 @@ class Certificate(Reserved, frozen=True):
     fingerprint: str
     pem: bytes
     rsa_bits: int = 0
+    hashed: str = ""
 
     def days_left(self, now: datetime) -> int:
         """Whole days until it ends; negative once it has ended."""
@@ -260,6 +265,8 @@ def authority(
     """A CA from its files; ``names`` of both are for messages. Raises ConfigError where it cannot or must not sign."""
     ca = read_certificate(certificate, names[0])
     check_authority(ca, names[0], now)
+    if _for_pss_only(ca.pem):
+        raise _of_another_kind(names[0], "for RSA-PSS alone, which etcd cannot verify")
     signer = read_key(key, names[1], password)
     if not _fits(ca.pem, signer):
         raise ConfigError(
@@ -319,8 +326,8 @@ def problems(pair: Pair, now: datetime) -> list[str]:
     A certificate that the CA did not sign is said too: etcd may trust another CA than the one that signed it, so
     that one alone decides nothing (see ``signed_by``). Raises ConfigError where something cannot be read.
     """
-    shown = read_certificates(pair.certificate, "the client certificate")[0]
-    found = []
+    shown, *between = read_certificates(pair.certificate, "the client certificate")
+    found = [sentence for one in (shown, *between) for sentence in _unloadable(one)]
     if not _fits(shown.pem, read_key(pair.key, "the client key")):
         found.append(f"the key is not the key of the certificate `{shown.subject}`")
     if now >= shown.ends:
@@ -330,6 +337,18 @@ def problems(pair: Pair, now: datetime) -> list[str]:
     if not shown.client:
         found.append(f"the certificate `{shown.subject}` is not for clients: clientAuth is missing in its usage")
     return found
+
+
+def _unloadable(one: Certificate) -> "Iterator[str]":
+    """Why the agents' ssl does not take a certificate to show it: ``@SECLEVEL=2`` (tried with OpenSSL 3.0).
+
+    "EE key too small", "CA key too small", "CA md too weak"; the last not for one that signed itself.
+    """
+    if 0 < one.rsa_bits < _RSA_BITS:
+        short = f"an RSA key of {one.rsa_bits} bits: agents load none below {_RSA_BITS}"
+        yield f"the certificate `{one.subject}` has {short}"
+    if one.hashed in _WEAK_HASHES and one.subject != one.issuer:
+        yield f"the certificate `{one.subject}` is signed with {one.hashed.upper()}: agents refuse to load it"
 
 
 def signed_by(certificate: bytes, ca: bytes) -> bool:
@@ -389,6 +408,7 @@ def _described(certificate: "x509.Certificate") -> Certificate:
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         pem=certificate.public_bytes(serialization.Encoding.PEM),
         rsa_bits=_rsa_bits(certificate),
+        hashed=_hashed(certificate),
     )
 
 
@@ -403,6 +423,16 @@ def _rsa_bits(certificate: "x509.Certificate") -> int:
     return key.key_size if isinstance(key, rsa.RSAPublicKey) else 0
 
 
+def _hashed(certificate: "x509.Certificate") -> str:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return algorithm.name if algorithm else ""
+
+
 def _extension(certificate: "x509.Certificate", kind: "type[Extension]") -> "Extension | None":
     from cryptography import x509
 
@@ -410,6 +440,14 @@ def _extension(certificate: "x509.Certificate", kind: "type[Extension]") -> "Ext
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def _for_pss_only(certificate: bytes) -> bool:
+    """Whether its RSA key says that it signs by PSS alone: Go (crypto/x509) knows no such keys."""
+    from cryptography import x509
+    from cryptography.x509.oid import PublicKeyAlgorithmOID
+
+    return x509.load_pem_x509_certificate(certificate).public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
 
 
 def _fits(certificate: bytes, key: "PrivateKey") -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from ddhelm import certificates
 from ddhelm.certificates import Pair
 from ddhelm.errors import UsageError
 
@@ -34,6 +35,7 @@ Trouble = Literal[
     "refused",
     "plain",
     "tls",
+    "unloadable",
     "cut-off",
     "too-large",
 ]
@@ -83,20 +85,14 @@ def address(endpoint: str) -> tuple[str, str, int]:
             hint="--endpoint https://HOST:2379; a client certificate says who asks",
             anchor="certs-flags",
         )
-    parts = urlsplit(endpoint)
+    none = UsageError(f"`{endpoint}` is no endpoint of etcd", hint="--endpoint https://HOST:2379", anchor="certs-flags")
     try:
+        parts = urlsplit(endpoint)  # raises for brackets without an IPv6 address in them
         port = parts.port or 2379
     except ValueError:
-        port = 0
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or not port
-        or parts.path not in {"", "/", "/metrics"}
-    ):
-        raise UsageError(
-            f"`{endpoint}` is no endpoint of etcd", hint="--endpoint https://HOST:2379", anchor="certs-flags"
-        )
+        raise none from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/", "/metrics"}:
+        raise none
     return parts.scheme, parts.hostname, port
 
 
@@ -160,13 +156,18 @@ def _connection(scheme: str, host: str, port: int, pair: Pair | None, timeout: f
 
 
 def _context(pair: Pair | None) -> ssl.SSLContext:
-    authorities = pair.ca.decode("ascii", "replace") if pair and pair.ca else None
+    # the certificates alone: text around them may be in any encoding
+    known = certificates.read_certificates(pair.ca, "the CA file") if pair and pair.ca else ()
+    authorities = "".join(one.pem.decode("ascii") for one in known) or None
     context = ssl.create_default_context(cadata=authorities)
     # as the agent's check verifies: newer Pythons are stricter about a CA's form, and laxer about chains
     context.verify_flags = ssl.VERIFY_DEFAULT | ssl.VERIFY_X509_TRUSTED_FIRST
     if pair and pair.certificate:
         with _piped(pair.certificate) as certificate, _piped(pair.key) as key:
-            context.load_cert_chain(certificate.path, key.path)
+            try:
+                context.load_cert_chain(certificate.path, key.path)
+            except ssl.SSLError as error:
+                raise Failed("unloadable", _words(error)) from None
     return context
 
 
@@ -207,7 +208,11 @@ def _turned_down(error: ssl.SSLError) -> Failed:
     reason = error.reason or ""
     if reason in _ALERTS:
         return Failed("refused", _ALERTS[reason])
-    return Failed("tls", reason.replace("_", " ").lower() or str(error))
+    return Failed("tls", _words(error))
+
+
+def _words(error: ssl.SSLError) -> str:
+    return (error.reason or "").replace("_", " ").lower() or str(error)
 
 
 def _dropped(error: Exception, scheme: str, host: str, port: int, pair: Pair | None, timeout: float) -> Failed:

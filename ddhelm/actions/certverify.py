@@ -158,34 +158,66 @@ def _explained(
         hint = "ddhelm certs issue --csr-only --out DIR, and let the CA sign it that etcd trusts"
         return _failed(f"etcd refuses the client: {error.words} ({who})", hint, more)
     if error.trouble == "plain":
-        return _failed(f"`{endpoint}` does not speak TLS", f"--endpoint http://{host}:{port}")
-    if error.trouble in {"name", "address", "expired", "not-yet", "untrusted"}:
-        return _failed(*_of_the_server(error, host, port, moment))
-    if error.trouble == "cut-off" and endpoint.startswith("http:"):
-        return _failed(
-            f"`{endpoint}` does not speak plain HTTP", f"--endpoint https://{host}:{port} with a certificate"
+        text, hint = f"`{endpoint}` does not speak TLS", f"--endpoint http://{host}:{port}"
+    elif error.trouble in {"expired", "not-yet"}:
+        text, hint = _out_of_date(error, pair, moment)
+    elif error.trouble in {"name", "address", "untrusted"}:
+        text, hint = _of_the_server(error, host, port)
+    elif error.trouble == "unloadable":
+        text = f"the client certificate and its key cannot be loaded: {error.words}"
+        hint = "ddhelm certs issue --csr-only --out DIR makes a key and a request that fit"
+    elif error.trouble == "cut-off" and endpoint.startswith("http:"):
+        text = f"`{endpoint}` does not speak plain HTTP"
+        hint = f"--endpoint https://{host}:{port} with a certificate"
+    elif error.trouble == "too-large":
+        text = f"what answers at `{endpoint}` is not etcd: {error.words}"
+        hint = "ddhelm detect says where etcd is asked"
+    else:
+        text = f"`{endpoint}` cannot be asked: {error.words}"
+        hint = (
+            "run it on a control-plane node, or reach etcd by: kubectl -n kube-system port-forward pod/etcd-NODE 2379"
         )
-    if error.trouble == "too-large":
-        return _failed(
-            f"what answers at `{endpoint}` is not etcd: {error.words}", "ddhelm detect says where etcd is asked"
-        )
-    hint = "run it on a control-plane node, or reach etcd by: kubectl -n kube-system port-forward pod/etcd-NODE 2379"
-    return _failed(f"`{endpoint}` cannot be asked: {error.words}", hint)
+    return _failed(text, hint)
 
 
-def _of_the_server(error: Failed, host: str, port: int, moment: datetime) -> tuple[str, str]:
-    """What is wrong with etcd's own certificate, and what to do."""
+def _server(error: Failed) -> tuple[Certificate | None, str]:
+    """Etcd's own certificate, None where it is not known, and how it is called."""
     server = certificates.read_der(error.server) if error.server else None
-    whose = f"etcd's own certificate (`{server.subject}`)" if server else "etcd's own certificate"
+    return server, f"etcd's own certificate (`{server.subject}`)" if server else "etcd's own certificate"
+
+
+def _out_of_date(error: Failed, pair: Pair | None, moment: datetime) -> tuple[str, str]:
+    """Whose dates are wrong, and what to do: OpenSSL's code may mean any certificate of the chain."""
+    ended = error.trouble == "expired"
+
+    def wrong(one: Certificate) -> bool:
+        return moment >= one.ends if ended else moment < one.begins
+
+    (server, whose), hint = _server(error), "date -u, there and here"
+    if server is not None and wrong(server):
+        if ended:
+            return f"{whose} expired on {server.ends:%Y-%m-%d}", _RENEW
+        return f"{whose} is not valid yet; here it is {moment:%Y-%m-%d %H:%M} UTC", hint
+    known = certificates.read_certificates(pair.ca, "the CA file") if pair and pair.ca else ()
+    ca = next(filter(wrong, known), None)
+    which = f"the given CA `{ca.subject}`" if ca else f"{whose}, or a CA of its chain,"
+    if not ended:
+        return f"{which} is not valid yet; here it is {moment:%Y-%m-%d %H:%M} UTC", hint
+    on = f" on {ca.ends:%Y-%m-%d}" if ca else ""
+    return f"{which} expired{on}", _NEW_CA if ca else _RENEW
+
+
+_RENEW = "renew the certificates of the control plane (kubeadm certs renew all)"
+_NEW_CA = "--ca FILE where etcd has a new CA already; else it needs one, and `kubeadm certs renew` makes none"
+
+
+def _of_the_server(error: Failed, host: str, port: int) -> tuple[str, str]:
+    """What is wrong with etcd's own certificate, and what to do."""
+    server, whose = _server(error)
     if error.trouble in {"name", "address"}:
         names = f"; it is for {', '.join(f'`{name}`' for name in server.names) or 'no name'}" if server else ""
         hint = f"--endpoint https://NAME:{port} with one of its names; the check needs one too"
         return f"{whose} is not for `{host}`{names}", hint
-    if error.trouble == "expired":
-        ends = f" on {server.ends:%Y-%m-%d}" if server else ""
-        return f"{whose} expired{ends}", "renew the certificates of the control plane (kubeadm certs renew all)"
-    if error.trouble == "not-yet":
-        return f"{whose} is not valid yet; here it is {moment:%Y-%m-%d %H:%M} UTC", "date -u, there and here"
     issuer = f", issued by `{server.issuer}`" if server else ""
     hint = "--ca FILE: the CA of etcd's server certificate (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)"
     return f"the CA that is given did not sign {whose}{issuer}", hint

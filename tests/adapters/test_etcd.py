@@ -262,7 +262,10 @@ def test_what_is_no_etcd_is_said(status: int, body: bytes, words: str) -> None:
         server.server_close()
 
 
-@pytest.mark.parametrize("endpoint", ["", "127.0.0.1:2379", "ftp://x", "https://", "https://h:x", "https://h/v3"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", "127.0.0.1:2379", "ftp://x", "https://", "https://h:x", "https://h/v3", "https://[::1", "https://[etcd]:2379"],
+)
 def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
     with pytest.raises(UsageError, match="is no endpoint"):
         handshake.address(endpoint)

@@ -1,7 +1,7 @@
 """Certificates are made as etcd wants them, and what cannot be one is told apart, in words, without a key."""
 
 import datetime
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from ddhelm.answers import SecretKeys
 from ddhelm.certificates import Pair
 from ddhelm.claims_certs import CLAIMS
 from ddhelm.commands.certs import Files, Given, issue
-from ddhelm.errors import ConfigError, DdhelmError, UsageError
+from ddhelm.errors import ConfigError, DdhelmError, PreflightFailed, UsageError, VerifyFailed
 from ddhelm.run import Secrets
 from ddhelm.views import certs as view
 from ddhelm.views import console
@@ -506,3 +506,95 @@ def test_a_secret_to_verify_is_judged_by_its_name_first() -> None:
     with pytest.raises(ConfigError, match="`Bad_Name` cannot be the name of a Secret") as caught:
         certverify.of_secret(cast("Session", SimpleNamespace()), "Bad_Name")
     assert "import" not in caught.value.hint
+
+
+def sha1_signed(pair: Pair) -> Pair:
+    """The same with another name of the hash in an RSA signature, which `cryptography` no longer makes."""
+    leaf = x509.load_pem_x509_certificate(pair.certificate).public_bytes(serialization.Encoding.DER)
+    old, new = (bytes.fromhex(f"06092a864886f70d0101{last}") for last in ("0b", "05"))
+    assert leaf.count(old) == 2
+    body = encodebytes(leaf.replace(old, new)).decode()
+    return replace(pair, certificate=f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n".encode())
+
+
+def test_a_certificate_that_agents_cannot_load_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `certs import`, `certs rotate` and `certs verify`; the ssl of this machine may think as the agents' does."""
+    monkeypatch.setattr(certs, "now", lambda: NOW)
+    short, signer = rsa.generate_private_key(public_exponent=65537, key_size=1024), KEYS["rsa"]()
+    small = Pair(made(short, ca=False), pem(short), CA)
+    old = sha1_signed(issued(authority(made(signer), pem(signer))))
+    for pair, words, reason in (
+        (small, "has an RSA key of 1024 bits: agents load none below 2048", "key too small"),
+        (old, "is signed with SHA1: agents refuse to load it", "md too weak"),
+    ):
+        with pytest.raises(PreflightFailed, match=words) as caught:
+            certs.usable(pair)
+        assert caught.value.anchor == "certificate-unusable"
+        with pytest.raises(VerifyFailed, match=words):
+            certverify.verify("https://127.0.0.1:1", pair)
+        with pytest.raises(handshake.Failed, match=reason) as failed:
+            handshake._context(pair)
+        told = certverify._explained(failed.value, "https://127.0.0.1:1", pair, None, NOW)
+        assert told.message.startswith("the client certificate and its key cannot be loaded: ")
+    good = issued()
+    (found,) = certificates.problems(replace(good, certificate=good.certificate + old.certificate), NOW)
+    assert "SHA1" in found, "one in between counts too"
+
+
+def test_text_of_any_encoding_may_stand_around_a_ca() -> None:
+    handshake._context(Pair(b"", b"", "# Autorité de Zürich\n".encode() + CA))
+    handshake._context(Pair(b"", b"", b"\xff\n" + CA))
+
+
+FOR_PSS_ALONE = b"""-----BEGIN CERTIFICATE-----
+MIICcDCCAaWgAwIBAgIUV7iXflrPkKNsg8EUAhqMi9ZbLSwwQQYJKoZIhvcNAQEK
+MDSgDzANBglghkgBZQMEAgEFAKEcMBoGCSqGSIb3DQEBCDANBglghkgBZQMEAgEF
+AKIDAgFeMA4xDDAKBgNVBAMMA3BzczAgFw0yNjEyMDExMDUwMDVaGA8yMTI2MTEw
+NzEwNTAwNVowDjEMMAoGA1UEAwwDcHNzMIGdMAsGCSqGSIb3DQEBCgOBjQAwgYkC
+gYEAu6e/cahsHX/+MdSdDO0/EFqTeVX4TKo7oYl/Vc9CN1di0UPwyoiur5TdynOI
+jAm+a3ktWPkk2YgJl445lg8/QzFV+TS2Rebc94hEHYUSP1qzORcBBYTtSfKb7tVi
+qOuZi4O/0F3TL22wiQOeaqEd78INow8QLIcSzqH2XayBaxsCAwEAAaNjMGEwHQYD
+VR0OBBYEFDmzTHaAu4HFjUmSesh3qtFIZ4koMB8GA1UdIwQYMBaAFDmzTHaAu4HF
+jUmSesh3qtFIZ4koMA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgIEMEEG
+CSqGSIb3DQEBCjA0oA8wDQYJYIZIAWUDBAIBBQChHDAaBgkqhkiG9w0BAQgwDQYJ
+YIZIAWUDBAIBBQCiAwIBXgOBgQBf0a0OsCOSdW+o3g0/Gjc05np4syyHulzwRqbo
+2nwXVfhksjYS2K1LFz4YEdVXuJiRumZ38yxFQLxBO6k00HuEDYMQgx9DoXOjyK+T
+Afht1fexNWPG4zc70OpR4v25w1dzafunkWcqDBDaPaqmvW6WmB70YhV8rRraLtSy
+6WDdYw==
+-----END CERTIFICATE-----
+"""
+"""Of `openssl req -x509 -new -key K`, K of `openssl genpkey -algorithm RSA-PSS`; nobody has its key."""
+
+
+def test_a_ca_for_rsa_pss_alone_is_refused() -> None:
+    moment = certificates.read_certificate(FOR_PSS_ALONE, "it").begins + DAY
+    with pytest.raises(ConfigError, match=r"the key in `ca.crt` is for RSA-PSS alone") as caught:
+        certificates.authority(FOR_PSS_ALONE, pem(KEYS["rsa"]()), now=moment, names=NAMES)
+    assert caught.value.anchor == "key-kind"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "own", "ca", "said"),
+    [
+        ("expired", 10, -1, "the given CA `CN=etcd-ca` expired on 2026-02-28"),
+        ("expired", -1, 10, "etcd's own certificate (`CN=etcd-ca`) expired on 2026-02-28"),
+        ("expired", None, -1, "the given CA `CN=etcd-ca` expired on 2026-02-28"),
+        ("expired", 10, 10, "etcd's own certificate (`CN=etcd-ca`), or a CA of its chain, expired"),
+        ("not-yet", 10, 10, "the given CA `CN=etcd-ca` is not valid yet; here it is 2026-02-01 12:00 UTC"),
+    ],
+)
+def test_the_certificate_whose_dates_are_wrong_is_named(
+    trouble: handshake.Trouble, own: int | None, ca: int, said: str
+) -> None:
+    """OpenSSL's code says only that one of the chain is."""
+    begins = NOW - 60 * DAY
+    der = None
+    if own is not None:
+        leaf = made(CA_KEY, ca=False, begins=begins, ends=NOW + own * DAY)
+        der = x509.load_pem_x509_certificate(leaf).public_bytes(serialization.Encoding.DER)
+    not_yet = trouble == "not-yet"
+    pair = Pair(b"", b"", made(CA_KEY, begins=NOW - DAY if not_yet else begins, ends=NOW + ca * DAY))
+    moment = NOW - 28 * DAY if not_yet else NOW
+    told, hint = certverify._out_of_date(handshake.Failed(trouble, "", der), pair, moment)
+    assert told == said
+    assert ("kubeadm certs renew all" in hint) == (trouble == "expired" and "given CA" not in said)
