@@ -128,6 +128,7 @@ class Command(Reserved, frozen=True):
     (None: ``environment()``). A ``shielded`` command is let finish at the first ^C, because it has no handler of its
     own and would leave a half-done state (helm rollback and uninstall). One that only ``reads`` is not named after an
     interrupt: it cannot have left anything behind. ``on_stderr`` gets each line at once, scrubbed, in another thread.
+    Of one with ``private`` words the log gets the program's name alone.
     """
 
     unshown: ClassVar[tuple[str, ...]] = (
@@ -144,7 +145,12 @@ class Command(Reserved, frozen=True):
     grace: float = 10.0
     shielded: bool = False
     reads: bool = False
+    private: bool = False
     on_stderr: Callable[[str], None] | None = None
+
+    def shown(self) -> str:
+        """The command as it may be logged."""
+        return shlex.join(self.argv[:1] if self.private else self.argv)
 
 
 class Completed(Reserved, frozen=True):
@@ -455,7 +461,7 @@ class _Child:
         seconds = time.monotonic() - self._began
         ended = "ran out of time" if self._timed_out else f"exit {code}"
         self._process = None  # and with it a second copy of the output
-        log.debug("%s  # %s, %.2f s", self._secrets.hide(shlex.join(self.command.argv)), ended, seconds)
+        log.debug("%s  # %s, %.2f s", self._secrets.hide(self.command.shown()), ended, seconds)
         return Completed(
             argv=self.command.argv,
             code=code,

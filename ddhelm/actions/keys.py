@@ -76,7 +76,7 @@ def read(
         )
     if command is not None:
         assert runner is not None
-        origin, text = f"`{command}`", _printed(what, command, runner, tell)
+        origin, text = _printed(what, command, runner, tell)
     elif file is not None:
         origin = "standard input" if file == "-" else f"`{file}`"
         text = _file(what, file, origin)
@@ -89,8 +89,11 @@ def read(
     return Key(origin, checked(what, text, origin))
 
 
-def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], None] | None) -> str:
-    """What a program prints; the line is split as a shell splits, and started without one."""
+def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], None] | None) -> tuple[str, str]:
+    """A program's name, and what it prints; the line is split as a shell splits, and started without one.
+
+    Nothing shows its arguments: it opens a vault, and what looks like any word may be the password.
+    """
     try:
         argv, problem = tuple(shlex.split(line)), ""
     except ValueError as error:
@@ -107,8 +110,9 @@ def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], Non
             hint=f"name a program that prints the {what}",
             anchor="key-command",
         )
+    program = f"`{shlex.quote(argv[0])}`"
     try:
-        done = runner.run(Command(argv, timeout=_COMMAND_TIMEOUT, on_stderr=tell))
+        done = runner.run(Command(argv, timeout=_COMMAND_TIMEOUT, reads=True, private=True, on_stderr=tell))
     except ToolError as error:
         raise ConfigError(
             f"{error.message}; it should print the {what}",
@@ -118,18 +122,18 @@ def _printed(what: str, line: str, runner: RunnerLike, tell: Callable[[str], Non
     if not done.ok:
         how = "did not end in time" if done.timed_out else f"ended with exit code {done.code}"
         raise ConfigError(
-            f"`{line}`, which should print the {what}, {how}",
+            f"{program}, which should print the {what}, {how}",
             hint="type it yourself; it is given no terminal and no variable that begins with DD_ or HELM_",
             anchor="key-command",
             details=[each for each in done.err.splitlines()[-3:] if each.strip() and tell is None],
         )
     if len(done.stdout) > _FILE_LIMIT:
         raise ConfigError(
-            f"`{line}` prints too much to be the {what}",
+            f"{program} prints too much to be the {what}",
             hint=f"it must print the {what} alone",
             anchor="unusable-key",
         )
-    return done.out
+    return program, done.out
 
 
 def checked(what: str, text: str, origin: str) -> str:

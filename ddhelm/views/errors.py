@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ddhelm import __version__
 from ddhelm.errors import DdhelmError, Reported
@@ -13,6 +13,7 @@ from ddhelm.masking import Masker, untold
 from ddhelm.views import pasted
 
 _FRAMES = 12
+_KEY_COMMAND = "-key-command"
 
 
 def show(error: Reported, arguments: Sequence[str] = ()) -> None:
@@ -66,13 +67,23 @@ def bug(error: Exception, arguments: Sequence[str], hide: Callable[[str], str]) 
     frames = traceback.format_exception(error)[-_FRAMES:]
     report = [
         f"ddhelm {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
-        f"$ ddhelm {shlex.join(arguments)}",
+        f"$ ddhelm {shlex.join(_public(arguments))}",
         *"".join(frames).rstrip().splitlines(),
     ]
     screen, status = console.err(), pasted.sentence("`ddhelm status`")
     screen.print(f"[bold red]error:[/] a bug in ddhelm: {type(error).__name__}")
     screen.print(f"[bold cyan]hint:[/] {_plain(status)} shows where the cluster stands; and report this:\n")
     sys.stderr.write(Masker(b"report").text(hide("\n".join(report))) + "\n")
+
+
+def _public(arguments: Sequence[str]) -> Iterator[str]:
+    """The words of a command line, without those of a program that prints a key: any of them may be a password."""
+    before = ""
+    for word in arguments:
+        flag, equals, _ = word.partition("=")
+        hidden = f"{flag}=***" if equals and flag.endswith(_KEY_COMMAND) else word
+        yield "***" if before.endswith(_KEY_COMMAND) else hidden
+        before = word
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """Keys: where they come from, what is refused, and that they cannot be printed."""
 
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -138,7 +139,16 @@ def test_a_program_prints_the_key_and_is_started_without_a_shell(tmp_path: Path)
     program.chmod(0o700)
     key = from_command(f"'{program}' 'a b;c'", said=["unlocked"])
     assert text(key) == PLANTED
-    assert str(key) == f"key from `'{program}' 'a b;c'`"
+    assert str(key) == f"key from `'{program}'`"
+
+
+def test_the_arguments_of_a_program_that_prints_a_key_are_shown_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="ddhelm"), pytest.raises(ConfigError) as caught:
+        from_command("sh -c 'exit 7' -u admin:hunter2")
+    assert caught.value.message == "`sh`, which should print the API key, ended with exit code 7"
+    assert caplog.messages[0].startswith("sh  # exit 7, ")
 
 
 @pytest.mark.parametrize(
