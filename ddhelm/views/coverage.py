@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddhelm.coverage import Coverage
 from ddhelm.pools import Pool
+from ddhelm.views import pasted
 from ddhelm.views.console import BAD, GOOD, WARN, grid, words
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def table(pools: Sequence[Pool], console: "Console", told: Collection[str] = ())
     console.print(shown)
     for fix in dict.fromkeys(pool.fix for pool in pools if pool.agents == 0 and not pool.accepted):
         if fix and fix not in told:
-            console.print(words(f"  hint: {fix}", "hint"), soft_wrap=True)
+            console.print(words(f"  hint: {pasted.hint(fix)}", "hint"), soft_wrap=True)
 
 
 def json(coverage: Coverage, pools: Sequence[Pool]) -> Tree:

@@ -33,6 +33,8 @@ def line(text: str) -> str:
 _TREE: Mapping[str, Callable[[str], str]] = {
     "hint": hint,
     "hints": hint,
+    "fix": hint,
+    "toRemove": hint,
     "details": line,
     "notes": sentence,
     "notices": sentence,

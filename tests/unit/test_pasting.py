@@ -97,7 +97,8 @@ def test_a_sentence_is_completed_in_its_backticks_only() -> None:
 def test_programs_get_the_commands_that_people_get() -> None:
     undo = "release `w` is left as it is; to undo it: `helm rollback w 7`"
     failure = {"message": "stalled", "hint": "ddhelm status", "details": [undo, "  hint: ddhelm verify"]}
-    tree = {"failure": failure, "notices": [undo], "wrote": ["helm rollback w 7"]}
+    field = {"toRemove": "kubectl -n x label pod y z-", "fix": "ddhelm onboard"}
+    tree = {"failure": failure, "notices": [undo], "fields": [field], "wrote": ["helm rollback w 7"]}
 
     def told() -> str:
         pasted.at(access(context="--context").place)
@@ -112,6 +113,7 @@ def test_programs_get_the_commands_that_people_get() -> None:
             "details": [completed, "  hint: ddhelm verify --context prod"],
         },
         "notices": [completed],
+        "fields": [{"toRemove": "kubectl --context prod -n x label pod y z-", "fix": "ddhelm onboard --context prod"}],
         "wrote": ["helm rollback w 7"],
     }
 

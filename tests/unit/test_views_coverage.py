@@ -1,13 +1,15 @@
 """The table of pools: how many agents, which role, and what is to blame, in a hundred columns."""
 
 from collections.abc import Sequence
+from contextvars import copy_context
 
 from inline_snapshot import snapshot
 
 from ddhelm.coverage import compute
 from ddhelm.nodes import Node
+from ddhelm.pasting import Place
 from ddhelm.pools import pools
-from ddhelm.views import console, coverage
+from ddhelm.views import console, coverage, pasted
 from tests.unit.clusters import WORKER, control_plane, node, pair
 
 HERE = frozenset({WORKER})
@@ -49,3 +51,16 @@ gpus                                                                         `nv
 -                       worker             2     1 ✓  worker-node-ddagent
   hint: --tolerate nvidia.com/gpu=present:NoSchedule\
 """)
+
+
+def test_what_closes_a_gap_is_typed_with_the_cluster_of_this_run() -> None:
+    nodes = [node("w1"), node("g1", "late:NoSchedule")]
+    gaps = compute(nodes, pair()).with_running({"g1": frozenset()}).prefixed("ddhelm onboard")
+    screen = console.fixed()
+
+    def told() -> None:
+        pasted.at(Place(ddhelm=(("--context", "prod"),)))
+        coverage.table(pools(gaps, nodes), screen)
+
+    copy_context().run(told)
+    assert console.text(screen).endswith("  hint: ddhelm onboard --context prod --tolerate late:NoSchedule")
