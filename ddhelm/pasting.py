@@ -110,6 +110,11 @@ def complete_quoted(text: str, place: Place) -> str:
     return _QUOTED.sub(lambda found: complete(found[0], place), text)
 
 
+def has_command(text: str) -> bool:
+    """Whether something stands in a text that would be pasted."""
+    return _COMMAND.search(text) is not None
+
+
 def _quoted(value: str) -> str:
     import shlex  # here: only a hint that is completed pays for it
 

@@ -108,6 +108,7 @@ def issue(options: Options, given: Given, output: str, *, csr_only: bool) -> Non
                 hint="ddhelm certs issue --csr-only --out DIR",
                 anchor="certs-flags",
             )
+        opened.none(options)
         _show(action.request_to_folder(given.wanted, given.out, Secrets()), output)
         return
     if (given.out is None) == (given.secret is None):
@@ -120,6 +121,7 @@ def issue(options: Options, given: Given, output: str, *, csr_only: bool) -> Non
         )
     files, wanted = given.authority, given.wanted
     if given.out is not None:
+        opened.none(options)
         made = action.issue_to_folder(files, wanted, given.out, Secrets())
     else:
         session, name = opened.session(options), given.secret or ""

@@ -3,6 +3,7 @@
 from ddhelm.actions.session import Session
 from ddhelm.calls import Calls
 from ddhelm.flaggroups import Options
+from ddhelm.pasting import Place
 from ddhelm.views import logs, pasted
 
 calls: list[Calls] = []
@@ -19,6 +20,12 @@ def session(options: Options) -> Session:
     if options["verbose"]:
         logs.to_stderr(opened.secrets.hide)
     return opened
+
+
+def none(options: Options) -> None:
+    """Of a command that needs no session: what it tells to type next goes to the cluster of its flags all the same."""
+    flags = (("-n", options["namespace"]), ("--context", options["context"]), ("--kubeconfig", options["kubeconfig"]))
+    pasted.at(Place(ddhelm=tuple((flag, value) for flag, value in flags if value)))
 
 
 def in_namespace(options: Options, namespace: str) -> Session:

@@ -17,6 +17,7 @@ from ddhelm.actions.session import Session
 from ddhelm.dump import Part
 from ddhelm.errors import DdhelmError, Interrupted
 from ddhelm.masking import Masker
+from ddhelm.pasting import typed
 from ddhelm.settings import Settings
 from ddhelm.tree import Tree
 from ddhelm.values import Values
@@ -171,4 +172,5 @@ def _tell(path: str, size: int, parts: list[Part]) -> None:
     for reason in dict.fromkeys(part.error for part in unread):
         names = ", ".join(part.name for part in unread if part.error == reason)
         console.problem(screen, f"{names}: {reason}")
-    screen.print(f"Secrets are masked, and nothing was sent anywhere. Read it first: tar xzf {path}", markup=False)
+    read = typed("Secrets are masked, and nothing was sent anywhere. Read it first: tar xzf {path}", path=path)
+    screen.print(read, markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """Shows what became of a certificate, and what to type next."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddhelm.actions.certplan import TITLES, Ways
@@ -9,6 +10,7 @@ from ddhelm.actions.certs import Made, Requested
 from ddhelm.actions.certverify import Verified
 from ddhelm.certificates import Certificate
 from ddhelm.expiry import lasting
+from ddhelm.pasting import typed
 from ddhelm.views import envelope, pasted
 from ddhelm.views.console import BAD, GOOD, WARN, words
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Tree = dict[str, Any]
+
+_TRY = "ddhelm certs verify --endpoint https://HOST:2379"
 
 
 def ways(found: Ways, console: "Console") -> None:
@@ -66,11 +70,8 @@ def made(result: Made | Requested, now: datetime, console: "Console") -> None:
         console.print(words(f"{GOOD} `{key}`: a new private key, for you alone; it stays where it is"))
         console.print(words(f"{GOOD} `{request}`: a request for a client certificate; let the CA of etcd sign it"))
         console.print("\nThen, with the certificate and the CA's own certificate:")
-        folder = key.rpartition("/")[0] or "."
-        console.print(
-            words(f"  ddhelm certs import --dir {folder} --cert SIGNED.crt --ca CA.crt --secret ddhelm-etcd-client"),
-            soft_wrap=True,
-        )
+        put = "ddhelm certs import --dir {folder} --cert SIGNED.crt --ca CA.crt --secret ddhelm-etcd-client"
+        console.print(words(f"  {_command(put, folder=str(Path(key).parent))}"))
         return
     for note in result.notes:
         console.print(words(f"{WARN} {note}"))
@@ -78,12 +79,11 @@ def made(result: Made | Requested, now: datetime, console: "Console") -> None:
     for file in result.files:
         console.print(words(f"  `{file}`"))
     if result.secret:
-        tried = f"\nTry it: ddhelm certs verify --endpoint https://HOST:2379 --secret {result.secret}"
-        console.print(words(tried), soft_wrap=True)
-        console.print(words(f"Next: ddhelm onboard --etcd-secret {result.secret}"))
+        console.print(words(f"\nTry it: {_command(f'{_TRY} --secret {{name}}', name=result.secret)}"))
+        console.print(words(f"Next: {_command('ddhelm onboard --etcd-secret {name}', name=result.secret)}"))
     elif result.files:
-        folder = result.files[0].rpartition("/")[0] or "."
-        console.print(words(f"\nTry it: ddhelm certs verify --endpoint https://HOST:2379 --dir {folder}"))
+        folder = str(Path(result.files[0]).parent)
+        console.print(words(f"\nTry it: {_command(f'{_TRY} --dir {{folder}}', folder=folder)}"))
 
 
 def made_json(result: Made | Requested, now: datetime) -> Tree:
@@ -172,6 +172,10 @@ def rotating_json(found: Rotating, rotated: Rotated | None, now: datetime) -> Tr
         "restarted": sum(each.ready for each in rotated.watched.workloads) if rotated else None,
     }
     return envelope.wrap("CertificateRotation", data)
+
+
+def _command(template: str, **given: str) -> str:
+    return pasted.hint(typed(template, **given))
 
 
 def _about(certificate: Certificate, now: datetime) -> str:

@@ -47,7 +47,7 @@ def table(prepared: Prepared, screen: Console) -> None:
             screen.print(f"    {detail}", markup=False)
         if not result.ok or result.unknown:
             for hint in result.ways(told):
-                screen.print(f"    hint: {pasted.hint(hint)}", markup=False, style="cyan")
+                screen.print(f"    hint: {pasted.hint(hint)}", markup=False, style="cyan", soft_wrap=True)
     for problem in prepared.plan.problems:
         if problem.anchor in {"field-conflict", "forecast-refused"}:
             for line in problem.lines:

@@ -3,7 +3,8 @@
 Colours go away for ``NO_COLOR``, ``TERM=dumb`` and pipes; a pipe is never wrapped, so that a line stays one line for
 ``grep``. Markup is on for the words of views; whatever comes from a cluster is escaped or goes through ``words``
 (the scheduler writes `[NodeAffinity]`, which markup would swallow). One ``print`` is one line, one cell of a table too:
-what would end it in the middle is shown, so that no text of a cluster can pass for a line of ours.
+what would end it in the middle is shown, so that no text of a cluster can pass for a line of ours. A line with a
+command in it is broken by the terminal alone, never by us: pasted, the half of a command is another one.
 """
 
 import io
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ddhelm.pasting import has_command
 from ddhelm.views import pasted
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def problem(console: "Console", sentence: str, hint: str = "", *, mark: str = WA
 
     console.print(Text(f"{mark} ", style=style) + words(sentence))
     if hint:
-        console.print(Text("  hint: ", style="faint") + Text(pasted.hint(hint), style="hint"))
+        console.print(Text("  hint: ", style="faint") + Text(pasted.hint(hint), style="hint"), soft_wrap=True)
 
 
 def grid(*heads: str, right: tuple[str, ...] = ()) -> "Table":
@@ -139,6 +141,10 @@ def _console(stream: TextIO, *, terminal: bool, colour: bool, width: int | None)
                     yield Segment(_CONTROL.sub(_visible, segment.text), segment.style)
                 else:
                     yield segment
+
+        def print(self, *objects: Any, soft_wrap: bool | None = None, **more: Any) -> None:
+            whole = soft_wrap or any(isinstance(each, str | Text) and has_command(str(each)) for each in objects)
+            super().print(*objects, soft_wrap=whole or None, **more)
 
         def render_str(self, text: str, **more: Any) -> Text:
             return _on_one_line(super().render_str(text, **more))

@@ -45,7 +45,7 @@ def done(removed: Removed, console: "Console", *, announced: Sequence[Kept] = ()
     for each in removed.problems:
         console.print(words(f"{BAD} {each.what}: {each.why}", "bad"))
         if each.command:
-            console.print(words(f"  hint: {pasted.hint(each.command)}"))
+            console.print(words(f"  hint: {pasted.hint(each.command)}"), soft_wrap=True)
 
 
 def json(value: Removal | Removed) -> Tree:
@@ -105,7 +105,7 @@ def _staying(kept: Sequence[Kept], console: "Console") -> None:
     for command, those in groupby(kept, key=lambda each: each.command):
         for each in those:
             console.print(words(f"- {each.what} ({each.why})"))
-        if command:  # whole, also where the terminal is narrow: a command that is cut cannot be pasted
+        if command:
             console.print(words(f"    {pasted.hint(command)}", "hint"), soft_wrap=True)
 
 

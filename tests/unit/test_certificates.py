@@ -1,8 +1,10 @@
 """Certificates are made as etcd wants them, and what cannot be one is told apart, in words, without a key."""
 
 import datetime
+import shlex
 from base64 import b64encode, encodebytes
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -348,6 +350,28 @@ def test_a_new_secret_is_tried_before_agents_show_it(capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert out.index("another CA") < out.index("ddhelm certs verify --endpoint https://HOST:2379 --secret name")
     assert out.index("certs verify") < out.index("ddhelm onboard --etcd-secret name")
+
+
+def test_what_to_type_next_names_cluster_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "my certs")
+    shown = certificates.read_certificate(issued().certificate, "it")
+
+    def told() -> None:
+        cluster = {"namespace": None, "context": "prod", "kubeconfig": None}
+        issue(cluster, Given(out=folder), "table", csr_only=True)
+        view.made(certs.Made(shown, "files", (), files=(f"{folder}/etcd-client.crt",)), NOW, console.out(width=40))
+        view.made(certs.Made(shown, "Secret `name`", (), secret="name"), NOW, console.out(width=40))
+
+    copy_context().run(told)
+    lines = [shlex.split(each) for each in capsys.readouterr().out.splitlines() if "ddhelm " in each]
+    put = ["ddhelm", "certs", "import", "--context", "prod", "--dir", folder]
+    verify = ["ddhelm", "certs", "verify", "--context", "prod", "--endpoint", "https://HOST:2379"]
+    assert [line[line.index("ddhelm") :] for line in lines] == [
+        [*put, "--cert", "SIGNED.crt", "--ca", "CA.crt", "--secret", certs.SUGGESTED],
+        [*verify, "--dir", folder],
+        [*verify, "--secret", "name"],
+        ["ddhelm", "onboard", "--context", "prod", "--etcd-secret", "name"],
+    ]
 
 
 def test_text_around_a_certificate_and_a_key_does_no_harm() -> None:

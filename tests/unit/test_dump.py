@@ -1,9 +1,13 @@
 """What goes into a support dump: texts masked by key and form, parts that could not be read, one archive."""
 
 import io
+import shlex
 import tarfile
 
+import pytest
+
 from ddhelm import dump
+from ddhelm.commands import support_dump
 from ddhelm.dump import Part
 from ddhelm.masking import Masker
 
@@ -50,3 +54,8 @@ def test_the_archive_has_a_page_that_names_every_file() -> None:
         assert {(each.mode, each.uid, each.mtime) for each in tar.getmembers()} == {(0o600, 0, 1_800_000_000)}
     assert "a.json" in page
     assert "NOT READ: about c" in page
+
+
+def test_how_to_read_the_archive_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    support_dump._tell("/tmp/it's mine.tar.gz", 2048, [])
+    assert shlex.split(capsys.readouterr().out.rpartition("first: ")[2]) == ["tar", "xzf", "/tmp/it's mine.tar.gz"]

@@ -44,13 +44,11 @@ def test_some_did_not_and_agents_are_missing() -> None:
 
 Datadog, site `datadoghq.eu`, cluster `prod`, the last 10 minutes:
 ✗ `etcd`: no `etcd.server.has_leader` has arrived
-  hint: new data shows after a minute or two: ddhelm verify --wait 5m; the agents send to `datadoghq.eu`, an
-organisation of another site sees nothing of it (--site); a refused API key stands in the agents' log
+  hint: new data shows after a minute or two: ddhelm verify --wait 5m; the agents send to `datadoghq.eu`, an organisation of another site sees nothing of it (--site); a refused API key stands in the agents' log
 ✓ `kube_scheduler`: `kube_scheduler.threads` arrived, 9 s old
 ✗ 2 of 5 agents have been heard of
-  hint: new data shows after a minute or two: ddhelm verify --wait 5m; the agents send to `datadoghq.eu`, an
-organisation of another site sees nothing of it (--site); a refused API key stands in the agents' log\
-""")
+  hint: new data shows after a minute or two: ddhelm verify --wait 5m; the agents send to `datadoghq.eu`, an organisation of another site sees nothing of it (--site); a refused API key stands in the agents' log\
+""")  # noqa: E501
 
 
 def test_no_host_at_all_is_no_success_where_the_cluster_has_no_name_either() -> None:

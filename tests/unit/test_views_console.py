@@ -129,3 +129,25 @@ def test_an_unknown_format_is_a_mistake_of_the_caller() -> None:
 
 def test_one_of_a_thing_has_no_s() -> None:
     assert [console.counted(number, "pod") for number in (0, 1, 2)] == ["0 pods", "1 pod", "2 pods"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["see `helm history x -n y` and more", "[dim]so: kubectl -n y get pods", "ddhelm drift --revert sets it back"],
+)
+def test_a_line_with_a_command_is_never_broken(line: str) -> None:
+    screen = console.fixed(width=20)
+    screen.print(line)
+    screen.print(console.words(line))
+    screen.print(f"{'word ' * 6}\n")
+    assert [len(each) > 20 for each in console.text(screen).splitlines()] == [True, True, False, False]
+
+
+def test_a_hint_is_never_broken() -> None:
+    screen = console.fixed(width=20)
+    console.problem(screen, "one of many words that wrap", "ls -l /a/long/path /and/another")
+    assert console.text(screen).splitlines() == [
+        "! one of many words",
+        "that wrap",
+        "  hint: ls -l /a/long/path /and/another",
+    ]

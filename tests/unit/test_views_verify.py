@@ -59,8 +59,7 @@ worker-9         not ready               -          -          -
 ✗ agent on `worker-9`: the pod is not ready: Pending
   hint: ddhelm status; kubectl -n datadog describe pod late-pod
 ✗ `etcd` on `control-plane-2`: nobody listens at `127.0.0.1:1`: connection refused
-  hint: is the component up, and is this its port and bind address? ddhelm detect; kubectl get pods
--n kube-system
+  hint: is the component up, and is this its port and bind address? ddhelm detect; kubectl get pods -n kube-system
 ✗ 3 of 5 agents report, one check fails; Cluster Agent `dca-pod` leads\
 """)
 
@@ -78,8 +77,7 @@ worker-400, worker-401                   7.81.1                  -     -        
 worker-1                                 7.81.1 (cluster agent)  -     -          1 ok
 
 ✗ `cpu` on `worker-400`, `worker-401`: nobody listens at `127.0.0.1:1`: connection refused
-  hint: is the component up, and is this its port and bind address? ddhelm detect; kubectl get pods
--n kube-system
+  hint: is the component up, and is this its port and bind address? ddhelm detect; kubectl get pods -n kube-system
 ✗ 404 of 406 agents report, 2 checks fail; Cluster Agent `dca-pod` leads\
 """)
 
