@@ -501,7 +501,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     code = INTERRUPTED
-    with contextlib.suppress(KeyboardInterrupt):  # once more, while the first one was being told
+    with contextlib.suppress(KeyboardInterrupt), completing.serving_bash():  # ^C once more, while the first is told
         code = run(sys.argv[1:])
     streams.end(code)
 
