@@ -8,12 +8,14 @@ what cannot be answered is an error before anything starts.
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from ddhelm import wholefile
 from ddhelm.errors import ClusterError, ConfigError
 from ddhelm.pasting import Place, typed
 from ddhelm.release import DEFAULT_NAMESPACE
@@ -203,7 +205,7 @@ def _first(*candidates: tuple[str | None, str]) -> _Found | None:
 def _files(flag: str | None, environ: Mapping[str, str]) -> _Found | None:
     """Paths that exist, absolute, joined as in KUBECONFIG; None without any."""
     if flag:
-        if not Path(flag).exists():
+        if wholefile.missing(Path(flag)):
             raise ClusterError(
                 f"kubeconfig `{flag}` does not exist", hint="--kubeconfig FILE", anchor="unreadable-kubeconfig"
             )
@@ -211,7 +213,7 @@ def _files(flag: str | None, environ: Mapping[str, str]) -> _Found | None:
     listed = [path for path in environ.get(_LIST, "").split(os.pathsep) if path]
     if listed:
         # client-go skips missing files of the list too
-        there = [str(Path(path).absolute()) for path in listed if Path(path).exists()]
+        there = [str(Path(path).absolute()) for path in listed if not wholefile.missing(Path(path))]
         if not there:
             raise ClusterError(
                 f"KUBECONFIG names `{os.pathsep.join(listed)}`, which does not exist",
@@ -219,13 +221,15 @@ def _files(flag: str | None, environ: Mapping[str, str]) -> _Found | None:
                 anchor="unreadable-kubeconfig",
             )
         return _Found(os.pathsep.join(there), _LIST)
-    usual = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
-    return _Found(str(usual), "default") if usual.exists() else None
+    with suppress(OSError):
+        usual = Path(environ.get("HOME") or wholefile.path("~")) / ".kube" / "config"
+        return None if wholefile.missing(usual) else _Found(str(usual), "default")
+    return None
 
 
 def _in_cluster(environ: Mapping[str, str], space: _Found, context: str | None, token_file: str) -> Access:
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host or not Path(token_file).exists():
+    if not host or wholefile.missing(Path(token_file)):
         raise ClusterError(
             "no kubeconfig: `~/.kube/config` does not exist and KUBECONFIG is not set",
             hint="--kubeconfig FILE",
@@ -248,9 +252,10 @@ def _read(path: str) -> Mapping[str, Any]:
     try:
         tree = goyaml.load(Path(path).read_bytes(), [])
     except (OSError, goyaml.YamlError) as error:
+        look = "ls -l {path}" if isinstance(error, OSError) else "kubectl config view --kubeconfig {path}"
         raise ClusterError(
             f"kubeconfig `{path}` cannot be read: {_reason(error)}",
-            hint="kubectl config view --kubeconfig FILE",
+            hint=typed(look, path=path),
             anchor="unreadable-kubeconfig",
         ) from None
     if tree is None:

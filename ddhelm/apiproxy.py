@@ -198,7 +198,7 @@ def _ended(server: Server, folder: "tempfile.TemporaryDirectory[str]") -> None:
 def _base() -> str | None:
     """Where a socket may stand: the first of the usual folders that is ours to write and short enough."""
     for base in (os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108 - a folder in it
-        if base and len(os.fsencode(base)) <= _LONGEST and Path(base).is_dir() and os.access(base, os.W_OK | os.X_OK):
+        if base and len(os.fsencode(base)) <= _LONGEST and os.access(base, os.W_OK | os.X_OK) and Path(base).is_dir():
             return base
     return None
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, ClassVar
 
+from ddhelm import wholefile
 from ddhelm.errors import ConfigError
 from ddhelm.pasting import typed
 from ddhelm.reserved import Reserved
@@ -56,7 +57,7 @@ class Chart(Reserved, frozen=True, dict=True):
 
 def read(path: Path) -> Chart:
     """Read a packaged chart or a chart folder; raises ConfigError (anchor ``bad-chart``, ``chart-not-found``)."""
-    if not path.exists():
+    if wholefile.missing(path):
         raise ConfigError(
             f"there is no chart at `{path}`",
             hint="--chart takes a path, a .tgz, oci://… or the address of a repository",

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from ddhelm import __version__
+from ddhelm import __version__, wholefile
 from ddhelm.arrivals import ODD, ODD_HINT
 from ddhelm.errors import ConfigError
 from ddhelm.settings import SITES, Settings, api_of, api_problem
@@ -289,9 +289,10 @@ def _authorities() -> str | bool | Reply:
     """The file or folder of trusted CAs; True for those that the library brings, where the system has none."""
     if variable := _ca_variable():
         path = os.environ[variable]
-        if Path(path).exists():
-            return path
-        return Reply(trouble=Trouble.TLS, reason=f"`{variable}` names `{path}`, which does not exist", hint=_ca_hint())
+        if wholefile.missing(Path(path)):
+            reason = f"`{variable}` names `{path}`, which does not exist"
+            return Reply(trouble=Trouble.TLS, reason=reason, hint=_ca_hint())
+        return path
     paths = ssl.get_default_verify_paths()
     if paths.cafile and Path(paths.cafile).exists():
         return paths.cafile
@@ -324,10 +325,11 @@ def _untrusted(reason: str) -> Reply:
 def _broken_authorities() -> Reply | None:
     """Why the file of CAs that a variable names cannot be used; None where it can."""
     variable = _ca_variable()
-    if not variable or Path(os.environ[variable]).is_dir():
+    if not variable:
         return None
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(os.environ[variable])
+        if not Path(os.environ[variable]).is_dir():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(os.environ[variable])
     except OSError as error:  # ssl.SSLError too
         why = "holds no certificate that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
         reason = f"`{variable}` names `{os.environ[variable]}`, which {why}"

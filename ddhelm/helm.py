@@ -59,7 +59,11 @@ class Helm:
         self.access = access
         self.path = path
         self._runner = runner
-        self._cache = cache if cache is not None else cache_folder()
+        self._given = cache
+
+    @cached_property
+    def _cache(self) -> Path:
+        return self._given if self._given is not None else cache_folder()
 
     @cached_property
     def version(self) -> tuple[int, int, int]:
@@ -312,18 +316,18 @@ class Helm:
     def _remembered(self) -> Mapping[str, str]:
         try:
             known = json.loads((self._cache / "helm-versions.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, ToolError):
             return {}
         return known if isinstance(known, dict) else {}
 
     def _remember(self, known: Mapping[str, str]) -> None:
-        target = self._cache / "helm-versions.json"
-        written = target.with_suffix(f".{os.getpid()}")
         try:
+            target = self._cache / "helm-versions.json"
+            written = target.with_suffix(f".{os.getpid()}")
             self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
             written.write_text(json.dumps({**self._remembered(), **known}))
             written.replace(target)
-        except OSError:
+        except (OSError, ToolError):
             return  # it costs 35 ms the next time
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from ddhelm import wholefile
+
 HISTORY = "history.jsonl"
 """One line a run that changed something, or tried to."""
 CALLS = "calls.log"
@@ -22,11 +24,11 @@ _TRIES = 10
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where ddhelm keeps what cannot be fetched again; not created here."""
+    """Where ddhelm keeps what cannot be fetched again; not created here. OSError for a user without a folder."""
     source = os.environ if environ is None else environ
     base = source.get("XDG_STATE_HOME", "")
     # the XDG rule: a relative path counts as unset
-    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "ddhelm"
+    return (Path(base) if base.startswith("/") else wholefile.path("~/.local/state")) / "ddhelm"
 
 
 def append(name: str, text: str, *, folder: Path | None = None, limit: int = LIMIT) -> None:
@@ -54,10 +56,10 @@ def append(name: str, text: str, *, folder: Path | None = None, limit: int = LIM
 
 def lines(name: str, *, folder: Path | None = None) -> tuple[str, ...]:
     """The lines of a file, oldest first, with those that were moved aside; empty where there is none to read."""
-    place = state_folder() if folder is None else folder
     found: list[str] = []
-    for file in (place / f"{name}.1", place / name):
+    for each in (f"{name}.1", name):
         with suppress(OSError):
+            file = (state_folder() if folder is None else folder) / each
             found += file.read_text(encoding="utf-8", errors="replace").split("\n")
     return tuple(line for line in found if line)
 

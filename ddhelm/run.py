@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
-from ddhelm import lean
+from ddhelm import lean, wholefile
 from ddhelm.errors import Interrupted, ToolError
 from ddhelm.interrupts import taken
 from ddhelm.reserved import Reserved
@@ -388,11 +388,18 @@ def find(tool: str) -> str:
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where ddhelm keeps what it can fetch again; not created here."""
+    """Where ddhelm keeps what it can fetch again; not created here. ToolError for a user without a folder."""
     source = os.environ if environ is None else environ
     base = source.get("XDG_CACHE_HOME", "")
     # the XDG rule: a relative path counts as unset
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "ddhelm"
+    try:
+        return (Path(base) if base.startswith("/") else wholefile.path("~/.cache")) / "ddhelm"
+    except OSError as error:
+        raise ToolError(
+            f"there is no place for the cache folder: {error.strerror}",
+            hint="XDG_CACHE_HOME=FOLDER ddhelm …",
+            anchor="cache-folder",
+        ) from None
 
 
 def _interrupted(commands: Sequence[Command], done: Sequence[Completed]) -> Interrupted:

@@ -5,16 +5,18 @@ that happens to be there, fails over unrelated repositories of the user, and cos
 """
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
+from ddhelm import wholefile
 from ddhelm.errors import ConfigError, ToolError
 from ddhelm.pasting import typed
 from ddhelm.release import DEFAULT_REPOSITORY
@@ -57,21 +59,35 @@ def source(text: str, repo: str = DEFAULT_REPOSITORY) -> Source:
         if text.split("?")[0].endswith((".tgz", ".tar.gz")):
             return Source("url", text)
         return Source("repo", DEFAULT_CHART, text.rstrip("/"))
-    if text.startswith((".", "/", "~")) or text.endswith((".tgz", ".tar.gz")) or ("/" in text and Path(text).exists()):
-        return Source("path", _kept(str(Path(text).expanduser().absolute())))
+    if (
+        text.startswith((".", "/", "~"))
+        or text.endswith((".tgz", ".tar.gz"))
+        or ("/" in text and not wholefile.missing(Path(text)))
+    ):
+        return Source("path", _kept(str(_path(text).absolute())))
     if not text or "/" in text:
         raise ConfigError(
             f"`{text}` is not a chart",
             hint=f"--chart datadog, ./datadog, datadog.tgz, oci://HOST/datadog or {DEFAULT_REPOSITORY}",
             anchor="chart-not-found",
         )
-    if text != DEFAULT_CHART and (Path(text) / "Chart.yaml").is_file():  # a folder `datadog` is often something else
+    # a folder `datadog` is often something else
+    if text != DEFAULT_CHART and os.access(Path(text) / "Chart.yaml", os.R_OK):
         raise ConfigError(
             f"`{text}` is a chart of the repository, and a folder with a chart is called so, too",
             hint=typed("--chart {folder} for the folder", folder=f"./{text}"),
             anchor="chart-not-found",
         )
     return Source("repo", text, repo)
+
+
+def _path(text: str) -> Path:
+    try:
+        return wholefile.path(text)
+    except OSError as error:
+        raise ConfigError(
+            f"there is no chart at `{text}`: {error.strerror}", hint="--chart PATH", anchor="chart-not-found"
+        ) from None
 
 
 def _with_credentials(address: str) -> bool:
@@ -105,19 +121,16 @@ class Shelf:
 
     def find(self, of: Source, version: str) -> Path | None:
         """The chart of this exact version; None if it is not there or is not what was put there."""
-        for archive in self._place(of).glob(f"*-{version}.tgz"):
-            try:
-                kept = archive.with_suffix(".sha256").read_text().strip()
-                if kept == _digest(archive):
+        for archive in self._archives(of, f"*-{version}.tgz"):
+            with suppress(OSError):
+                if archive.with_suffix(".sha256").read_bytes().strip() == _digest(archive).encode():
                     return archive
-            except OSError:
-                continue
         return None
 
     def versions(self, of: Source) -> tuple[str, ...]:
         """The versions that are there, for a hint when the repository is not reachable."""
         name = of.chart.rstrip("/").rpartition("/")[2]
-        archives = self._place(of).glob(f"{name}-*.tgz")
+        archives = self._archives(of, f"{name}-*.tgz")
         return tuple(sorted(archive.name.removeprefix(f"{name}-").removesuffix(".tgz") for archive in archives))
 
     @contextmanager
@@ -146,6 +159,12 @@ class Shelf:
         seal.write_text(_digest(archive) + "\n")
         seal.replace(target.with_suffix(".sha256"))
         return archive.replace(target)
+
+    def _archives(self, of: Source, pattern: str) -> list[Path]:
+        """Those of that name; none of a folder that may not be looked into."""
+        with suppress(OSError):
+            return list(self._place(of).glob(pattern))
+        return []
 
     def _place(self, of: Source) -> Path:
         return self._folder / hashlib.sha256(f"{of.kind} {of.repo} {of.chart}".encode()).hexdigest()[:16]

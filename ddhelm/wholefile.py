@@ -7,14 +7,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+
+
+def path(name: str) -> Path:
+    """The path of that name, with `~` and `~USER` as a shell reads them; raises OSError for a user that is not known.
+
+    A container's user is often a number alone, with neither HOME nor an entry among the users.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        user = name.partition("/")[0].removeprefix("~")
+        why = f"there is no user {user}" if user else "no HOME is set, and this user has no folder"
+        raise FileNotFoundError(errno.ENOENT, why) from None
+
+
+def spelled(name: str) -> str:
+    """That path for a command to type, where a quoted `~` is only a letter; the name where there is no such user."""
+    with suppress(OSError):
+        return str(path(name))
+    return name
+
+
+def missing(path: Path) -> bool:
+    """Whether nothing stands there. What may not be looked at counts as there: who opens it is told why not."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno in _NOTHING
+    return False
 
 
 def read(name: str, limit: int) -> bytes:
     """At most ``limit`` bytes of the file of that name, or of standard input for ``-``; raises OSError."""
     if name == "-":
         return sys.stdin.buffer.read(limit)
-    with Path(name).expanduser().open("rb") as stream:
+    with path(name).open("rb") as stream:
         return stream.read(limit)
 
 

@@ -258,7 +258,7 @@ def _on_this_machine(entry: Entry, warn: Callable[[str], None]) -> None:
     try:
         journal.append(journal.HISTORY, audit.line(entry) + "\n")
     except OSError as error:
-        warn(f"this run was not recorded in `{journal.state_folder() / journal.HISTORY}`: {error.strerror}")
+        warn(f"this run was not recorded in `{error.filename or journal.HISTORY}`: {error.strerror}")
 
 
 def _job(environ: "os._Environ[str]") -> str:

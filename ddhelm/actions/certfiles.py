@@ -23,13 +23,12 @@ CERTIFICATE, KEY, CA, REQUEST = CLIENT_CERTIFICATE, "etcd-client.key", "etcd-ca.
 
 def read(name: str) -> bytes:
     """A file's bytes; ConfigError for one that is missing, a folder, unreadable, or too large for a certificate."""
-    path = Path(name).expanduser()
-    look = typed("ls -l {path}", path=str(path))
+    spelled = wholefile.spelled(name)
+    look = typed("ls -l {path}", path=spelled)
     try:
+        path = wholefile.path(name)
         if stat.S_ISDIR(path.stat().st_mode):
-            raise ConfigError(
-                f"`{name}` is a folder", hint=typed("ls {path}", path=str(path)), anchor="certificate-file"
-            )
+            raise ConfigError(f"`{name}` is a folder", hint=typed("ls {path}", path=spelled), anchor="certificate-file")
         with path.open("rb") as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
@@ -41,8 +40,8 @@ def read(name: str) -> bytes:
 
 def free(folder: str, files: Mapping[str, bytes]) -> None:
     """ConfigError where one of the files could not be written; called before anything is made."""
-    _folder(folder)
-    taken = [name for name in files if not _may_stand(Path(folder).expanduser() / name, files[name])]
+    place = _folder(folder)
+    taken = [name for name in files if not _may_stand(place / name, files[name])]
     if taken:
         raise ConfigError(
             f"`{Path(folder) / taken[0]}` exists and is not overwritten",
@@ -74,14 +73,14 @@ def write(folder: str, files: Mapping[str, bytes]) -> tuple[Path, ...]:
 
 
 def _folder(name: str) -> Path:
-    place = Path(name).expanduser()
     try:
+        place = wholefile.path(name)
         place.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        why = "it is a file" if place.exists() else error.strerror
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise ConfigError(
             f"the folder `{name}` cannot be used: {why}",
-            hint=typed("ls -ld {above}", above=str(place.parent)),
+            hint=typed("ls -ld {above}", above=str(Path(wholefile.spelled(name)).parent)),
             anchor="certificate-folder",
         ) from None
     return place

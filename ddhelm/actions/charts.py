@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddhelm import chart as chart_
-from ddhelm import facts
+from ddhelm import facts, wholefile
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.chart import Chart
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def chart_of(session: Session, request: Request, wanted: Settings, deployed: "Mapping[str, Deployed]") -> Chart:
     """The chart that was asked for, else the installed one, else the newest of Datadog's repository."""
     where, version = _asked(request, wanted, deployed)
-    if where.kind == "path" and not Path(where.chart).expanduser().exists():
+    if where.kind == "path" and wholefile.missing(Path(where.chart)):
         hint = "ddhelm onboard --chart PATH|oci://…|https://helm.datadoghq.com"
         if request.chart is None and "chart" not in request.given:
             raise ConfigError(

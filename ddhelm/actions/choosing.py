@@ -3,6 +3,7 @@
 Each is decided when it is first asked for, and what decides it is loaded then: helm comes up meanwhile.
 """
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +58,7 @@ class Choice(Struct, frozen=True, dict=True):
     def chart_path(self) -> Path:
         """Where the chart is: one that is at hand has not been read yet, so that helm can start with it."""
         here = charts.at_hand(self.session, self.request, self.settings, self.deployed)
-        return here if here is not None and here.exists() else self.chart.path
+        return here if here is not None and os.access(here, os.R_OK) else self.chart.path
 
     @property
     def releases(self) -> tuple[Release, ...]:

@@ -6,12 +6,11 @@ Keys are the flags without their dashes. Every problem of the file is reported a
 import difflib
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from ddhelm import goyaml, settings
+from ddhelm import goyaml, settings, wholefile
 from ddhelm.errors import ConfigError
 from ddhelm.pasting import typed
 
@@ -40,9 +39,10 @@ class Read(NamedTuple):
 
 def read(name: str) -> Read:
     """The settings of a file; raises ConfigError with all problems, file and line."""
-    path = Path(name).expanduser()
-    look = typed("ls -l {path}", path=str(path))
+    spelled = wholefile.spelled(name)
+    look = typed("ls -l {path}", path=spelled)
     try:
+        path = wholefile.path(name)
         with path.open("rb") as stream:
             data = stream.read(_LIMIT + 1)
         text = data.decode("utf-8-sig")
@@ -53,7 +53,7 @@ def read(name: str) -> Read:
     except UnicodeDecodeError:
         raise ConfigError(
             f"settings file `{name}` is no UTF-8 text",
-            hint=typed("file {path}", path=str(path)),
+            hint=typed("file {path}", path=spelled),
             anchor="settings-file",
         ) from None
     if len(data) > _LIMIT:

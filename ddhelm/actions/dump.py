@@ -170,8 +170,8 @@ def calls(session: "Session | None") -> str:
 
 def reserve(name: str, *, force: bool) -> Path:
     """Make sure, before anything is read, that the archive can be written; ConfigError where it cannot."""
-    path = Path(name).expanduser()
     try:
+        path = wholefile.path(name)
         if not force:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         elif path.is_dir() or not os.access(path.parent, os.W_OK):

@@ -201,7 +201,7 @@ def _file(what: str, name: str, origin: str) -> str:
     except OSError as error:
         raise ConfigError(
             f"the {what} cannot be read from {origin}: {error.strerror}",
-            hint=typed("ls -l {name}", name=name),
+            hint=typed("ls -l {path}", path=wholefile.spelled(name)),
             anchor="key-file",
         ) from None
     if len(data) > _FILE_LIMIT:

@@ -5,6 +5,7 @@ Little is loaded before helm is started: it comes up while the values are made, 
 """
 
 import json
+import os
 import re
 from collections.abc import Callable
 from functools import cache
@@ -100,7 +101,7 @@ def plan_offline(
 def _at_hand(session: Session, chart: str | None, version: str | None) -> Path | None:
     """The chart that was named, where it need not be fetched."""
     here = session.helm.at_hand(source(chart), version) if chart else None
-    return here if here is not None and here.exists() else None
+    return here if here is not None and os.access(here, os.R_OK) else None
 
 
 def _document(name: str) -> Any:
@@ -157,7 +158,9 @@ def _text(name: str) -> str:
         return wholefile.read(name, _LIMIT).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(
-            f"`{name}` cannot be read: {error.strerror}", hint=typed("ls -l {name}", name=name), anchor="facts-file"
+            f"`{name}` cannot be read: {error.strerror}",
+            hint=typed("ls -l {path}", path=wholefile.spelled(name)),
+            anchor="facts-file",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(

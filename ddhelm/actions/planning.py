@@ -3,7 +3,6 @@
 import datetime
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ddhelm import __version__, planfile, settings, wholefile
@@ -118,9 +117,8 @@ def _stale(file: PlanFile, moved: tuple[str, ...], hint: str) -> PlanStale:
 
 def write(name: str, data: str) -> None:
     """Write a plan file: readable by its owner only, whole or not at all; ConfigError where it cannot be written."""
-    path = Path(name).expanduser()
     try:
-        wholefile.replace(path, data.encode())
+        wholefile.replace(wholefile.path(name), data.encode())
     except OSError as error:
         raise ConfigError(
             f"the plan cannot be written to `{name}`: {error.strerror}", hint="name another file", anchor="plan-file"
@@ -137,7 +135,7 @@ def read(name: str, wanted: str | None = None) -> PlanFile:
     except OSError as error:
         raise ConfigError(
             f"the plan `{name}` cannot be read: {error.strerror}",
-            hint=typed("ls -l {name}", name=name),
+            hint=typed("ls -l {path}", path=wholefile.spelled(name)),
             anchor="plan-file",
         ) from None
     except UnicodeDecodeError:

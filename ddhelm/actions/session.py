@@ -11,7 +11,7 @@ from msgspec import Struct
 from ddhelm.access import Access, resolve
 from ddhelm.errors import DdhelmError
 from ddhelm.reads import NODES
-from ddhelm.run import Runner, Secrets, cache_folder, find
+from ddhelm.run import Runner, Secrets, find
 
 if TYPE_CHECKING:  # loaded by the first who uses them: a plan without a cluster needs no kubectl, a status no helm
     from ddhelm.answers import Answer
@@ -86,7 +86,7 @@ class Session(Struct, frozen=True, dict=True):
         """helm, bound to this cluster; ToolError where there is none."""
         from ddhelm.helm import Helm
 
-        return Helm(self.runner, find("helm"), self.access, cache_folder())
+        return Helm(self.runner, find("helm"), self.access)
 
     @cached_property
     def library(self) -> "Library":

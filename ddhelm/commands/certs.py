@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
+from ddhelm import wholefile
 from ddhelm.actions import certfiles, certplan, certverify
 from ddhelm.actions import certs as action
 from ddhelm.actions.session import silent
@@ -83,11 +85,19 @@ class Files(Struct, frozen=True):
         if named is not None:
             return named
         path = Path(self.folder or "") / usual
-        if path.parent.expanduser().is_dir() and not os.path.lexists(path.expanduser()):
+        if _lacks(path):
             raise ConfigError(
                 f"there is no `{usual}` in `{self.folder}`", hint=f"{flag} names it", anchor="certificate-file"
             )
         return str(path)
+
+
+def _lacks(path: Path) -> bool:
+    """Whether the folder is there and the file is not; of one that may not be looked into tells who reads the file."""
+    with suppress(OSError):
+        place = wholefile.path(str(path))
+        return place.parent.is_dir() and not os.path.lexists(place)
+    return False
 
 
 def plan(options: Options, output: str) -> None:

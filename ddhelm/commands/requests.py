@@ -168,6 +168,6 @@ def _read(name: str) -> bytes:
     except OSError as error:
         raise ConfigError(
             f"values file `{name}` cannot be read: {error.strerror}",
-            hint=typed("ls -l {name}", name=name),
+            hint=typed("ls -l {path}", path=wholefile.spelled(name)),
             anchor="values-file",
         ) from None

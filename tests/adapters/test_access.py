@@ -136,6 +136,25 @@ class TestKubeconfig:
         with pytest.raises(ClusterError, match="cannot be read: Is a directory"):
             found(home)
 
+    @pytest.mark.parametrize("named", ["flag", "list", "usual"])
+    def test_a_file_in_a_folder_that_may_not_be_entered_is_an_error(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, named: str
+    ) -> None:
+        path = home / ".kube" / "config"
+
+        def shut(_path: Path, *_args: object, **_more: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "stat", shut)
+        monkeypatch.setattr(Path, "read_bytes", shut)
+        with pytest.raises(ClusterError, match=f"kubeconfig `{path}` cannot be read: Permission denied") as caught:
+            found(
+                home,
+                {"KUBECONFIG": str(path)} if named == "list" else {},
+                kubeconfig=str(path) if named == "flag" else None,
+            )
+        assert (caught.value.anchor, caught.value.hint) == ("unreadable-kubeconfig", f"ls -l {path}")
+
     def test_entries_of_an_unknown_shape_are_passed_over(self, home: Path) -> None:
         odd = [{"name": "a"}, {"context": {}}, "text", {"name": "b", "context": {"cluster": "a-cluster"}}]
         path = kubeconfig(home, "odd", "a", contexts=odd)

@@ -243,6 +243,12 @@ class TestAuthorities:
         reply = client.validate()
         assert trouble(reply, Trouble.TLS).endswith("none.pem`, which holds no certificate that can be read")
 
+    def test_a_file_of_authorities_that_may_not_be_looked_at_is_said(
+        self, client: Datadog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"/{'x' * 300}")
+        assert "which cannot be read" in trouble(client.validate(limit=5), Trouble.TLS)
+
     def test_the_variable_that_is_in_force_is_named(
         self, client: Datadog, datadog_api: DatadogApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

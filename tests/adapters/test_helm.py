@@ -101,6 +101,17 @@ class TestVersion:
         runner.on("version", "--template", "{{.Version}}", out="v3.22.0")
         assert Helm(runner, str(tmp_path / "helm"), ACCESS, tmp_path / "file").version == (3, 22, 0)
 
+    def test_it_is_told_where_nothing_can_be_kept(
+        self, runner: FakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def homeless() -> Path:
+            raise ToolError("no place")
+
+        monkeypatch.setattr("ddhelm.helm.cache_folder", homeless)
+        (tmp_path / "helm").write_bytes(b"\x7fELF...")
+        runner.on("version", "--template", "{{.Version}}", out="v3.22.0")
+        assert Helm(runner, str(tmp_path / "helm"), ACCESS).version == (3, 22, 0)
+
 
 class TestTemplate:
     def test_helm_3_needs_validate_for_the_clusters_own_capabilities(self, runner: FakeRunner, tmp_path: Path) -> None:

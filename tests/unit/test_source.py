@@ -6,7 +6,7 @@ import pytest
 
 from ddhelm.errors import ConfigError
 from ddhelm.release import DEFAULT_REPOSITORY
-from ddhelm.source import Source, exact, source
+from ddhelm.source import Shelf, Source, exact, source
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,24 @@ def test_an_at_in_a_path_is_no_user() -> None:
 def test_words_for_people() -> None:
     assert str(source("datadog")) == "datadog of https://helm.datadoghq.com"
     assert str(source("oci://x/y")) == "oci://x/y"
+
+
+def test_a_seal_that_is_no_text_makes_a_chart_that_is_fetched_again(tmp_path: Path) -> None:
+    shelf, of = Shelf(tmp_path), source("datadog")
+    with shelf.desk() as desk:
+        (desk / "datadog-3.1.0.tgz").write_bytes(b"x")
+        kept = shelf.put(of, desk / "datadog-3.1.0.tgz")
+    assert shelf.find(of, "3.1.0") == kept
+    kept.with_suffix(".sha256").write_bytes(b"\xff\xfe")
+    assert shelf.find(of, "3.1.0") is None
+
+
+def test_a_cache_that_may_not_be_looked_into_holds_nothing() -> None:
+    shelf = Shelf(Path("/" + "x" * 300))
+    assert shelf.find(source("datadog"), "3.1.0") is None
+    assert shelf.versions(source("datadog")) == ()
+
+
+@pytest.mark.parametrize("text", ["x" * 300 + "/y", "x" * 300])
+def test_a_name_that_no_file_can_have_is_no_bug(text: str) -> None:
+    assert source(text).chart.endswith(text)
