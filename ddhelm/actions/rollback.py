@@ -19,7 +19,7 @@ from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
 from ddhelm.manifest import Manifest
 from ddhelm.notices import rescaled
-from ddhelm.pasting import typed
+from ddhelm.pasting import has_command, typed
 from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role
@@ -104,7 +104,7 @@ def hinting(made: Prepared, flags: Set[str]) -> Prepared:
 
 
 def on_the_way_back(plan: Plan, flags: Set[str] = _OF_ROLLBACK) -> Iterator[Problem]:
-    """The problems, those of checks with a hint that fits: values of a revision are what they were."""
+    """The problems with hints that fit: values of a revision are what they were, other flags are of `onboard`."""
     checks = {result.claim.name for result in plan.results}
     for problem in plan.problems:
         name = problem.text.partition(":")[0]
@@ -113,8 +113,14 @@ def on_the_way_back(plan: Plan, flags: Set[str] = _OF_ROLLBACK) -> Iterator[Prob
         if name in checks and not fits:
             hint = f"ddhelm onboard with the values that you want; or the same command with --skip {name}"
             yield replace(problem, hint=hint)
+        elif named - flags and not has_command(problem.hint):
+            yield replace(problem, hint=re.sub(r"--[a-z-]+", lambda flag: _of_onboard(flag[0], flags), problem.hint))
         else:
             yield problem
+
+
+def _of_onboard(flag: str, flags: Set[str]) -> str:
+    return flag if flag in flags else f"ddhelm onboard {flag} and the values that you want"
 
 
 def revert(session: Session, request: Request, found: Drift) -> Prepared:

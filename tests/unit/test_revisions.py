@@ -5,11 +5,14 @@ from collections.abc import Mapping
 import pytest
 
 from ddhelm.actions.revisions import settings, standing
-from ddhelm.actions.rollback import on_the_way_back
+from ddhelm.actions.rollback import OF_DRIFT, on_the_way_back
 from ddhelm.claim import Claim, Result, Severity
 from ddhelm.coverage import Coverage
-from ddhelm.plan import Plan, Problem
+from ddhelm.manifest import ObjectRef
+from ddhelm.notices import conflict_problems
+from ddhelm.plan import Conflict, Plan, Problem, Step, StepKind
 from ddhelm.record import Record
+from ddhelm.release import Release, Role
 
 
 def kept(*statuses: str) -> list[Record]:
@@ -82,3 +85,13 @@ def test_values_of_a_revision_cannot_be_changed_so_no_hint_asks_for_it(hint: str
     assert (told[0].hint == hint) is fits
     assert fits or "--skip one-token" in told[0].hint
     assert told[1] == problems[1]
+
+
+def test_a_flag_that_drift_does_not_take_is_named_with_the_command_that_does() -> None:
+    conflict = Conflict(ObjectRef("apps/v1", "Deployment", "datadog", "dca"), ".spec.replicas", "someone")
+    step = Step(StepKind.UPGRADE, Release(Role.WORKER, "worker", "datadog"), "", conflicts=(conflict,))
+    plan = Plan((), Coverage(()), (), problems=conflict_problems([step]))
+    assert next(on_the_way_back(plan, OF_DRIFT)).hint == (
+        "give them back (kubectl), or overwrite them with ddhelm onboard --force-conflicts and the values that you want"
+    )
+    assert next(on_the_way_back(plan)) == plan.problems[0], "a rollback takes it"
