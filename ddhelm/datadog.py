@@ -226,11 +226,18 @@ _NETWORK_HINT = "does this machine reach the internet only through a proxy? HTTP
 
 
 def address(settings: Settings) -> str:
-    """Where to ask: ``DDHELM_API_URL``, else what the settings say; raises ConfigError for no HTTPS address."""
+    """Where to ask: ``DDHELM_API_URL``, else what the settings say; raises ConfigError for no HTTPS address.
+
+    Settings too are looked at: an earlier ddhelm kept addresses that are none.
+    """
     given = os.environ.get(ADDRESS)
-    if given and (problem := api_problem(given)):
-        raise ConfigError(f"{ADDRESS}: {problem}", hint=f"unset {ADDRESS}", anchor="wrong-setting")
-    return given or api_of(settings)
+    found = given or api_of(settings)
+    if problem := api_problem(found):
+        text, hint = (
+            (f"{ADDRESS}: {problem}", f"unset {ADDRESS}") if given else (problem, "ddhelm onboard --api-url URL")
+        )
+        raise ConfigError(text, hint=hint, anchor="wrong-setting")
+    return found
 
 
 def status_page(site: str) -> str:

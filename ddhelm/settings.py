@@ -202,14 +202,25 @@ def unproven(before: Settings | None, now: Settings) -> tuple[str, ...]:
 
 def api_problem(url: str) -> str:
     """What is wrong with the address of an API; empty if nothing is. Keys go there: it must be HTTPS."""
-    if re.fullmatch(r"https://[^\s/@?#]+(/[^\s@?#]*)?", url):
+    if re.fullmatch(r"https://[^\s/@?#]+(/[^\s@?#]*)?", url) and _names_a_host(url):
         return ""
     return f"`{re.sub(r'//[^/]*@', '//***@', url)}` is no address of an API: `https://HOST[:PORT][/PATH]`"
 
 
+def _names_a_host(url: str) -> bool:
+    """Whether a host and, if any, a port that can be is in it: `[::1` and `host:port` look like addresses, too."""
+    from urllib.parse import urlsplit  # here: few runs name an address
+
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def proxy_problem(url: str) -> str:
     """What is wrong with a proxy for the agents; empty if nothing is. Values are no place for its password."""
-    if re.fullmatch(r"https?://[^\s/@?#]+/?", url):
+    if re.fullmatch(r"https?://[^\s/@?#]+/?", url) and _names_a_host(url):
         return ""
     if "@" in url:
         return (

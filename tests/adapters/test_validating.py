@@ -121,8 +121,26 @@ def test_the_address_is_the_sites_unless_another_is_given(monkeypatch: pytest.Mo
     monkeypatch.setenv("DDHELM_API_URL", "https://127.0.0.1:1")
     assert address(own) == "https://127.0.0.1:1"
     monkeypatch.setenv("DDHELM_API_URL", "http://plain.example")
-    with pytest.raises(ConfigError, match="is no address"):
+    with pytest.raises(ConfigError, match=r"DDHELM_API_URL: .* is no address"):
         address(own)
+    monkeypatch.delenv("DDHELM_API_URL")
+    with pytest.raises(ConfigError, match=r"`https://\[::1` is no address") as caught:
+        address(Settings(api_url="https://[::1"))
+    assert caught.value.hint == "ddhelm onboard --api-url URL"
+
+
+@pytest.mark.parametrize("host", ["[::1", "::1]", "host:port", "host:99999", "host:0", ":8443"])
+def test_what_only_looks_like_an_address_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match="is no address of an API"):
+        changed(Settings(), {"api_url": f"https://{host}"}, "the command line")
+    with pytest.raises(ConfigError, match="is no proxy"):
+        changed(Settings(), {"agent_proxy": f"http://{host}"}, "the command line")
+
+
+@pytest.mark.parametrize("host", ["host", "host:1", "[::1]:8443", "[fe80::1]", "10.0.0.1:65535"])
+def test_every_way_to_write_a_host_is_taken(host: str) -> None:
+    given = {"api_url": f"https://{host}/", "agent_proxy": f"http://{host}"}
+    assert changed(Settings(), given, "the command line").api_url == f"https://{host}/"
 
 
 @pytest.mark.parametrize("url", ["http://api.datadoghq.com", "api.datadoghq.com", "https://anna:word@x", "https://x?y"])
