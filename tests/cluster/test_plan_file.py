@@ -46,6 +46,18 @@ def test_a_plan_is_applied_once_and_only_unchanged(cluster: Clusters, helm_versi
     assert "Nothing to do" in ddhelm.onboard(key=None).out
 
 
+def test_a_plan_stands_when_an_object_is_scaled(cluster: Clusters, tmp_path: Path) -> None:
+    """An autoscaler does it all day; client-side, where Helm meets no conflict about it."""
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, "3.22")
+    ddhelm.onboard()
+    file = tmp_path / "plan.json"
+    ddhelm("plan", "--set", "datadog.tags={a:b}", "--out", str(file))
+    sandbox.kubectl("scale", "deployment", f"{WORKER}-datadog-cluster-agent", "-n", "datadog", "--replicas=2")
+    ddhelm("apply", str(file))
+    assert [status for _, status in revisions(sandbox)[WORKER]] == ["superseded", "deployed"]
+
+
 def test_a_plan_is_stale_after_any_object_moved_and_says_which(cluster: Clusters, tmp_path: Path) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
