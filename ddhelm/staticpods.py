@@ -67,7 +67,7 @@ def flags(args: Iterable[str], component: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, value in _pairs(_own_words(list(args), component)):
-        key = name.replace("_", "-")
+        key = name.replace("_", "-").lstrip("-")
         found[key] = f"{found[key]},{value}" if key in _ADDING_UP and key in found else value
     return found
 

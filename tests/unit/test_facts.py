@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ddhelm import facts, nodes
@@ -404,6 +404,7 @@ def test_facts_of_the_wrong_shape_are_refused(path: tuple[Any, ...], wrong: Any)
 @given(
     st.lists(st.text(string.printable, max_size=10), max_size=6), st.sampled_from(["kube-apiserver", "etcd-manager-x"])
 )
+@example(["-_"], "kube-apiserver")
 def test_no_command_line_breaks_reading(args: list[str], component: str) -> None:
     direct = StaticPod(component, "n", args=(component, *args))
     wrapped = StaticPod(component, "n", args=("/bin/sh", "-c", " ".join(args)))
