@@ -96,19 +96,16 @@ def of(
 ) -> Profile:
     """The profile of a cluster.
 
-    ``override`` is what ``--distribution`` named, ``remembered`` the ``to_record`` of an earlier run;
-    ``own_certificate`` and ``without_listener``: how etcd is asked (see ``ControlPlane``). Raises
-    ClusterError (anchor ``unknown-distribution``) with the evidence where nothing or more than one thing was
-    recognised, and ConfigError for a name that ``--distribution`` does not know.
+    ``override`` is what ``--distribution`` named, ``remembered`` the ``to_record`` of an earlier run; for the switches
+    see ``ControlPlane``. Raises ClusterError (anchor ``unknown-distribution``) with the evidence where nothing or more
+    than one thing was recognised, ConfigError for a name that ``--distribution`` does not know.
     """
     known = {one.name: resolved(one, distributions) for one in distributions}
-    look = Look(facts, role_keys(distributions))
-    remembered = remembered or {}
+    look, remembered = Look(facts, role_keys(distributions)), remembered or {}
     notes: list[str] = []
     chosen = named(override, known) if override else detected(look, known, remembered, notes)
     before = remembered if remembered.get("distribution") == chosen.name else {}
-    values = _Values(look, before)
-    values.collect(lineage(chosen.name, distributions), node_kinds)
+    values = _Values(look, before, lineage(chosen.name, distributions), node_kinds)
     labels = _labels(chosen, facts, remembered)
     nodes = [node for node in facts.nodes if any(label in node.labels for label in labels)]
     why_managed = _why_one_release(chosen, facts, nodes, remembered)
@@ -249,15 +246,19 @@ def _list(remembered: Mapping[str, Any], key: str) -> Sequence[Any]:
 class _Values:
     """The values of a distribution in merge order, with those whose condition holds, or held when it was read last."""
 
-    def __init__(self, look: Look, before: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        look: Look,
+        before: Mapping[str, Any],
+        distributions: Iterable[Distribution],
+        node_kinds: Iterable[NodeKind],
+    ) -> None:
         self.parts: list[ValuesPart] = []
         self.held: list[str] = []
         self._recalled: list[str] = []
         self._look = look
         self._before = _list(before, "variants")
-
-    def collect(self, lineage_: Iterable[Distribution], node_kinds: Iterable[NodeKind]) -> None:
-        for one in lineage_:
+        for one in distributions:
             self.parts += [
                 ValuesPart(one.name, ("values", role), role, one.values[role]) for role in PARTS if role in one.values
             ]

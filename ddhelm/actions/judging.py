@@ -56,7 +56,6 @@ def planned(
     manifests = {one.release.name: one.manifest for one in made.desired}
     others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
     standing = _standing(session, made, manifests)
-    standing = replace(standing, live=replace(standing.live, keeps=made.keeps))
     covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
     before = {state.release: state.manifest for state in made.deployed.values()}
     running = staying.seen(session.kubectl, covered, cluster.facts.nodes, before)
@@ -66,8 +65,7 @@ def planned(
         for one in made.desired
         for step in steps_for(one, made.deployed.get(one.release.name), standing.live, keep=keep.get(one.release.name))
     ]
-    standing, unforecast = _unsent_refusals(made, standing, steps)
-    standing, doubled = _doubled(session, made, standing)
+    standing, spared = _spared(session, made, standing, steps)
     secrets, writes, days = secrets_of(session, wanted, made)
     proven = context(session, request, made, standing, steps, covered, running, secrets, writes, days)
     results = proof.run(proven, skip=request.skip)
@@ -84,13 +82,21 @@ def planned(
             *_of_cluster(made, request),
             *kept_elsewhere(session, wanted, secrets),
             *_of_steps(made, steps, standing, taken_over),
-            *unforecast,
-            *doubled,
+            *spared,
         ),
         problems=_problems(session, request, made, standing, steps, broken_claims(results)),
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
     return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
+
+
+def _spared(
+    session: Session, made: Prepared, standing: live.Read, steps: Sequence[Step]
+) -> tuple[live.Read, tuple[str, ...]]:
+    """Without the refusals of a forecast that helm will not meet, and notices in their place."""
+    standing, unforecast = _unsent_refusals(made, standing, steps)
+    standing, doubled = _doubled(session, made, standing)
+    return standing, (*unforecast, *doubled)
 
 
 def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step]) -> tuple[live.Read, tuple[str, ...]]:
@@ -158,7 +164,7 @@ def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
 def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
     """What applying the manifests would meet; conflicts are asked for where this helm would stop at them."""
     conflicts = conflicts_matter(session.helm.major, made.deployed, [one.release for one in made.desired])
-    return live.read(
+    found = live.read(
         session.kubectl,
         manifests,
         session.access.namespace,
@@ -167,6 +173,7 @@ def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest
         conflicts=conflicts,
         patterns=made.profile.admission,
     )
+    return replace(found, live=replace(found.live, keeps=made.keeps))
 
 
 def _problems(

@@ -59,18 +59,7 @@ def plan_offline(
     """
     document = _document(facts_file)
     saved = "" if against is None else _text(against)
-
-    @cache
-    def choice() -> "Choice":
-        from ddhelm.actions import wrongvalues
-        from ddhelm.actions.choosing import Choice
-        from ddhelm.actions.request import settings_of
-        from ddhelm.settings import Settings
-
-        asked, read = request(), _facts(facts_file, document)
-        wrongvalues.refuse_misread(without, asked, Settings(), {})
-        return Choice(without, asked, read, settings_of(Settings(), asked))
-
+    choice = cache(lambda: _choice(without, request(), _facts(facts_file, document)))
     offline, path = _shown(document), _at_hand(without, chart, version)
     if offline is None or path is None:
         offline, path = _offline(choice().facts), choice().chart_path
@@ -96,6 +85,17 @@ def plan_offline(
     from ddhelm.actions import offline_judging
 
     return offline_judging.planned(choice(), texts, facts_file, against, saved)
+
+
+def _choice(session: Session, asked: "Request", read: "ClusterFacts") -> "Choice":
+    """What the request makes of the facts; ConfigError with all that is wrong with the user's values."""
+    from ddhelm.actions import wrongvalues
+    from ddhelm.actions.choosing import Choice
+    from ddhelm.actions.request import settings_of
+    from ddhelm.settings import Settings
+
+    wrongvalues.refuse_misread(session, asked, Settings(), {})
+    return Choice(session, asked, read, settings_of(Settings(), asked))
 
 
 def _at_hand(session: Session, chart: str | None, version: str | None) -> Path | None:

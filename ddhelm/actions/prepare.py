@@ -68,19 +68,9 @@ def prepare(
             lambda: {release.name: choice.values[release.name] for release in asked_for(choice.releases)},
             meanwhile=load,
         )
-        keeps = _keeps(session, deployed, desired)
-        made = Prepared(
-            _NOTHING,
-            cluster,
-            choice.profile,
-            choice.settings,
-            choice.chart,
-            asked_for(choice.releases),
-            desired,
-            deployed,
-            keeps=keeps,
-            carried_keys=left.keys,
-        )
+        keeps, releases = _keeps(session, deployed, desired), asked_for(choice.releases)
+        decided = (cluster, choice.profile, choice.settings, choice.chart, releases, desired, deployed)
+        made = Prepared(_NOTHING, *decided, keeps=keeps, carried_keys=left.keys)
         keep = keeping(choice, desired, keeps)
         from ddhelm.actions import judging
 
