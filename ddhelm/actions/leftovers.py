@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from ddhelm import resources
 from ddhelm.actions.look import Reads
-from ddhelm.manifest import Manifest
+from ddhelm.manifest import Manifest, Object
 from ddhelm.pasting import typed
 from ddhelm.release import CREATED_BY_LABEL, HISTORY, LEASE, MANAGED_BY, OURS, SECRET, Release, owned
+from ddhelm.steps import kept
 from ddhelm.workloads import is_agent
 
 if TYPE_CHECKING:
@@ -217,6 +218,31 @@ def crds(kubectl: Reads) -> tuple[str, ...]:
     answers = kubectl.raws([f"/apis/{version}" for version in versions]) if versions else ()
     plurals = {resource.plural for answer in answers for resource in resources.read(answer.tree())}
     return tuple(sorted(f"{plural}.{GROUP}" for plural in plurals))
+
+
+def deleted_crds(manifest: Manifest) -> tuple[Object, ...]:
+    """The CRDs that an uninstall deletes: it goes by what the stored manifest says (Helm 3.13 to 4.3)."""
+    return tuple(obj for obj in manifest.of_kind("CustomResourceDefinition") if not kept(obj))
+
+
+def holding(kubectl: Reads, manifest: Manifest) -> tuple[str, ...]:
+    """Those of them of which objects exist, with their number, or of which nobody can say that none do."""
+    specs = [crd.body.get("spec") or {} for crd in deleted_crds(manifest)]
+    paths = [
+        f"/apis/{spec['group']}/{next((v['name'] for v in spec['versions'] if v.get('served')), '')}"
+        f"/{spec['names']['plural']}?limit=1"
+        for spec in specs
+    ]
+    found = []
+    for spec, answer in zip(specs, kubectl.raws(paths) if paths else (), strict=True):
+        name = f"CRD `{spec['names']['plural']}.{spec['group']}`"
+        if answer.failure is not None:
+            found.append(f"{name} may hold objects: {answer.failure.message}")
+        page = answer.tree() if answer.found else {}
+        count = len(page.get("items") or ()) + int((page.get("metadata") or {}).get("remainingItemCount") or 0)
+        if count:
+            found.append(f"{name} holds {count} object{'' if count == 1 else 's'}")
+    return tuple(found)
 
 
 def made_by_ddhelm(namespace: Mapping[str, Any] | None) -> bool:

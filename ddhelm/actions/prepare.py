@@ -24,7 +24,7 @@ from ddhelm.actions.wrongvalues import refuse_misread
 from ddhelm.chart import Chart
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Identity
-from ddhelm.plan import Deployed, Desired, Plan
+from ddhelm.plan import Deployed, Desired, Plan, StepKind
 from ddhelm.profile import Profile
 from ddhelm.record import Record
 from ddhelm.release import NAMES, Release, Role, only, pair
@@ -75,7 +75,28 @@ def prepare(
         from ddhelm.actions import judging
 
         made = judging.planned(session, request, made, keep, _notices(request, left, choice), left.taken_over)
-        return made.heeding_crds(delete=request.delete_crds)
+        made = made.heeding_crds(delete=request.delete_crds)
+        _stop_at_objects(session, made, request)
+        return made
+
+
+def _stop_at_objects(session: Session, made: Prepared, request: Request) -> None:
+    """PreflightFailed where a step uninstalls what was never deployed, and CRDs go with it that hold objects."""
+    from ddhelm.actions import leftovers  # behind helm's start
+
+    for step in made.plan.steps:
+        if request.delete_crds or step.kind is not StepKind.UNINSTALL:
+            continue
+        name, state = step.release.name, made.deployed[step.release.name]
+        if holding := leftovers.holding(session.kubectl, state.newest):
+            record = f"sh.helm.release.v1.{name}.v{state.head.revision}"
+            raise PreflightFailed(
+                f"removing what is left of `{name}` would delete CRDs together with the objects in them",
+                hint=f"kubectl -n {step.release.namespace} delete secret {record}, and the same command takes in what "
+                "stands; or --delete-crds if nobody needs the objects",
+                anchor="crds-hold-objects",
+                details=holding,
+            )
 
 
 def _notices(request: Request, left: Earlier, choice: Choice) -> tuple[str, ...]:

@@ -199,9 +199,7 @@ def _strays(
 
 
 def _going(kubectl: "Kubectl", release: Release, head: Record, manifest: Manifest, strays: Manifest) -> Going:
-    crds = [obj for obj in manifest.of_kind("CustomResourceDefinition") if not kept(obj)]
-    holding = _holding(kubectl, [obj.body for obj in crds]) if crds else ()
-    if holding:
+    if holding := leftovers.holding(kubectl, manifest):
         raise PreflightFailed(
             f"uninstalling `{release.name}` would delete CRDs together with the objects in them",
             hint="ddhelm onboard --set operator.datadogCRDs.keepCrds=true, then uninstall again: the CRDs stay",
@@ -210,32 +208,13 @@ def _going(kubectl: "Kubectl", release: Release, head: Record, manifest: Manifes
         )
     why = f"of `{release.name}`, but not in its revision {head.revision}: Helm would leave it"
     left = tuple(_leftover(obj, why) for obj in strays.objects.values())
-    return Going(release, head.revision, head.status, len(manifest), tuple(obj.ref.name for obj in crds), left)
+    crds = tuple(obj.ref.name for obj in leftovers.deleted_crds(manifest))
+    return Going(release, head.revision, head.status, len(manifest), crds, left)
 
 
 def _leftover(obj: Object, why: str) -> Leftover:
     kind, ref = obj.ref.kind.lower(), obj.ref
     return Leftover(f"{kind}.{ref.group}" if ref.group else kind, ref.name, ref.namespace, why)
-
-
-def _holding(kubectl: "Kubectl", crds: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Those CRDs of which objects exist, with their number, or of which nobody can say that none do."""
-    specs = [crd.get("spec") or {} for crd in crds]
-    paths = [
-        f"/apis/{spec['group']}/{next((v['name'] for v in spec['versions'] if v.get('served')), '')}"
-        f"/{spec['names']['plural']}?limit=1"
-        for spec in specs
-    ]
-    found = []
-    for spec, answer in zip(specs, kubectl.raws(paths), strict=True):
-        name = f"CRD `{spec['names']['plural']}.{spec['group']}`"
-        if answer.failure is not None:
-            found.append(f"{name} may hold objects: {answer.failure.message}")
-        page = answer.tree() if answer.found else {}
-        count = len(page.get("items") or ()) + int((page.get("metadata") or {}).get("remainingItemCount") or 0)
-        if count:
-            found.append(f"{name} holds {count} object{'' if count == 1 else 's'}")
-    return tuple(found)
 
 
 def _refuse_dead_kinds(kubectl: "Kubectl", manifests: Mapping[str, Manifest]) -> None:

@@ -20,6 +20,7 @@ from ddhelm.errors import PreflightFailed
 from ddhelm.plan import Action, Plan, Problem, StepKind
 from ddhelm.record import Record
 from ddhelm.steps import steps_for
+from tests.adapters.apiserver import ApiServer, items
 from tests.unit.test_plan import (
     RELEASE,
     configmap,
@@ -168,3 +169,31 @@ def test_so_does_one_that_an_upgrade_would_begin_with(monkeypatch: pytest.Monkey
     assert [step.kind for step in made.plan.steps] == [StepKind.ROLLBACK, StepKind.UPGRADE]
     with pytest.raises(PreflightFailed, match="1 CRDs would be deleted"):
         made.heeding_crds(delete=False)
+
+
+def of_a_broken_install(objects: int) -> tuple[Session, Prepared]:
+    """A first install that was killed, with a CRD of which ``objects`` exist; the chart has it again."""
+    names = {"group": "datadoghq.com", "names": {"plural": "monitors"}, "versions": [{"name": "v1", "served": True}]}
+    definition = {**crd(), "spec": names}
+    state = deployed(daemonset(), definition, status="pending-install", revision=1, base=None)
+    wanted = desired(daemonset(), definition)
+    steps = tuple(steps_for(wanted, state, met()))
+    assert [step.kind for step in steps] == [StepKind.UNINSTALL, StepKind.INSTALL]
+    none = cast(Any, None)
+    plan = Plan(steps, Coverage(()), ())
+    made = Prepared(plan, none, none, none, none, (RELEASE,), (wanted,), {RELEASE.name: state})
+    server = ApiServer()
+    server.serve("/apis/datadoghq.com/v1/monitors?limit=1", items(*[{"metadata": {"name": "m"}}] * objects))
+    return cast(Session, SimpleNamespace(kubectl=server)), made
+
+
+def test_a_broken_install_is_not_removed_while_its_crds_hold_objects() -> None:
+    """The chart would make the CRD again, and not the objects in it."""
+    session, made = of_a_broken_install(1)
+    with pytest.raises(PreflightFailed, match="together with the objects in them") as raised:
+        prepare._stop_at_objects(session, made.heeding_crds(delete=False), Request())
+    assert raised.value.details == ("CRD `monitors.datadoghq.com` holds 1 object",)
+    assert f"delete secret sh.helm.release.v1.{RELEASE.name}.v1" in raised.value.hint
+    prepare._stop_at_objects(session, made, Request(delete_crds=True))
+    session, made = of_a_broken_install(0)
+    prepare._stop_at_objects(session, made, Request())
