@@ -21,6 +21,7 @@ from ddhelm.claim import (
 from ddhelm.keeper import delivery
 from ddhelm.manifest import Manifest, Object, ObjectRef
 from ddhelm.pasting import typed
+from ddhelm.release import NAMES
 from ddhelm.tree import Tree, get, same
 
 _RELEASE, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
@@ -48,6 +49,11 @@ def _foreign(live: LiveObject, ref: ObjectRef, release: str, namespace: str) -> 
         if live.labels.get("app.kubernetes.io/managed-by") != "Helm":
             fix = f"kubectl{_in(ref)} label {_kind(ref)} {ref.name} --overwrite app.kubernetes.io/managed-by=Helm"
             yield Finding(f"{ref} lost the label by which Helm knows its own", fix)
+    elif at[0] in NAMES.values() and at[1] == namespace:  # with an uninstall, objects of a CRD would go
+        yield Finding(
+            f"{ref} belongs to `{at[0]}`",
+            "give what brings it to one release alone: --worker-set or --control-plane-set instead of --set",
+        )
     elif at[0]:
         where = f" in namespace `{at[1]}`" if at[1] else ""
         remove = typed("helm uninstall {name} -n {namespace}", name=at[0], namespace=at[1] or namespace)

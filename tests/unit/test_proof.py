@@ -813,6 +813,15 @@ def test_the_public_cas_of_the_agents_image_are_there_without_a_volume(path: str
     assert result("check-files-readable", control("confd", ("data", "etcd.yaml"), ETCD.replace(CA, path))).ok is ok
 
 
+def test_what_the_other_release_of_the_pair_owns_is_never_cured_by_its_uninstall() -> None:
+    """Its CRDs may hold objects."""
+    found = result("objects-are-ours", context(state=standing(SERVICE, labels=HELM, annotations=owned(CONTROL))))
+    assert not found.ok
+    assert f"belongs to `{CONTROL}`" in found.details[0]
+    assert "--worker-set" in found.hints[0]
+    assert "uninstall" not in found.hints[0]
+
+
 def test_an_untyped_file_is_a_file_only_where_the_distribution_says_so() -> None:
     untyped = mounted(ETCD_CA, "", CA)
     meant = replace(untyped, untyped_files=frozenset({ETCD_CA}))
