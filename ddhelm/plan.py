@@ -203,6 +203,11 @@ class Step(Struct, frozen=True):
         """The objects that it deletes; an uninstall names none."""
         return tuple(each.ref for each in self.objects if each.action is Action.DELETE)
 
+    @property
+    def deleted_crds(self) -> tuple[ObjectRef, ...]:
+        """The CRDs among them; the objects of their kinds go with them."""
+        return tuple(ref for ref in self.deleted if ref.kind == "CustomResourceDefinition")
+
 
 class Problem(Struct, frozen=True):
     """Something that stops the plan from being carried out: one line, further lines, what to type, where to read."""

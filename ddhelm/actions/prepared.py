@@ -9,7 +9,7 @@ from ddhelm.actions.reading import Cluster
 from ddhelm.chart import Chart
 from ddhelm.drift import ObjectDrift
 from ddhelm.errors import PreflightFailed
-from ddhelm.manifest import Identity, Object, ObjectRef
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
 from ddhelm.plan import Deployed, Desired, Plan, StepKind
 from ddhelm.pools import Pool, pools
 from ddhelm.profile import Profile
@@ -74,15 +74,18 @@ class Prepared(Reserved, frozen=True):
         """The nodes by pool, with the agents that the plan gives them."""
         return pools(self.plan.coverage, self.cluster.facts.nodes, self.profile.control_plane_labels)
 
+    def wanted(self, release: str) -> Manifest:
+        """The desired manifest of the release of that name."""
+        return next(one.manifest for one in self.desired if one.release.name == release)
+
     def heeding_crds(self, *, delete: bool) -> "Prepared":
         """The same with the CRDs that its steps delete; PreflightFailed unless ``delete`` was asked for."""
         lost: list[ObjectRef] = []
         for step in self.plan.steps:
             state = self.deployed.get(step.release.name)
             if step.kind is StepKind.UNINSTALL and state is not None:
-                wanted = next(one.manifest for one in self.desired if one.release == step.release)
-                lost += lost_crds(state.manifest, wanted)
-            lost += [ref for ref in step.deleted if ref.kind == "CustomResourceDefinition"]
+                lost += lost_crds(state.manifest, self.wanted(step.release.name))
+            lost += step.deleted_crds
         if lost and not delete:
             raise PreflightFailed(
                 f"{len(lost)} CRDs would be deleted with all their objects, and this chart cannot keep them",

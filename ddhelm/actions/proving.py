@@ -186,8 +186,7 @@ def _release_views(made: Prepared, steps: Sequence[Step]) -> tuple[claim.Release
                 ref
                 for step in steps
                 if step.release == one.release and step.kind is StepKind.UPGRADE
-                for ref in step.deleted
-                if ref.kind == "CustomResourceDefinition"
+                for ref in step.deleted_crds
             ),
         )
         for one in made.desired

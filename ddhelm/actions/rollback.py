@@ -17,7 +17,6 @@ from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.drift import Change, Drift, ObjectDrift
 from ddhelm.errors import ReleaseError
-from ddhelm.manifest import Manifest
 from ddhelm.notices import rescaled
 from ddhelm.pasting import has_command, typed
 from ddhelm.plan import WORKLOADS, Action, ObjectChange, Plan, Problem, Restart, Step, StepKind
@@ -148,9 +147,8 @@ def _with_gone(objects: Sequence[ObjectChange], made: Prepared, release: Release
     What becomes of the others is told by what is live: how far a failed head got is in no record.
     """
     state = made.deployed[release.name]
-    target = next(one.manifest for one in made.desired if one.release == release)
     stay = (each for each in objects if each.action not in {Action.DELETE, Action.KEEP})
-    return (*stay, *taken_away(state.newest, target, made.keeps))
+    return (*stay, *taken_away(state.newest, made.wanted(release.name), made.keeps))
 
 
 def _stepping(made: Prepared, steps: Sequence[Step]) -> Prepared:
@@ -220,16 +218,12 @@ def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: 
         restarts=restarts,
         revision=step.revision,
         target=target,
-        agents=agents_in(_wanted(made, step.release.name)),
+        agents=agents_in(made.wanted(step.release.name)),
     )
 
 
-def _wanted(made: Prepared, release: str) -> Manifest:
-    return next(one.manifest for one in made.desired if one.release.name == release)
-
-
 def _restored(drift: ObjectDrift, made: Prepared) -> ObjectChange:
-    obj = _wanted(made, drift.release).get(drift.ref.identity)
+    obj = made.wanted(drift.release).get(drift.ref.identity)
     after = None if obj is None else obj.body
     if drift.missing:
         return ObjectChange(drift.ref, Action.RECREATE, after=after)
