@@ -15,7 +15,7 @@ from ddhelm.distribution import PARTS, Confidence, Distribution, NodeKind, Requi
 from ddhelm.facts import ClusterFacts, Unread
 from ddhelm.nodes import Node
 from ddhelm.recognition import Evidence, detected, evidence_for, lineage, named, resolved, role_keys
-from ddhelm.signals import Look, matches
+from ddhelm.signals import Look, every, matches
 from ddhelm.tree import Path, Tree
 
 __all__ = ["CheckInstance", "Evidence", "HostFile", "LeftOut", "Profile", "ValuesPart", "kind_of", "of", "to_json"]
@@ -290,5 +290,4 @@ class _Values:
     def _of_kind(self, kind: NodeKind) -> bool | None:
         seen = {self._look.at(row).held for row in kind.match}
         some = True if True in seen else None if None in seen else False
-        rest = self._look.verdict(kind.when)
-        return False if False in {some, rest} else None if None in {some, rest} else True
+        return every((some, self._look.verdict(kind.when)))

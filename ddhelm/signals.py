@@ -52,6 +52,12 @@ class Sighting(Struct, frozen=True):
         return f"{_WORDS[self.row.field]} `{self.row.pattern}`"
 
 
+def every(answers: Iterable[bool | None]) -> bool | None:
+    """Whether all answers are yes; None where none of them is no and one could not be read."""
+    seen = set(answers)
+    return False if False in seen else None if None in seen else True
+
+
 class Look:
     """Answers rows about one cluster; ``role_keys`` are the labels by which any distribution marks a control plane."""
 
@@ -81,8 +87,7 @@ class Look:
 
     def verdict(self, rows: Iterable[Row]) -> bool | None:
         """Whether every row holds; None where none speaks against it and one could not be read."""
-        held = {self.at(row).held for row in rows}
-        return False if False in held else None if None in held else True
+        return every(self.at(row).held for row in rows)
 
     def _look(self, row: Row) -> Sighting:
         if row.field.startswith("node."):
