@@ -121,9 +121,8 @@ def _document(name: str) -> Any:
 
 def _shown(document: Any) -> Offline | None:
     """What helm has to know of the cluster, so that it need not wait; None where the facts have to be looked at."""
-    version, groups = (
-        (document.get("serverVersion"), document.get("apiGroups")) if isinstance(document, dict) else (0, 0)
-    )
+    shown = document if isinstance(document, dict) else {}
+    version, groups = shown.get("serverVersion"), shown.get("apiGroups")
     if not isinstance(version, str) or not version.startswith("v") or not isinstance(groups, list):
         return None
     return Offline(version, tuple(sorted(set(groups)))) if all(isinstance(each, str) for each in groups) else None

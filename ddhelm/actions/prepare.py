@@ -82,11 +82,11 @@ def prepare(
 
 def _stop_at_objects(session: Session, made: Prepared, request: Request) -> None:
     """PreflightFailed where a step uninstalls what was never deployed, and CRDs go with it that hold objects."""
-    from ddhelm.actions import leftovers  # behind helm's start
-
     for step in made.plan.steps:
         if request.delete_crds or step.kind is not StepKind.UNINSTALL:
             continue
+        from ddhelm.actions import leftovers  # few plans hold such a step
+
         name, state = step.release.name, made.deployed[step.release.name]
         if holding := leftovers.holding(session.kubectl, state.newest):
             record = f"sh.helm.release.v1.{name}.v{state.head.revision}"
