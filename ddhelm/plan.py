@@ -12,7 +12,7 @@ from msgspec import Struct
 from ddhelm import tree
 from ddhelm.claim import Result
 from ddhelm.coverage import Coverage
-from ddhelm.manifest import Identity, Manifest, ObjectRef
+from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
 from ddhelm.release import Release
 from ddhelm.reserved import Reserved
 from ddhelm.values import Values
@@ -150,20 +150,27 @@ class Live(Struct, frozen=True):
 class ObjectChange(Reserved, frozen=True):
     """One object and what happens to it; ``noise`` holds the changed fields that mean nothing.
 
-    ``before`` and ``after`` are the masked bodies; None where there is none.
+    ``old`` and ``new`` are what ``before`` and ``after`` show: an object, or a body that is masked already.
     """
 
-    unshown: ClassVar[tuple[str, ...]] = (
-        "before",
-        "after",
-    )
+    unshown: ClassVar[tuple[str, ...]] = ("old", "new")
 
     ref: ObjectRef
     action: Action
     changes: tuple[tree.Change, ...] = ()
     noise: tuple[tree.Change, ...] = ()
-    before: tree.Tree | None = None
-    after: tree.Tree | None = None
+    old: Object | tree.Tree | None = None
+    new: Object | tree.Tree | None = None
+
+    @property
+    def before(self) -> tree.Tree | None:
+        """The masked body as it stands; None where there is none. One that nobody looks at is never parsed."""
+        return self.old.body if isinstance(self.old, Object) else self.old
+
+    @property
+    def after(self) -> tree.Tree | None:
+        """The masked body as it will be; None where there is none."""
+        return self.new.body if isinstance(self.new, Object) else self.new
 
 
 class Restart(Struct, frozen=True):

@@ -78,7 +78,7 @@ def taken_away(before: Manifest, after: Manifest, keeps: Mapping[Identity, bool]
 
 
 def _left(obj: Object, keeps: Mapping[Identity, bool]) -> ObjectChange:
-    return ObjectChange(obj.ref, Action.KEEP if _stays(obj, keeps) else Action.DELETE, before=obj.body)
+    return ObjectChange(obj.ref, Action.KEEP if _stays(obj, keeps) else Action.DELETE, old=obj)
 
 
 def object_changes(
@@ -89,7 +89,7 @@ def object_changes(
     for old, new in compare(before, after).pairs:
         if old is None:
             assert new is not None
-            found.append(ObjectChange(new.ref, Action.CREATE, after=new.body))
+            found.append(ObjectChange(new.ref, Action.CREATE, new=new))
         elif new is None:
             found.append(_left(old, keeps))
         else:
@@ -200,7 +200,7 @@ def _install(desired: Desired, live: Live) -> Step:
     met = {identity: live.changes.get(identity) for identity in desired.manifest.objects if identity in live.standing}
     by = how_applied(None, live)
     created = [
-        ObjectChange(obj.ref, Action.CREATE, after=obj.body)
+        ObjectChange(obj.ref, Action.CREATE, new=obj)
         for identity, obj in desired.manifest.objects.items()
         if identity not in met
     ]
@@ -304,7 +304,7 @@ def _as_it_stands(change: ObjectChange, live: Live) -> ObjectChange:
     scaled = tuple(each for each in met.changes if each.path == REPLICAS)
     rest = tuple(each for each in change.changes if each.path != REPLICAS)
     before = change.before if change.before is None else tree.put(change.before, REPLICAS, scaled[0].old)
-    return replace(change, changes=(*rest, *scaled), before=before)
+    return replace(change, changes=(*rest, *scaled), old=before)
 
 
 def _missing(live: Live, ref: ObjectRef) -> bool:

@@ -224,14 +224,12 @@ def _repair(step: Step, made: Prepared, drifted: Sequence[ObjectDrift], target: 
 
 def _restored(drift: ObjectDrift, made: Prepared) -> ObjectChange:
     obj = made.wanted(drift.release).get(drift.ref.identity)
-    after = None if obj is None else obj.body
     if drift.missing:
-        return ObjectChange(drift.ref, Action.RECREATE, after=after)
+        return ObjectChange(drift.ref, Action.RECREATE, new=obj)
     changes = tuple(
         tree.Change(each.path, "add" if each.change is Change.REMOVED else "replace", each.live, each.deployed)
         for each in drift.fields
         if each.reverts
     )
     standing = made.standing.get(drift.ref.identity)
-    before = None if standing is None else standing.body
-    return ObjectChange(drift.ref, Action.RESTORE, changes, before=before, after=after)
+    return ObjectChange(drift.ref, Action.RESTORE, changes, old=standing, new=obj)
