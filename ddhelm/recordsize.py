@@ -18,6 +18,8 @@ NEAR = LIMIT * 9 // 10
 """From here on a record is worth a line."""
 _MOST = 2.25
 """Bytes of a record for each byte of a packed chart, at most: 2.07 to 2.21 with sub-charts, from 3.60 to 3.240."""
+_UNPACKED = 5
+"""Bytes of a record for each character that is not packed, at most: three of UTF-8, and base64 makes four of three."""
 _REST = 3000
 """Bytes of what else is in a record: name, notes, times."""
 
@@ -27,10 +29,15 @@ def forecast(values: Tree, manifest: Manifest, archive: int | None, files: Calla
 
     ``archive`` is the size of the packed chart, None for a folder; ``files`` gives text by path in the chart.
     """
-    texts = [obj.text or json.dumps(obj.unmasked()) for obj in manifest.objects.values()]
-    own = _packed([json.dumps(values), *texts]) + _REST
-    if archive is not None and archive * _MOST + own < NEAR:
-        return round(archive * _MOST) + own
+    texts = [json.dumps(values), *(obj.text or json.dumps(obj.unmasked()) for obj in manifest.objects.values())]
+    if archive is not None:
+        most = round(archive * _MOST) + _REST
+        if (unpacked := most + sum(map(len, texts)) * _UNPACKED) < NEAR:
+            return unpacked
+    own = _packed(texts)
+    if archive is not None and most + own < NEAR:
+        return most + own
+    own += _REST
     chart = (_kept(name, text) for name, text in files().items() if not name.startswith("charts/"))
     return _packed(chart) + own
 

@@ -14,7 +14,7 @@ from ddhelm.release import Role
 from ddhelm.tree import Path, show
 
 TEXT, NUMBER, FLAG = "a text", "a whole number", "true or false"
-_WORDS = ((bool, FLAG), (str, TEXT), (int, NUMBER), (float, "a number"), (list, "a list"), (dict, "a map"))
+_WORDS = {bool: FLAG, str: TEXT, int: NUMBER, float: "a number", list: "a list", dict: "a map"}
 _EACH: Final = "*"
 """The key of a map whose keys are free: labels, data."""
 
@@ -130,10 +130,7 @@ def _fits(value: Any, word: str) -> bool:
 
 
 def _kind_of(value: Any) -> str:
-    for kind, word in _WORDS:
-        if isinstance(value, kind):
-            return word
-    return "null"
+    return _WORDS.get(type(value), "null")
 
 
 def _wanted(shape: Shape) -> str:

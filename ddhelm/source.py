@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -136,6 +135,8 @@ class Shelf:
     @contextmanager
     def desk(self) -> Iterator[Path]:
         """An empty folder to fetch into, gone afterwards; on the same file system as the shelf."""
+        import tempfile  # here: only what has to be fetched pays for it
+
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             desk = Path(tempfile.mkdtemp(dir=self._folder, prefix=".fetch-"))

@@ -8,7 +8,7 @@ forecast and live object are equal for all 25 objects of an untouched release (H
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -17,13 +17,15 @@ from ddhelm.admission import Pattern, expected, in_passing
 from ddhelm.applying import Refusal
 from ddhelm.claim import LiveObject
 from ddhelm.drift import BOOKKEEPING
-from ddhelm.kubectl import Kubectl
 from ddhelm.managedfields import entries, was_scaled
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef, from_objects
 from ddhelm.masking import Masker
 from ddhelm.plan import WORKLOADS, Conflict, Deployed, Desired, Live, LiveChange
 from ddhelm.steps import kept
 from ddhelm.workloads import REPLICAS, Workload, workload
+
+if TYPE_CHECKING:  # a plan without a cluster needs no kubectl
+    from ddhelm.kubectl import Kubectl
 
 MANAGER = "helm"
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
@@ -57,7 +59,7 @@ def applied(obj: Object, release: str, namespace: str) -> tree.Tree:
 
 
 def read(
-    kubectl: Kubectl,
+    kubectl: "Kubectl",
     manifests: Mapping[str, Manifest],
     namespace: str,
     masker: Masker,
@@ -107,7 +109,7 @@ def read(
 
 
 def expecting(
-    kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str, *, conflicts: bool
+    kubectl: "Kubectl", manifests: Mapping[str, Manifest], namespace: str, *, conflicts: bool
 ) -> AbstractContextManager[None]:
     """Ask now, beside the block, what ``read`` will ask where its manifests turn out to be these."""
 
@@ -127,7 +129,7 @@ def _wanted(manifests: Mapping[str, Manifest], namespace: str, *, namespaced: bo
 
 
 def keeps(
-    kubectl: Kubectl,
+    kubectl: "Kubectl",
     deployed: Mapping[str, Deployed],
     desired: Iterable[Desired],
     namespace: str,
@@ -148,7 +150,7 @@ def keeps(
     return {identity: kept(obj) for identity, obj in found.items()}
 
 
-def stand(kubectl: Kubectl, objects: Sequence[Object], namespace: str, masker: Masker) -> Mapping[Identity, Object]:
+def stand(kubectl: "Kubectl", objects: Sequence[Object], namespace: str, masker: Masker) -> Mapping[Identity, Object]:
     """How objects stand that are not to be applied: those that an upgrade would delete."""
     found = kubectl.get_many([obj.unmasked() for obj in objects])
     return from_objects([body for body in found if body is not None], namespace, masker).objects

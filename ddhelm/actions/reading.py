@@ -11,9 +11,9 @@ from ddhelm import facts, reads, record, tree
 from ddhelm import settings as settings_
 from ddhelm.actions import adopt, agents, lock, revisions
 from ddhelm.actions.session import Session
+from ddhelm.answers import Answer
 from ddhelm.errors import PlanStale, ReleaseError
 from ddhelm.facts import ClusterFacts
-from ddhelm.kubectl import Answer
 from ddhelm.manifest import parse
 from ddhelm.plan import Deployed, Head
 from ddhelm.reads import READS, WORKLOADS, before_a_plan

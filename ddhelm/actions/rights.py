@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from ddhelm.answers import Right, RightAnswer
 from ddhelm.errors import ClusterError, DdhelmError
-from ddhelm.kubectl import Kubectl, Right, RightAnswer
 from ddhelm.manifest import Manifest
 from ddhelm.steps import kept
 
@@ -22,7 +22,7 @@ class Asks(Protocol):
         """Whether the user holds each right."""
 
 
-def missing(kubectl: Kubectl, manifests: Mapping[str, Manifest], namespace: str) -> tuple[str, ...]:
+def missing(kubectl: Asks, manifests: Mapping[str, Manifest], namespace: str) -> tuple[str, ...]:
     """The rights that are missing to make the namespace and what goes into it, as sentences."""
     needed = [
         Right("create", "namespaces"),
