@@ -49,6 +49,13 @@ class Chart(Reserved, frozen=True, dict=True):
         """Text of each file by its path in the chart; a sub-chart's below ``charts/NAME/``, packaged ones too."""
         return {name: content.decode("utf-8", "replace") for name, content in _contents(self.path)}
 
+    def text(self, name: str) -> str:
+        """One of the files, read without those behind it: values.yaml stands near the front. Empty where it is not."""
+        if "files" in self.__dict__:
+            return self.files.get(name, "")
+        found = next((content for each, content in _contents(self.path) if each == name), b"")
+        return found.decode("utf-8", "replace")
+
     @property
     def templates(self) -> Mapping[str, str]:
         """The files below ``templates/``, those of sub-charts too."""

@@ -47,17 +47,27 @@ def known(files: Mapping[str, str], *, templates: bool = True) -> KeyTree:
 
     Without ``templates`` only what values.yaml says, which takes a fifth of the time: templates add keys, none is lost.
     """
-    root = KeyTree()
+    root = _root()
     _read_chart(root, files, "", templates)
-    root.at(("global",)).is_open = True
-    root.at((RECORD_KEY,)).is_open = True  # ddhelm's own record, which every version of the chart ignores
     return root
 
 
-def defaults(files: Mapping[str, str]) -> Tree:
-    """What the chart's values.yaml sets; {} where that is no YAML, which helm will say."""
-    tree = _tree(files.get("values.yaml", ""))
+def standing(values: str) -> KeyTree:
+    """The keys that stand in a chart's values.yaml (its text): not all, but most that people set, and soon read."""
+    root = _root()
+    _read_keys(root, _tree(values))
+    return root
+
+
+def defaults(values: str) -> Tree:
+    """What a chart's values.yaml (its text) sets; {} where that is no YAML, which helm will say."""
+    tree = _tree(values)
     return tree if isinstance(tree, dict) else {}
+
+
+def _root() -> KeyTree:
+    # ddhelm's own record is ignored by every version of the chart
+    return KeyTree({"global": KeyTree(is_open=True), RECORD_KEY: KeyTree(is_open=True)})
 
 
 def unknown(tree: Tree, keys: KeyTree) -> tuple[UnknownKey, ...]:
@@ -108,10 +118,7 @@ def _named(keys: KeyTree, name: str, path: Path) -> Iterator[Path]:
 def _read_chart(root: KeyTree, files: Mapping[str, str], folder: str, with_templates: bool) -> None:
     """A chart below ``folder`` of the files, into ``root``; then each of its sub-charts into the key it goes by."""
     text = files.get(f"{folder}values.yaml", "")
-    values = _tree(text)
-    if isinstance(values, dict):
-        for key, value in values.items():
-            _read_values(root.at((key,)), value)
+    _read_keys(root, _tree(text))
     _read_comments(root, text)
     if with_templates:
         _read_templates(root, [text for name, text in files.items() if name.startswith(f"{folder}templates/")])
@@ -146,6 +153,12 @@ def _dependencies(files: Mapping[str, str], folder: str) -> Iterator[tuple[str, 
     for name in sorted(beside - seen):
         if f"{folder}charts/{name}/Chart.yaml" in files:
             yield name, name, []
+
+
+def _read_keys(root: KeyTree, values: Any) -> None:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            _read_values(root.at((key,)), value)
 
 
 def _read_values(node: KeyTree, value: Any) -> None:

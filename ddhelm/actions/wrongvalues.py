@@ -69,9 +69,10 @@ def _unknown_keys(chart: Chart, parts: "Sequence[Part]") -> "list[list[Problem]]
     from ddhelm import chartkeys
     from ddhelm.uservalues import Problem
 
-    known = chartkeys.known(chart.files, templates=False)
-    if any(chartkeys.unknown(part.tree, known) for part in parts):
-        known = chartkeys.known(chart.files)
+    known = chartkeys.standing(chart.text("values.yaml"))
+    for templates in (False, True):  # what takes longer is looked at only for a key that has not been found
+        if any(chartkeys.unknown(part.tree, known) for part in parts):
+            known = chartkeys.known(chart.files, templates=templates)
     return [
         [
             Problem(
@@ -102,7 +103,7 @@ def _texts_for_truths(chart: Chart, parts: "Sequence[Part]") -> "list[list[Probl
         ]
         for part in parts
     ]
-    defaults = chartkeys.defaults(chart.files) if any(found) else {}
+    defaults = chartkeys.defaults(chart.text("values.yaml")) if any(found) else {}
     return [
         [
             Problem(part.line(path), pitfall.text, pitfall.hint)

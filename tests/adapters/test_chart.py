@@ -61,6 +61,17 @@ def test_a_folder_says_the_same(tmp_path: Path) -> None:
     assert dict(unpacked.files) == dict(packed.files)
 
 
+def test_one_file_is_read_without_those_behind_it(tmp_path: Path) -> None:
+    path = archive(tmp_path / "c.tgz", {**FILES, "charts/broken-1.0.0.tgz": b"\x1f\x8b\x08\0broken"})
+    chart = read(path)
+    assert chart.text("values.yaml") == FILES["values.yaml"]
+    with pytest.raises(ConfigError, match="broken"):
+        chart.text("not-there")
+    whole = read(folder(tmp_path / "f", FILES))
+    assert (whole.text("values.yaml"), whole.text("not-there")) == (FILES["values.yaml"], "")
+    assert whole.files["values.yaml"] == whole.text("values.yaml")
+
+
 def test_an_archive_as_helm_writes_it_with_its_mark_in_the_gzip_header(tmp_path: Path) -> None:
     mark = b"+aHR0cHM6Ly95b3V0dS5iZS96OVV6MWljandrTQo="
     assert read(archive(tmp_path / "c.tgz", dict(FILES), extra=mark)).name == "datadog"

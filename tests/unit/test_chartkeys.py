@@ -165,6 +165,21 @@ def test_templates_only_add_keys(path: list[str]) -> None:
     assert chartkeys.unknown(one, shallow) or not chartkeys.unknown(one, KNOWN)
 
 
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
+def test_what_stands_in_values_yaml_is_known_at_once_and_the_rest_only_adds_to_it(path: list[str]) -> None:
+    standing = chartkeys.standing(CHART["values.yaml"])
+    one = nested("/".join(path))
+    assert chartkeys.unknown(one, standing) or not chartkeys.unknown(one, KNOWN)
+
+
+def test_most_keys_need_no_look_at_anything_else() -> None:
+    standing = chartkeys.standing(CHART["values.yaml"])
+    assert not chartkeys.unknown(chartkeys.defaults(CHART["values.yaml"]), standing)
+    assert not chartkeys.unknown({"global": {"x": 1}}, standing)
+    assert chartkeys.unknown({"nonsense": 1}, standing)
+    assert chartkeys.standing("a: [") == chartkeys.standing("")
+
+
 def test_templates_do_add_keys() -> None:
     shallow = chartkeys.known(CHART, templates=False)
     only_read = nested("agents/readByTemplate")
