@@ -8,12 +8,17 @@ etcd under ``/bin/sh -c "mkfifo …; exec /etcd-manager … > /tmp/pipe"``, RKE2
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import dropwhile, groupby
 from typing import Any
 
 from msgspec import Struct
 
 _SHELLS = {"sh", "bash", "dash", "ash", "busybox"}
-_OPERATORS = set("();<>|&")
+_OPERATORS = set("();<>|&\n")
+# go-runner's flags without a value: what follows them is the program.
+_SWITCHES = {"--also-stdout", "--redirect-stderr"}
+_COMMENT = re.compile(r"(?m)^[ \t]*#.*")
+_ROUGHLY = re.compile(r"\n|\S+")
 # pflag's slice flags: given twice they add up; any other flag given twice takes its last value.
 _ADDING_UP = {"etcd-servers", "etcd-servers-overrides", "authorization-always-allow-paths"}
 # The few variables that say where a component listens. Others may hold cloud credentials (etcd-manager's do).
@@ -151,24 +156,46 @@ def _without_secrets(words: Iterable[str]) -> Iterator[str]:
 
 
 def _own_words(words: list[str], component: str) -> list[str]:
-    """The words after the component's binary, up to a shell operator."""
+    """The words after the component's binary, up to a shell operator; of several such commands the one with most flags.
+
+    Of a program of another name all words count, the program's own too.
+    """
     if words and words[0].rpartition("/")[2] in _SHELLS:
-        words = [part for word in words[1:] for part in _shell_words(word)]
+        scripts = dropwhile(lambda word: word.startswith("-"), words[1:])
+        words = [part for word in scripts for part in _shell_words(word)]
+    commands = [list(group) for operator, group in groupby(words, key=_is_operator) if not operator]
     binaries = {component, "etcd-manager"} if component.startswith("etcd-manager") else {component}
-    starts = [index for index, word in enumerate(words) if word.rpartition("/")[2] in binaries]
-    words = words[starts[0] + 1 :] if starts else words
-    end = next((index for index, word in enumerate(words) if word and set(word) <= _OPERATORS), len(words))
-    return words[:end]
+    own = [
+        command[index + 1 :]
+        for command in commands
+        for index, word in enumerate(command)
+        if word.rpartition("/")[2] in binaries and not _is_of_a_flag(command, index)
+    ]
+    # A script names the component before it starts it, too: `mkdir -p /var/lib/etcd`.
+    return max(own or commands, key=lambda command: sum(word.startswith("-") for word in command), default=[])
+
+
+def _is_of_a_flag(words: list[str], index: int) -> bool:
+    """Whether a word that ends like a program may be a flag or its value: `--data-dir=/var/lib/etcd`."""
+    before = words[index - 1] if index else ""
+    takes_it = before.startswith("-") and "=" not in before and before not in {"--", *_SWITCHES}
+    return words[index].startswith("-") or takes_it
+
+
+def _is_operator(word: str) -> bool:
+    return bool(word) and set(word) <= _OPERATORS
 
 
 def _shell_words(script: str) -> list[str]:
-    lexer = shlex.shlex(script, posix=True, punctuation_chars=True)
+    script = _COMMENT.sub("", script).replace("\\\n", "")
+    lexer = shlex.shlex(script, posix=True, punctuation_chars="".join(sorted(_OPERATORS)))
+    lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     lexer.commenters = ""
     try:
         return list(lexer)
     except ValueError:  # a quote that is never closed: still better read roughly than not at all
-        return script.split()
+        return _ROUGHLY.findall(script)
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:

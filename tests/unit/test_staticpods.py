@@ -81,6 +81,50 @@ def test_a_shell_script_with_an_open_quote_is_still_read() -> None:
     assert flags(["sh", "-c", "exec kube-scheduler --secure-port=7 --x='"], "kube-scheduler")["secure-port"] == "7"
 
 
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        pytest.param(
+            ["--listen-metrics-urls=http://127.0.0.1:2381", "--data-dir=/var/lib/etcd"],
+            {"listen-metrics-urls": "http://127.0.0.1:2381", "data-dir": "/var/lib/etcd"},
+            id="arguments alone",
+        ),
+        pytest.param(
+            ["/usr/local/bin/etcd-3.5", "--v=1", "--data-dir=/var/lib/etcd"],
+            {"v": "1", "data-dir": "/var/lib/etcd"},
+            id="a program of another name",
+        ),
+        pytest.param(
+            ["--v=1", "--data-dir", "/var/lib/etcd", "--x=2"],
+            {"v": "1", "data-dir": "/var/lib/etcd", "x": "2"},
+            id="a word of its own",
+        ),
+        pytest.param(
+            ["/go-runner", "--log-file=/var/log/etcd", "--", "/usr/local/bin/etcd", "--v=1"], {"v": "1"}, id="a wrapper"
+        ),
+    ],
+)
+def test_a_value_that_ends_in_the_components_name_is_not_its_program(args: list[str], expected: dict[str, str]) -> None:
+    assert flags(args, "etcd") == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param("etcd --v=1\necho --v=9\n", {"v": "1"}, id="another command after it"),
+        pytest.param("etcd --v=1;\necho --v=9\n", {"v": "1"}, id="a semicolon before the newline"),
+        pytest.param("mkdir -p /var/lib/etcd\nexec etcd --v=1 --x\n", {"v": "1", "x": "true"}, id="one before it"),
+        pytest.param("set -e\nexec /etcd-3.5 --v=1 --x", {"v": "1", "x": "true"}, id="a program of another name"),
+        pytest.param("mkfifo /p; exec /etcd-3.5 --v=1", {"v": "1"}, id="a program of another name on one line"),
+        pytest.param("exec etcd \\\n  --v=1 \\\n  --x \\\n  2\n", {"v": "1", "x": "2"}, id="a line that goes on"),
+        pytest.param("# now start etcd, don't wait\n etcd --v=1", {"v": "1"}, id="a comment"),
+        pytest.param("etcd --x='a\nb' --v=1", {"x": "a\nb", "v": "1"}, id="a newline in quotes"),
+    ],
+)
+def test_a_line_of_a_shell_script_is_a_command(script: str, expected: dict[str, str]) -> None:
+    assert flags(["/bin/sh", "-c", script], "etcd") == expected
+
+
 def test_command_and_args_are_one_command_line() -> None:
     read = staticpods.parse(mirror("etcd", {"name": "etcd", "command": ["etcd"], "args": ["--config-file=/c"]}))
 
