@@ -177,11 +177,10 @@ def _stores(plane: ControlPlane) -> Stores | None:
     pods = {n: pod for n, pod in sorted(plane.pods("kube-apiserver").items()) if pod.flags.get("etcd-servers")}
     if not pods:
         return None
-    urls = {"": _members(plane, pods)}
-    overrides = {n: pod.flags.get("etcd-servers-overrides", "") for n, pod in pods.items()}
-    for entry in filter(None, plane.agreed("`--etcd-servers-overrides` of kube-apiserver", overrides).split(",")):
-        resource, _, servers = entry.partition("#")
-        urls[resource] = tuple(servers.split(";"))
+    dialled = {n: _servers(pod) for n, pod in pods.items()}
+    resources = dict.fromkeys(resource for servers in dialled.values() for resource in servers)
+    members = {resource: _members(plane, pods, resource, dialled) for resource in resources}
+    urls = {resource: those for resource, those in members.items() if those}
     flags = ("etcd-cafile", "etcd-certfile", "etcd-keyfile")
     paths = {flag: {n: _on_host(pod, pod.flags.get(flag, "")) for n, pod in pods.items()} for flag in flags}
     differing = [flag for flag in flags if len(set(paths[flag].values())) > 1]
@@ -200,16 +199,38 @@ def _stores(plane: ControlPlane) -> Stores | None:
     return Stores(urls, None if without else Client("", *files), without, bool(differing))
 
 
-def _members(plane: ControlPlane, pods: Mapping[str, StaticPod]) -> tuple[str, ...]:
-    """The main etcd's URLs as an agent beside the API server would write them, or as all API servers do."""
-    named = {n: tuple(sorted(map(str.strip, pod.flags["etcd-servers"].split(",")))) for n, pod in pods.items()}
-    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
+def _servers(pod: StaticPod) -> Mapping[str, tuple[str, ...]]:
+    """Resource path ("" for all others) → the URLs that one API server dials, as `group/resource#URL;URL` has them."""
+    overrides = (entry.partition("#") for entry in pod.flags.get("etcd-servers-overrides", "").split(","))
+    texts = {resource.strip(): servers.split(";") for resource, _, servers in overrides if servers}
+    texts = {"": pod.flags["etcd-servers"].split(","), **texts}
+    return {resource: tuple(sorted(map(str.strip, servers))) for resource, servers in texts.items()}
+
+
+def _members(
+    plane: ControlPlane,
+    pods: Mapping[str, StaticPod],
+    resource: str,
+    dialled: Mapping[str, Mapping[str, tuple[str, ...]]],
+) -> tuple[str, ...]:
+    """One etcd's URLs as an agent beside the API server would write them, or as all API servers do.
+
+    Empty where most API servers do not dial it.
+    """
+    what = f"`--etcd-servers-overrides` of kube-apiserver for `{resource}`" if resource else _DIALLED
+    named = {n: servers[resource] for n, servers in dialled.items() if resource in servers}
     near = {n: sorted({_from_node(url, plane.address(pods[n])) for url in urls}) for n, urls in named.items()}
-    if len(set(named.values())) > 1:
-        return tuple(plane.agreed(_DIALLED, {n: ",".join(urls) for n, urls in near.items()}).split(","))
-    first = next(iter(pods))
-    on_each = all(any(map(_is_own, urls)) for urls in near.values())
-    return tuple(near[first]) if on_each else named[first]
+    own = {n: ",".join(filter(_is_own, urls)) for n, urls in near.items()}
+    # Each API server may name its own node first: neither the order nor the node's own address is a difference.
+    if all(own.values()):
+        found = plane.agreed(what, own)
+    elif len(set(named.values())) == 1:
+        found = ",".join(next(iter(named.values())))
+    else:
+        found = plane.agreed(what, {n: ",".join(urls) for n, urls in near.items()})
+    if len(named) < len(pods):
+        found = plane.agreed(what, {n: found if n in named else "" for n in pods})
+    return tuple(found.split(",")) if found else ()
 
 
 def _from_node(url: str, node_address: str) -> str:

@@ -1,5 +1,6 @@
 """Where the components are asked: what they say of themselves goes before what is documented."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -872,6 +873,53 @@ def test_members_on_some_control_plane_nodes_are_asked_by_all_where_the_api_serv
         f"{PKI}/apiserver-etcd-client.key",
     }
     assert "etcd runs on some control-plane nodes only: each of the 5 control-plane agents asks all 3" in made.notes[0]
+
+
+def test_api_servers_that_list_different_members_beside_their_own_still_ask_their_own() -> None:
+    listed = (MEMBERS, MEMBERS, MEMBERS[2:])
+    pods = [apiserver(h, etcd=",".join(those)) for h, those in zip(HOSTS, listed, strict=True)]
+    made = found(on_kubeadm(*pods, *[etcd(h, listener="") for h in HOSTS]))
+    assert urls(made)["etcd"] == [f"https://{NODE_IP}:2379/metrics"]
+    assert not [note for note in made.notes if "differs" in note]
+
+
+def with_events(servers: Callable[[int], str]) -> ClusterFacts:
+    """Three nodes with an etcd for events beside the main one; ``servers`` are those of the n-th API server."""
+    pods = [
+        apiserver(h, f"--etcd-servers-overrides=/events#{servers(n)}", address=f"10.0.0.{n}")
+        for n, h in enumerate(HOSTS, 1)
+    ]
+    return on_kubeadm(*pods, *each(etcd))
+
+
+@pytest.mark.parametrize(
+    ("servers", "host"),
+    [
+        pytest.param(lambda n: f"https://10.0.0.{n}:2383", NODE_IP, id="each its own"),
+        pytest.param(lambda n: ";".join(f"https://10.0.0.{i}:2383" for i in (1, 2, 3)), NODE_IP, id="each all of them"),
+        pytest.param(lambda n: "https://localhost:2383/", "127.0.0.1", id="a slash at the end"),
+    ],
+)
+def test_a_second_etcd_on_each_node_is_asked_by_the_agent_beside_it(servers: Callable[[int], str], host: str) -> None:
+    made = found(with_events(servers))
+    assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics", f"https://{host}:2383/metrics"]
+    assert not [note for note in made.notes if "differs" in note or "etcd runs" in note]
+
+
+def test_a_second_etcd_that_some_api_servers_do_not_dial_is_named() -> None:
+    pods = [apiserver("cp-1", EVENTS), apiserver("cp-2", EVENTS), apiserver("cp-3")]
+    made = found(on_kubeadm(*pods, *each(etcd)))
+    assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics", "https://127.0.0.1:4002/metrics"]
+    assert made.notes[0] == (
+        "`--etcd-servers-overrides` of kube-apiserver for `/events` differs between control-plane nodes: `none` on "
+        "`cp-3`, `https://127.0.0.1:4002` on 2 of 3; the majority is used"
+    )
+
+
+def test_a_second_etcd_that_most_api_servers_do_not_dial_is_not_asked() -> None:
+    made = found(on_kubeadm(apiserver("cp-1", EVENTS), apiserver("cp-2"), apiserver("cp-3"), *each(etcd)))
+    assert urls(made)["etcd"] == ["http://127.0.0.1:2381/metrics"]
+    assert "`https://127.0.0.1:4002` on `cp-1`, `none` on 2 of 3" in made.notes[0]
 
 
 @pytest.mark.parametrize("members", ["https://127.0.0.1:2379", EXTERNAL])
