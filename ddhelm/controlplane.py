@@ -73,12 +73,24 @@ class ControlPlane(Struct):
 
     def __post_init__(self) -> None:
         names = {node.name for node in self.nodes}
+        seconds: dict[str, list[str]] = {}
         for pod in self.facts.static_pods:
-            if pod.node in names or not self.facts.has("nodes"):
-                self._pods.setdefault(pod.component, {})[pod.node] = pod
+            if pod.node not in names and self.facts.has("nodes"):
+                continue
+            by_node = self._pods.setdefault(pod.component, {})
+            first = by_node.setdefault(pod.node, pod)
+            if first is pod:
+                continue
+            named_after_it = pod.name == f"{pod.component}-{pod.node}"
+            by_node[pod.node], second = (pod, first) if named_after_it else (first, pod)
+            seconds.setdefault(pod.component, []).append(second.name)
+        for component, others in seconds.items():
+            self.notes.append(
+                f"{component}: a node's second static pod with its label is not collected from: {listed(others)}"
+            )
 
     def pods(self, component: str) -> Mapping[str, StaticPod]:
-        """Node → static pod of that component."""
+        """Node → static pod of that component: of several on a node the one named after it, otherwise the first."""
         return self._pods.get(component, {})
 
     @property

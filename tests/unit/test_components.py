@@ -13,6 +13,7 @@ from tests.unit.factsets import (
     ETCD,
     FORBIDDEN,
     PKI,
+    TOKENS,
     apiserver,
     cluster,
     control_planes,
@@ -216,6 +217,30 @@ def test_static_pods_on_nodes_of_the_worker_release_do_not_count() -> None:
 
     assert urls(made)["kube_apiserver_metrics"] == ["https://127.0.0.1:443/metrics"]
     assert any("belong to the worker release" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("name", ["a-scheduler", "z-scheduler"])
+def test_of_two_static_pods_of_one_component_the_one_named_after_it_counts(name: str) -> None:
+    second = StaticPod(
+        "kube-scheduler", "cp-1", f"{name}-cp-1", args=("kube-scheduler", *TOKENS, "--secure-port=10261")
+    )
+    pods = sorted([*stacked(["cp-1"]), second], key=lambda each: each.name)
+
+    made = found(on_kubeadm(*pods, count=1))
+
+    assert urls(made)["kube_scheduler"] == ["https://127.0.0.1:10259/metrics"]
+    assert made.notes == (
+        f"kube-scheduler: a node's second static pod with its label is not collected from: `{name}-cp-1`",
+    )
+
+
+def test_of_two_static_pods_of_other_names_the_first_counts() -> None:
+    pods = [
+        StaticPod("kube-scheduler", "cp-1", name, args=("kube-scheduler", *TOKENS, f"--secure-port={port}"))
+        for name, port in (("a-cp-1", 1), ("b-cp-1", 2))
+    ]
+
+    assert urls(found(on_kubeadm(*pods, count=1)))["kube_scheduler"] == ["https://127.0.0.1:1/metrics"]
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
