@@ -149,6 +149,17 @@ class ControlPlane(Struct):
             "where the check would fail",
         )
 
+    def apart(self, component: str, pods: Mapping[str, StaticPod], name: str) -> LeftOut | None:
+        """A reason to leave the check out where the process has a network of its own, with another address per pod."""
+        others = sorted(node for node, pod in pods.items() if not pod.host_network)
+        if not others:
+            return None
+        return LeftOut(
+            component,
+            f"{name} on {listed(others)} is not on the host network, so it does not answer on the node's addresses",
+            "`hostNetwork: true` in its static pod's manifest",
+        )
+
     def unlabelled(self, component: str, endpoint: Endpoint) -> LeftOut | None:
         """A reason to leave the check out where some control-plane nodes lack the role's label (``runs_on``)."""
         bare = sorted(node.name for node in self.nodes if endpoint.runs_on not in node.labels)

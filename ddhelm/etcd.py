@@ -99,7 +99,7 @@ def _cluster(plane: ControlPlane, cluster: EtcdCluster, stores: Stores | None) -
     urls = stores.urls.get(cluster.resource, ()) if stores else ()
     if not pods and stores and urls and not any(map(_is_own, urls)):
         return _elsewhere(plane, urls, stores.client, _DIALLED, stores.without)
-    if pods and (left_out := plane.missing("etcd", pods, cluster.pod)):
+    if pods and (left_out := plane.missing("etcd", pods, cluster.pod) or plane.apart("etcd", pods, cluster.pod)):
         return left_out
     if cluster.pod and not pods and not urls and plane.seen and not plane.unreadable:
         return LeftOut(

@@ -45,7 +45,7 @@ def checks(plane: ControlPlane, component: str, endpoint: Endpoint) -> Found:
     pods = plane.pods(server.pod)
     if not pods:
         return _unseen(plane, component, endpoint)
-    if left_out := plane.missing(component, pods, server.pod):
+    if left_out := plane.missing(component, pods, server.pod) or plane.apart(component, pods, server.pod):
         return left_out
     urls: dict[str, str] = {}
     for node, pod in sorted(pods.items()):

@@ -293,6 +293,27 @@ def test_a_component_that_no_node_runs_is_left_out_where_others_are_seen() -> No
     assert reasons(made) == {"kube_scheduler": "no control-plane node shows a static pod of kube-scheduler"}
 
 
+@pytest.mark.parametrize(
+    ("component", "make"),
+    [
+        ("kube_apiserver_metrics", apiserver),
+        ("kube_scheduler", scheduler),
+        ("kube_controller_manager", controller_manager),
+        ("etcd", etcd),
+    ],
+)
+@pytest.mark.parametrize("own", [False, True])
+def test_a_static_pod_in_a_network_of_its_own_is_not_asked_on_the_nodes(component: str, make: Any, own: bool) -> None:
+    pods = [p for p in stacked() if (p.component, p.node) != (make("cp-3").component, "cp-3")]
+
+    made = found(on_kubeadm(*pods, make("cp-3", host_network=False)), own_certificate=own)
+
+    assert set(reasons(made)) == {component}
+    assert reasons(made)[component] == (
+        f"{make('cp-3').component} on `cp-3` is not on the host network, so it does not answer on the node's addresses"
+    )
+
+
 def rke2(*roles: tuple[str, ...], unread: dict[str, str] | None = None) -> ClusterFacts:
     nodes = [node(f"cp-{i}", labels) for i, labels in enumerate(roles, 1)]
     return cluster(nodes, "v1.32.5+rke2r1", unread=unread or {"static-pods": FORBIDDEN})
