@@ -39,8 +39,12 @@ _CERTIFIED = (
     "etcd is asked with a client certificate, and any client certificate of etcd can read and write everything in the "
     "cluster; a plaintext metrics listener on 127.0.0.1 would spare the agents that key"
 )
+_CERTIFIED_ELSEWHERE = (
+    "etcd is asked with a client certificate, and any client certificate of etcd can read and write everything in the "
+    "cluster: who may enter the control-plane agents is as strong as an administrator"
+)
 _OWN_WAY = "a client certificate of your own: `ddhelm certs plan` says how, `ddhelm onboard --etcd-secret NAME` uses it"
-OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED})
+OF_ASKING = frozenset({_OWN_CERTIFICATE, _CERTIFIED, _CERTIFIED_ELSEWHERE})
 """Notes that are true only while the check of etcd is not left out."""
 
 
@@ -259,8 +263,7 @@ def _with_certificate(plane: ControlPlane, cluster: EtcdCluster, stores: Stores 
         why = (stores.without if stores else "") or _no_certificate(())
         without = why if plane.without_listener else f"it has no plaintext metrics listener, and {why}"
         return LeftOut("etcd", without, _OWN_WAY)
-    if _CERTIFIED not in plane.notes:
-        plane.notes.append(_CERTIFIED)
+    _note_once(plane, _CERTIFIED)
     return [found]
 
 
@@ -296,7 +299,7 @@ def _with_own_certificate(
             "etcd", "nothing is known about its client port, at which the Secret's certificate would be shown"
         )
     claimed = plane.claimed and source == plane.documented
-    plane.notes += [note for note in (_OWN_CERTIFICATE,) if note not in plane.notes]
+    _note_once(plane, _OWN_CERTIFICATE)
     return [CheckInstance("etcd", {"prometheus_url": f"{url}/metrics", "tls_verify": True, **OWN}, source, claimed)]
 
 
@@ -356,7 +359,15 @@ def _elsewhere(plane: ControlPlane, urls: Sequence[str], client: Client | None, 
             f"etcd runs {where}: each of the {len(plane.nodes)} control-plane agents asks all "
             f"{len(found)} members, so each member is reported once a node (the tag `etcd_endpoint` tells them apart)"
         )
+    if any("tls_cert" in one.instance for one in found):
+        _note_once(plane, _OWN_CERTIFICATE if plane.own_certificate else _CERTIFIED_ELSEWHERE)
     return found
+
+
+def _note_once(plane: ControlPlane, note: str) -> None:
+    """Says what a client certificate can do, once for all etcds of a cluster."""
+    if OF_ASKING.isdisjoint(plane.notes):
+        plane.notes.append(note)
 
 
 def _is_own(url: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ddhelm.etcd import OF_ASKING
 from ddhelm.facts import ClusterFacts
 from ddhelm.nodes import Taint
 from ddhelm.staticpods import StaticPod
@@ -896,6 +897,34 @@ def test_etcd_outside_without_a_certificate_says_what_is_missing_and_what_helps(
         "etcd runs outside the cluster (`https://10.1.2.3:2379`, `https://10.1.2.4:2379`), and " + says
     )
     assert "ddhelm onboard --etcd-secret NAME" in left.fix
+
+
+def external(**more: Any) -> tuple[str, ...]:
+    """What is said where the API servers dial etcd outside the cluster with their certificate."""
+    return found(on_kubeadm(*[apiserver(h, etcd=EXTERNAL) for h in HOSTS]), **more).notes
+
+
+def test_a_certificate_shown_to_etcd_outside_is_said_to_be_the_key_to_the_cluster() -> None:
+    (said,) = [note for note in external() if "can read and write everything" in note]
+    assert "listener" not in said, "one on 127.0.0.1 of another machine is of no use to the agents"
+    assert said in OF_ASKING
+    (own,) = [note for note in external(own_certificate=True) if "can read and write everything" in note]
+    assert "certificate of your Secret" in own
+
+
+def test_etcd_outside_that_asks_for_no_certificate_has_no_such_note() -> None:
+    plain = [apiserver(h, etcd=EXTERNAL.replace("https", "http")) for h in HOSTS]
+    for own in (False, True):
+        made = found(on_kubeadm(*plain), own_certificate=own)
+        assert not [note for note in made.notes if note in OF_ASKING]
+
+
+def test_the_key_to_the_cluster_is_named_once_for_all_etcds() -> None:
+    outside = "--etcd-servers-overrides=/events#https://10.9.0.1:2383"
+    for more in ({}, {"own_certificate": True}):
+        made = found(on_kubeadm(*[p for h in HOSTS for p in (apiserver(h, outside), etcd(h, listener=""))]), **more)
+        assert len(urls(made)["etcd"]) == 2
+        assert len([note for note in made.notes if note in OF_ASKING]) == 1
 
 
 # --- members that the nodes do not all have --------------------------------------------------------------------------
