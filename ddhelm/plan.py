@@ -43,7 +43,10 @@ class Action(StrEnum):
 
 
 class Head(Struct, frozen=True):
-    """The newest revision of a release, as Helm recorded it. ``modified`` is Unix seconds."""
+    """The newest revision of a release, as Helm recorded it.
+
+    ``modified``: when its deployment or its uninstall began, Unix seconds.
+    """
 
     revision: int
     status: str
@@ -52,7 +55,7 @@ class Head(Struct, frozen=True):
     @property
     def pending(self) -> bool:
         """Whether a helm process may be at work on this release."""
-        return self.status.startswith("pending-")
+        return self.status.startswith("pending-") or self.status == "uninstalling"
 
 
 class Deployed(Struct, frozen=True):

@@ -75,6 +75,8 @@ class Record(Reserved, frozen=True):
     size: int = 0
     uid: str = ""
     resource_version: str = ""
+    deleted: str = ""
+    """When its uninstall began."""
 
     @property
     def rolled_back(self) -> bool:
@@ -200,4 +202,5 @@ def _record(release: Tree, metadata: Tree, size: int) -> Record:
         size=size,
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
+        deleted=info.get("deleted") or "",
     )

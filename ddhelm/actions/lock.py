@@ -76,13 +76,16 @@ def _ended(lease: Tree, who: str) -> bool:
     return named == who and process.ended(mark) is True
 
 
-def given_back(lease: Tree | None) -> float:
-    """When the last holder gave the Lease back, all its children ended, in Unix seconds; 0 where it did not.
+def term(lease: Tree | None) -> tuple[float, float]:
+    """From when to when the last holder could write, in Unix seconds; twice 0 where there was none.
 
-    Where it was taken from a dead one: when it would have expired.
+    To when it gave the Lease back, all its children ended. Where it has not, or it was taken from a dead one: to when
+    the Lease expires.
     """
     spec: dict[str, Any] = (lease or {}).get("spec") or {}
-    return seconds(spec.get("renewTime") or "") if spec and not spec.get("holderIdentity") else 0.0
+    held = holder(lease)
+    end = held.renewed + held.duration if held else seconds(spec.get("renewTime") or "")
+    return seconds(spec.get("acquireTime") or ""), end
 
 
 def me() -> str:

@@ -22,7 +22,7 @@ from ddhelm.release import API_KEY, APP_KEY, SECRET, Release, Role, Rotatable, p
 from ddhelm.settings import RECORD_KEY, SecretKey, Settings, UserLayers
 
 BUSY = 660
-"""Seconds for which the writer of a pending head without a Lease may still live: twice helm's 5 minutes, and one."""
+"""Seconds for which the writer of a pending head may live that held no Lease: twice helm's 5 minutes, and one."""
 
 
 class Cluster(Struct, frozen=True):
@@ -168,13 +168,14 @@ def deployed_of(session: Session, release: Release, records: Sequence[Record]) -
 
 
 def _head(newest: Record) -> Head:
-    return Head(newest.revision, newest.status, int(record.seconds(newest.last_deployed)))
+    """The newest revision; an uninstall leaves its time of deployment as it was (3.22, 4.3)."""
+    return Head(newest.revision, newest.status, int(record.seconds(newest.deleted or newest.last_deployed)))
 
 
 def not_busy(records: Mapping[str, Sequence[Record]], lease: tree.Tree | None, now: float) -> None:
-    """Raises where another writer may be at work: a living Lease, or a young pending head without one.
+    """Raises where another writer may be at work: a living Lease, or a young pending head that no dead holder left.
 
-    ``records``: each release's revisions, oldest first.
+    ``records``: each release's revisions, oldest first. A holder wrote only what is of the time of its Lease.
     """
     heads = {name: _head(found[-1]) for name, found in records.items()}
     holder = lock.holder(lease)
@@ -186,13 +187,13 @@ def not_busy(records: Mapping[str, Sequence[Record]], lease: tree.Tree | None, n
             hint="ddhelm unlock, then run this again" if holder.ended else "wait for it, then run this again",
             anchor="lock-held",
         )
-    free = lock.given_back(lease)
+    taken, ended = lock.term(lease)
     for name, head in heads.items():
         age = now - head.modified
         left = BUSY - age
-        if free > head.modified:  # in the future where `unlock` took it from a dead run before it expired
-            left = min(left, free - now)
-        if head.pending and holder is None and left > 0:
+        if int(taken) <= head.modified < ended:
+            left = min(left, ended - now)  # more than 0 where `unlock` took it from a dead run before it expired
+        if head.pending and left > 0:
             raise ReleaseError(
                 f"release `{name}` is busy: revision {head.revision} is `{head.status}` since {int(age)} s",
                 hint=f"its helm may still be at work; run this again in {math.ceil(left)} s and it counts as dead",

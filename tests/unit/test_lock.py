@@ -148,13 +148,14 @@ def test_a_lease_with_an_unreadable_time_counts_as_dead() -> None:
     assert not held.alive(100)
 
 
-def test_when_a_lock_was_given_back_is_known_and_of_a_held_one_it_is_not() -> None:
+def test_from_when_to_when_the_last_holder_could_write_is_known() -> None:
     server, time = Server(), Time()
-    assert lock.given_back(None) == 0
+    assert lock.term(None) == (0, 0)
+    begun = time.now()
     with holding(server, time, "anna"):
         time.sleep(30)
-        assert lock.given_back(server.lease) == 0
-    assert lock.given_back(server.lease) == time.now()
+        assert lock.term(server.lease) == (begun, begun + lock.DURATION)
+    assert lock.term(server.lease) == (begun, time.now())
 
 
 def test_an_api_server_that_is_gone_at_the_end_does_not_hide_what_happened() -> None:

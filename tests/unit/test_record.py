@@ -57,7 +57,13 @@ def test_a_release_of_helm_3() -> None:
 def test_a_release_of_helm_4() -> None:
     info = {**release()["info"], "rollback_revision": 1}
     record = decode(secret(release(apply_method="ssa", info=info)))
-    assert (record.apply_method, record.rollback_revision) == ("ssa", 1)
+    assert (record.apply_method, record.rollback_revision, record.deleted) == ("ssa", 1, "")
+
+
+def test_when_an_uninstall_began_is_told() -> None:
+    begun = "2026-11-24T05:00:00.1Z"
+    info = {**release()["info"], "status": "uninstalling", "deleted": begun}
+    assert decode(secret(release(info=info))).deleted == begun
 
 
 def test_a_release_without_values_has_none() -> None:

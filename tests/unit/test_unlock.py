@@ -1,5 +1,6 @@
 """Taking the lock away: only from the dead, and only if it is still the one that was looked at."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,12 +9,13 @@ from msgspec.structs import replace
 from ddhelm import process
 from ddhelm.actions import lock, unlock
 from ddhelm.actions.lock import DURATION, holder
-from ddhelm.actions.reading import not_busy
+from ddhelm.actions.reading import BUSY, not_busy
 from ddhelm.errors import PlanStale, ReleaseError
 from ddhelm.record import Record
 
 RENEWED = "2026-11-24T03:00:00.000000Z"
-NOW = 1795489200.0 + 10
+RENEWED_AT = 1795489200.0
+NOW = RENEWED_AT + 10
 
 
 class Cluster:
@@ -86,6 +88,42 @@ def pending(since: float) -> dict[str, list[Record]]:
     """A release whose upgrade began then."""
     written = lock.stamp(since)
     return {"w": [Record("w", "datadog", 2, "pending-upgrade", "datadog", "3", "7", "", written, "", {}, "")]}
+
+
+def uninstalling(since: float) -> dict[str, list[Record]]:
+    """An old release whose uninstall began then."""
+    (old,) = pending(0)["w"]
+    return {"w": [replace(old, status="uninstalling", deleted=lock.stamp(since))]}
+
+
+@pytest.mark.parametrize("begun", [pending, uninstalling])
+@pytest.mark.parametrize("who", ["anna@host (pid 1)", ""], ids=["died", "gave it back"])
+@pytest.mark.parametrize("since", [-5.0, DURATION + 5.0], ids=["before", "after"])
+def test_what_began_while_nobody_held_the_lock_is_another_helms(
+    begun: Callable[[float], dict[str, list[Record]]], who: str, since: float
+) -> None:
+    cluster = Cluster(who)
+    _, ended = lock.term(cluster.lease)
+    since, now = RENEWED_AT + since, max(ended, RENEWED_AT + since) + 1
+    with pytest.raises(ReleaseError, match=r"`w` is busy: revision 2 is `(pending-upgrade|uninstalling)` since \d+ s"):
+        not_busy(begun(since), cluster.lease, now)
+    not_busy(begun(since), cluster.lease, since + BUSY)
+
+
+@pytest.mark.parametrize("begun", [pending, uninstalling])
+def test_what_a_dead_holder_began_is_recovered_once_its_lease_has_expired(
+    begun: Callable[[float], dict[str, list[Record]]],
+) -> None:
+    lease = Cluster("anna@host (pid 1)").lease
+    with pytest.raises(PlanStale, match="another run is at work"):
+        not_busy(begun(RENEWED_AT + 1), lease, RENEWED_AT + DURATION - 1)
+    not_busy(begun(RENEWED_AT + 1), lease, RENEWED_AT + DURATION)
+
+
+@pytest.mark.parametrize("status", ["deployed", "failed", "superseded", "uninstalled"])
+def test_no_helm_is_at_work_on_a_release_that_is_not_pending(status: str) -> None:
+    (young,) = pending(RENEWED_AT)["w"]
+    not_busy({"w": [replace(young, status=status)]}, Cluster("anna@host (pid 1)").lease, RENEWED_AT + 1)
 
 
 @pytest.mark.parametrize("after", [10.0, DURATION + 10.0])
