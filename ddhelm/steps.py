@@ -39,7 +39,7 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     ``keep``: the same release with its CRDs annotated to be kept, where they would be lost; becomes a step before.
     A pending head is the caller's business: it must have been judged before (see ``recovery``).
     """
-    if deployed is None or deployed.head.status == "uninstalled":
+    if deployed is None or deployed.head.status == "uninstalled":  # of which nothing stands, its history kept
         return [_install(desired, live)]
     steps = [_finish_uninstall(deployed)] if deployed.head.status == "uninstalling" else recovery(deployed, live.keeps)
     if steps and steps[-1].kind is StepKind.UNINSTALL:

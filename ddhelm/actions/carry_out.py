@@ -122,8 +122,8 @@ def wait(session: Session, prepared: Prepared, how: How, observer: Observer) -> 
 
 def _unmoved(session: Session, prepared: Prepared, names: Iterable[str]) -> None:
     """Raises PlanStale where one of the releases was changed since the plan; the lock stops no helm but ours."""
-    planned = {name: state.head.revision for name, state in prepared.deployed.items()}
-    revisions.unmoved(session.kubectl, {name: planned.get(name) for name in names})
+    planned = revisions.newest(prepared.cluster.records)  # of an uninstalled release too, where its history was kept
+    revisions.unmoved(session.kubectl, {name: planned[name] for name in names})
 
 
 def _names(prepared: Prepared) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ddhelm import profile
 from ddhelm.actions import certs
-from ddhelm.actions.reading import all_deployed, earlier, read
+from ddhelm.actions.reading import all_known, earlier, read, standing
 from ddhelm.actions.session import Session
 from ddhelm.controlplane import LeftOut
 from ddhelm.etcd import CLUSTER_TAG, FILES
@@ -60,8 +60,8 @@ class Ways(Struct, frozen=True):
 def look(session: Session) -> Ways:
     """Reads the cluster and says which ways there are; writes nothing."""
     cluster = read(session)
-    deployed = all_deployed(session, cluster)
-    left = earlier(deployed)
+    known = all_known(session, cluster)
+    left = earlier(known)
     stored = left.settings
 
     def by(*, own: bool = False, listener: bool = True) -> Profile:
@@ -79,7 +79,7 @@ def look(session: Session) -> Ways:
     if usual.managed:
         return Ways(usual.title, (), usual.why_managed)
     used: Name | None = None
-    if deployed:
+    if standing(known):
         used = "none" if "etcd" in stored.drop_checks else "own" if stored.etcd_secret else _kind(usual)
     return Ways(usual.title, of(usual, by(listener=False), by(own=True), used, stored))
 

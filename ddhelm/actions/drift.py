@@ -152,7 +152,9 @@ def _heads(records: Mapping[str, Sequence[Record]], deployed: Mapping[str, Recor
     notes = []
     for name, found in records.items():
         head, base = found[-1], deployed.get(name)
-        if base is None:
+        if base is None and head.status.startswith("uninstall"):
+            notes.append(f"`{name}`: not compared, revision {head.revision} is `{head.status}`")
+        elif base is None:
             notes.append(f"`{name}`: no revision was ever deployed (revision {head.revision} is `{head.status}`)")
         elif head is base and base.status == "superseded":
             notes.append(

@@ -16,7 +16,7 @@ from ddhelm.actions import agents
 from ddhelm.actions.building import build, recognise
 from ddhelm.actions.choosing import Choice
 from ddhelm.actions.prepared import Prepared
-from ddhelm.actions.reading import Cluster, Earlier, all_deployed, deployed_of, earlier, not_busy, read
+from ddhelm.actions.reading import Cluster, Earlier, all_known, deployed_of, earlier, not_busy, read, standing
 from ddhelm.actions.rendering import keeping, render
 from ddhelm.actions.request import Request, idle_values, settings_of, value_notes
 from ddhelm.actions.session import Session
@@ -108,11 +108,12 @@ def _notices(request: Request, left: Earlier, choice: Choice) -> tuple[str, ...]
 def _decided(session: Session, request: Request, now: float) -> tuple[Cluster, Earlier, Choice]:
     """What stands, what earlier runs left, and what the request makes of both."""
     cluster = read(session)
-    deployed = all_deployed(session, cluster)
+    known = all_known(session, cluster)
+    deployed = standing(known)
     not_busy(cluster.records, cluster.lease, now)
     if not deployed:
         _not_elsewhere(session, cluster)
-    left = earlier(deployed)
+    left = earlier(known)
     base = request.exactly or (Settings() if request.reset_settings else left.settings)
     refuse_misread(session, request, base, deployed)
     wanted = request.exactly or settings_of(base, request)
@@ -147,7 +148,8 @@ def of_records(
     The steps of the plan are those of an upgrade to these manifests; how a revision is brought back is the caller's.
     """
     cluster = read(session)
-    deployed = all_deployed(session, cluster)
+    known = all_known(session, cluster)
+    deployed = {name: state for name, state in known.items() if name in targets or name in standing(known)}
     not_busy(cluster.records, cluster.lease, now())
     goals = {
         release.name: state
@@ -190,8 +192,7 @@ def values_only(
     ``explained`` values know of each of the user's own keys who set it.
     """
     cluster = read(session)
-    deployed = all_deployed(session, cluster)
-    left = earlier(deployed)
+    left = earlier(all_known(session, cluster))
     base = Settings() if request.reset_settings else left.settings
     wanted = settings_of(base, request)
     found = recognise(session, cluster.facts, wanted, left.facts)

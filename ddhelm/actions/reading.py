@@ -86,11 +86,12 @@ class Installed(Struct, frozen=True):
 
 def installed(session: Session) -> Installed | None:
     """The chart of the installed releases; None where there is none."""
-    deployed = all_deployed(session, read(session))
+    known = all_known(session, read(session))
+    deployed = standing(known)
     if not deployed:
         return None
     return Installed(
-        earlier(deployed).settings.chart, max((s.chart_version for s in deployed.values()), key=facts.version_of)
+        earlier(known).settings.chart, max((s.chart_version for s in deployed.values()), key=facts.version_of)
     )
 
 
@@ -136,12 +137,18 @@ def _tree(answer: Answer) -> tree.Tree | None:
     return answer.tree() if answer.found else None
 
 
-def all_deployed(session: Session, cluster: Cluster) -> Mapping[str, Deployed]:
+def all_known(session: Session, cluster: Cluster) -> Mapping[str, Deployed]:
+    """The releases that Helm has records of, by name: also those of which no more than these is left."""
     return {
         release.name: state
         for release in pair(session.access.namespace, control_plane=True)
         if (state := deployed_of(session, release, cluster.records.get(release.name, ()))) is not None
     }
+
+
+def standing(known: Mapping[str, Deployed]) -> Mapping[str, Deployed]:
+    """Those that are not uninstalled; of one whose history was kept the settings are remembered, and nothing stands."""
+    return {name: state for name, state in known.items() if state.head.status != "uninstalled"}
 
 
 def deployed_of(session: Session, release: Release, records: Sequence[Record]) -> Deployed | None:

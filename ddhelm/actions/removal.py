@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ddhelm.kubectl import Kubectl
 
 NOT_OURS = "ddhelm did not make it"
+_GONE = "uninstalled"
+"""What helm calls a release of which it has kept the history alone: it forgets that, and deletes no object."""
 _CROWDED = "it holds what is not ours"
 
 
@@ -113,7 +115,7 @@ def prepare(
     stored = revisions.of(kubectl, namespace, superseded=False)
     not_busy(stored, lease, now())
     records, manifests, strays = _listed(kubectl, namespace, stored)
-    _refuse_dead_kinds(kubectl, manifests)
+    _refuse_dead_kinds(kubectl, {name: each for name, each in manifests.items() if records[name].status != _GONE})
     every = (*manifests.values(), *strays.values())
     if manifests:  # helm would delete what it may, and say only that it failed
         rights.require(kubectl, rights.to_delete(every, namespace), "an uninstall")
@@ -199,6 +201,8 @@ def _strays(
 
 
 def _going(kubectl: "Kubectl", release: Release, head: Record, manifest: Manifest, strays: Manifest) -> Going:
+    if head.status == _GONE:
+        manifest = Manifest((), manifest.masker)
     if holding := leftovers.holding(kubectl, manifest):
         raise PreflightFailed(
             f"uninstalling `{release.name}` would delete CRDs together with the objects in them",

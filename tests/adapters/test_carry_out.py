@@ -134,7 +134,7 @@ def run(
     deployed = {
         each.name: Deployed(each, *stands, manifest, {})
         for each in (WORKER, CONTROL_PLANE)
-        if each.name in cluster.revisions
+        if each.name in cluster.revisions and stands[0].status != "uninstalled"
     }
     steps = tuple(
         Step(StepKind.UPGRADE if each.name in deployed else StepKind.INSTALL, each, values={"ours": 1})
@@ -142,7 +142,10 @@ def run(
     )
     prepared = SimpleNamespace(
         plan=Plan(steps, Coverage(()), (), **plan),
-        cluster=SimpleNamespace(facts=SimpleNamespace(uid="this-cluster")),
+        cluster=SimpleNamespace(
+            facts=SimpleNamespace(uid="this-cluster"),
+            records={name: (SimpleNamespace(revision=stands[0].revision),) for name in cluster.revisions},
+        ),
         desired=(),
         deployed=deployed,
         chart=SimpleNamespace(path=Path("chart")),
@@ -167,6 +170,15 @@ def run(
         {name: Key("a file", "0" * 32) for name in keys},
         How(clock=Clock(now, lambda _seconds: None), now=now),
     )
+
+
+def test_a_release_that_was_uninstalled_and_has_its_history_is_installed_where_nothing_moved() -> None:
+    cluster = Cluster()
+    told = run(cluster, stands=(Head(7, "uninstalled"), None))
+    assert [done.step.kind for done in told.done] == [StepKind.INSTALL, StepKind.INSTALL]
+    cluster = Cluster()
+    with pytest.raises(PlanStale, match="has moved"):
+        run(cluster, stands=(Head(6, "uninstalled"), None))
 
 
 LEFT = f"release `{WORKER.name}` was changed and left as it is; to undo it: `helm rollback {WORKER.name} 7`"

@@ -98,6 +98,13 @@ def test_what_is_somebody_elses_by_now_or_to_be_kept_stays(metadata: Tree) -> No
     assert going.strays == ()
 
 
+def test_of_a_release_that_was_uninstalled_its_history_goes_and_no_object() -> None:
+    """`helm uninstall --keep-history`: a second one forgets the release, and looks at nothing that it lists."""
+    dead = {**obj("ConfigMap", "old"), "apiVersion": "policy/v1beta1", "kind": "PodSecurityPolicy"}
+    (going,) = found(Cluster(revision(WORKER, 1, "uninstalled", AGENT, dead))).releases
+    assert (going.status, going.objects) == ("uninstalled", 0)
+
+
 def test_crds_and_what_an_upgrade_removed_are_no_strays() -> None:
     crd = obj("CustomResourceDefinition", "x.datadoghq.com")
     cluster = Cluster(

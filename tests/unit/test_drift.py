@@ -9,10 +9,13 @@ from hypothesis import given
 from rich.console import Console
 
 from ddhelm import drift
+from ddhelm.actions import drift as reading
+from ddhelm.actions import revisions
 from ddhelm.adoption import Adoption, Refusal, of_object
 from ddhelm.drift import Change, Fate, FieldDrift, Method, ObjectDrift, Standing
 from ddhelm.managedfields import entries, lookup
 from ddhelm.manifest import ObjectRef
+from ddhelm.record import Record
 from ddhelm.release import Release, Role
 from ddhelm.tree import Named, Path, Tree, apply, diff, drop, put, show
 from ddhelm.views import drift as view
@@ -332,3 +335,21 @@ def test_what_is_refused_says_which_value_to_look_at(path: Path, value: str) -> 
     assert isinstance(judged, Refusal)
     assert judged.value == value
     assert judged.reason
+
+
+@pytest.mark.parametrize(
+    ("statuses", "note"),
+    [
+        (["uninstalled"], "`w`: not compared, revision 1 is `uninstalled`"),
+        (["deployed", "uninstalling"], "`w`: not compared, revision 2 is `uninstalling`"),
+        (["failed"], "`w`: no revision was ever deployed (revision 1 is `failed`)"),
+        (["deployed"], ""),
+    ],
+)
+def test_a_release_that_cannot_be_compared_says_why(statuses: list[str], note: str) -> None:
+    records = tuple(
+        Record("w", "datadog", number, status, "datadog", "3", "7", "", "", "", {}, "")
+        for number, status in enumerate(statuses, 1)
+    )
+    base = revisions.standing(records)
+    assert "".join(reading._heads({"w": records}, {} if base is None else {"w": base})) == note
