@@ -45,7 +45,10 @@ def steps_for(desired: Desired, deployed: Deployed | None, live: Live, *, keep: 
     if steps and steps[-1].kind is StepKind.UNINSTALL:
         gone = {identity for identity, obj in deployed.manifest.objects.items() if not kept(obj)}
         return [*steps, _install(desired, _without(gone, live))]
-    before, live = deployed.manifest, _without({ref.identity for step in steps for ref in step.deleted}, live)
+    before = deployed.manifest
+    if steps:
+        back, live = _brought_back(steps[0], desired, deployed, live)
+        steps, deployed = [back], replace(deployed, head=replace(deployed.head, status="deployed"))
     if steps or keep is not None:  # what the last step makes of pod templates is not what the first one does
         live = replace(live, steady=frozenset())
     if keep is not None:
@@ -70,6 +73,42 @@ def recovery(deployed: Deployed, keeps: Mapping[Identity, bool] = _UNREAD) -> li
     why = f"revision {head.revision} is `{head.status}`; what it added would stay behind"
     gone = taken_away(deployed.newest, deployed.manifest, keeps)
     return [Step(StepKind.ROLLBACK, deployed.release, why, gone, revision=head.revision, target=deployed.base)]
+
+
+def _brought_back(back: Step, desired: Desired, deployed: Deployed, live: Live) -> tuple[Step, Live]:
+    """A rollback with what it sets back of objects that the steps behind it leave alone, and what these still meet.
+
+    How far the head got is in no record: what stands tells it. What becomes of other objects is told by the last step.
+    """
+    base, head = deployed.manifest, deployed.newest
+    altered = {each.ref.identity for each in object_changes(head, base)}
+    coming = {each.ref.identity: each for each in object_changes(base, desired.manifest)}
+    met = {
+        identity: _without_noise(change) if identity in coming else change
+        for identity, change in _met(base, base, deployed, live, altered).items()
+        if identity not in coming or not matters(coming[identity])
+    }
+    met = {identity: change for identity, change in met.items() if change.missing or change.changes}
+    objects = list(back.objects)
+    for identity, change in met.items():
+        if change.missing and identity not in head.objects:
+            objects.append(ObjectChange(change.ref, Action.CREATE, new=base.get(identity)))
+        elif identity in altered and not change.missing:
+            objects.append(_updated(change.ref, change.changes, change.before, change.after))
+        else:
+            objects += _repairs({identity: change}, frozenset())
+    after = _without({ref.identity for ref in back.deleted}, live)
+    after = replace(
+        after,
+        changes={identity: change for identity, change in after.changes.items() if identity not in met},
+        conflicts=tuple(each for each in after.conflicts if each.ref.identity not in met),  # a rollback forces
+    )
+    return replace(back, objects=tuple(objects), restarts=_with_restored((), met), agents=agents_in(base)), after
+
+
+def _without_noise(change: LiveChange) -> LiveChange:
+    loud = tuple(each for each in change.changes if noise_at(change.ref.kind, each.path) is None)
+    return replace(change, changes=loud)
 
 
 def taken_away(before: Manifest, after: Manifest, keeps: Mapping[Identity, bool] = _UNREAD) -> tuple[ObjectChange, ...]:

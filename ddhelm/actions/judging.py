@@ -105,13 +105,13 @@ def _unsent_refusals(made: Prepared, standing: live.Read, steps: Sequence[Step])
     These are all of a release that nothing is done to, and client-side those that the chart leaves as they are. So
     somebody who may only read can plan; what others altered is what a dry run alone would tell.
     """
-    idle = {step.release.name for step in steps if step.kind is StepKind.NOTHING}
+    working = {step.release.name for step in steps if step.kind is not StepKind.NOTHING}
     changed = {each.ref.identity for step in steps for each in step.objects}
     spared = {
         identity
         for one in made.desired
         for identity in one.manifest.objects
-        if one.release.name in idle or not (standing.live.server_side or identity in changed)
+        if one.release.name not in working or not (standing.live.server_side or identity in changed)
     }
     dropped = [each for each in standing.refusals if each.object in spared and each.error.anchor == "forbidden"]
     if not dropped:

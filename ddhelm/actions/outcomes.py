@@ -14,7 +14,8 @@ from ddhelm.plan import Deployed, Desired, Step, StepKind
 from ddhelm.steps import server_side
 from ddhelm.tree import Tree
 
-_HELM_APPLIES = {StepKind.UPGRADE, StepKind.REPAIR}
+_FORCED = {StepKind.REPAIR, StepKind.ROLLBACK}
+_HELM_APPLIES = {StepKind.UPGRADE, *_FORCED}
 
 
 def of_steps(
@@ -28,16 +29,18 @@ def of_steps(
 ) -> tuple[ObjectDrift, ...]:
     """Every object that somebody else changed and a step touches, with the fate of each field.
 
-    ``forced``: conflicts are overwritten in upgrades too; in repairs they always are.
+    ``forced``: conflicts are overwritten in upgrades too; in repairs and rollbacks they always are.
     """
-    last = {step.release.name: step for step in steps}
+    kinds: dict[str, set[StepKind]] = {}
+    for step in steps:
+        kinds.setdefault(step.release.name, set()).add(step.kind)
     found: list[ObjectDrift] = []
     for one in desired:
-        step, state = last[one.release.name], deployed.get(one.release.name)
-        if state is not None and step.kind in _HELM_APPLIES:
+        done, state = kinds[one.release.name], deployed.get(one.release.name)
+        if state is not None and done & _HELM_APPLIES:
             method: Method = "ssa" if server_side(session.helm.major, state) else "csa"
             touched = _touched(session, one, state, standing)
-            found += fates.coming(touched, method, forced=forced or step.kind is StepKind.REPAIR)
+            found += fates.coming(touched, method, forced=forced or bool(done & _FORCED))
     return tuple(found)
 
 

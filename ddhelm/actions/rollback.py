@@ -78,16 +78,29 @@ def make(session: Session, request: Request, goal: Way) -> Prepared:
         name = step.release.name
         target = goal.targets.get(name)
         stays = Step(StepKind.NOTHING, step.release, "stays as it is", revision=step.revision)
-        if target is None:
+        if target is None or (step.kind is StepKind.NOTHING and name not in recovered):
             steps.append(stays)
-        elif step.kind is StepKind.NOTHING:
-            steps.append(recovered.get(name, stays))
-        else:  # it starts from a failed head as it is
-            objects = _with_gone(step.objects, made, step.release)
-            steps.append(replace(step, kind=StepKind.ROLLBACK, why="", objects=objects, target=target, values=None))
+        else:
+            steps.append(_to(target, step, recovered.get(name), made))
     made = _stepping(made, steps).heeding_crds(delete=request.delete_crds)
     notices = (*made.plan.notices, *(_stays(name, session.access.namespace) for name in goal.newcomers))
     return hinting(replace(made, plan=replace(made.plan, notices=notices)), _OF_ROLLBACK)
+
+
+def _to(target: int, step: Step, recovery: Step | None, made: Prepared) -> Step:
+    """The rollback that takes the place of an upgrade, and of a recovery before it: it starts from a head as it is."""
+    back = replace(step, kind=StepKind.ROLLBACK, why="", target=target, values=None)
+    if recovery is not None:
+        objects = {each.ref: each for each in (*step.objects, *recovery.objects)}
+        restarts = {each.ref: each for each in (*step.restarts, *recovery.restarts)}
+        back = replace(
+            back,
+            objects=tuple(objects.values()),
+            restarts=tuple(restarts.values()),
+            unchanged=sum(obj.ref not in objects for obj in made.wanted(step.release.name).objects.values()),
+            agents=step.agents or recovery.agents,
+        )
+    return replace(back, objects=_with_gone(back.objects, made, step.release))
 
 
 def _stays(name: str, namespace: str) -> str:

@@ -207,7 +207,7 @@ def test_a_revert_over_a_failed_upgrade_says_what_of_it_goes(cluster: Clusters, 
         "-n", "datadog", "patch", "configmap", f"{AGENT}-installinfo", "-p", '{"data": {"install_info": "x"}}'
     )
     again = ddhelm("plan")
-    assert re.search(rf"{WORKER} +rollback to 1 +1 delete", again.out), again.out
+    assert re.search(rf"{WORKER} +rollback to 1 +1 update, 1 delete, 1 restore", again.out), again.out
     reverted = ddhelm("drift", "--revert", "--yes")
     assert f"PodDisruptionBudget datadog/{CLUSTER_AGENT}" in reverted.out
     assert "1 delete" in reverted.out

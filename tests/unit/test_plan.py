@@ -282,9 +282,68 @@ def test_an_object_that_changes_anyway_is_not_called_a_repair() -> None:
 
 
 def test_a_failed_head_is_rolled_back_to_the_deployed_revision_by_number_first() -> None:
-    steps = steps_for(desired(daemonset()), deployed(daemonset(), status="failed", revision=5, base=3), QUIET)
+    stands = deployed(daemonset(), status="failed", revision=5, base=3)
+    steps = steps_for(desired(daemonset(), configmap()), stands, QUIET)
     assert kinds(steps) == [StepKind.ROLLBACK, StepKind.UPGRADE]
     assert (steps[0].revision, steps[0].target) == (5, 3)
+
+
+@pytest.mark.parametrize("status", ["failed", "pending-upgrade"])
+def test_nothing_is_left_to_do_behind_a_rollback_to_what_is_wanted(status: str) -> None:
+    stands = deployed(daemonset(), status=status, revision=5, base=3)
+    assert kinds(steps_for(desired(daemonset()), stands, QUIET)) == [StepKind.ROLLBACK, StepKind.NOTHING]
+    other = desired(daemonset(), values={"ddhelm": {"settings": {"site": "datadoghq.eu"}}})
+    assert kinds(steps_for(other, stands, QUIET)) == [StepKind.ROLLBACK, StepKind.UPGRADE], "settings are stored"
+
+
+@pytest.mark.parametrize(("site", "last"), [("", StepKind.NOTHING), ("datadoghq.eu", StepKind.UPGRADE)])
+def test_a_rollback_tells_what_it_sets_back_and_the_step_behind_it_does_not(site: str, last: StepKind) -> None:
+    """helm applies the whole revision, by force (3.22, 4.3): what its head altered, removed or others did."""
+    altered, removed, edited = daemonset(), configmap("removed"), configmap("edited")
+    failed = daemonset(template={"annotations": {"checksum/token": "x", "a": "b"}})
+    state = replace(
+        deployed(altered, removed, edited, status="failed", revision=4, base=3), unfinished=manifest(failed, edited)
+    )
+    pods = Change(("spec", "template", "metadata", "annotations", "a"), "remove", "b", None)
+    data = Change(("data", "x"), "replace", "2", "1")
+    changes = [
+        LiveChange(ref_of(altered), missing=False, changes=(pods,)),
+        LiveChange(ref_of(removed), missing=True),
+        LiveChange(ref_of(edited), missing=False, changes=(data,)),
+    ]
+    theirs = Conflict(ref_of(edited), ".data.x", "kubectl-edit")
+    wanted = desired(altered, removed, edited, values={"datadog": {"site": site}} if site else {})
+    back, step = steps_for(wanted, state, met(altered, edited, changes=changes, theirs=[theirs]))
+    assert (back.kind, step.kind) == (StepKind.ROLLBACK, last)
+    assert [(each.action, each.ref.kind, each.ref.name) for each in back.objects] == [
+        (Action.UPDATE, "DaemonSet", "w"),
+        (Action.CREATE, "ConfigMap", "removed"),
+        (Action.RESTORE, "ConfigMap", "edited"),
+    ]
+    assert [(each.ref.name, each.because) for each in back.restarts] == [("w", ("a",))]
+    assert (step.objects, step.restarts, conflict_problems([step])) == ((), (), ())
+
+
+def test_what_the_step_behind_a_rollback_changes_too_is_told_there() -> None:
+    image = Change(("spec", "template", "spec", "image"), "replace", "a:6", "a:7")
+    state = replace(
+        deployed(daemonset(), status="failed", revision=4, base=3), unfinished=manifest(daemonset(template={"a": "6"}))
+    )
+    live = met(daemonset(), changes=[LiveChange(ref_of(daemonset()), missing=False, changes=(image,))])
+    back, step = steps_for(desired(daemonset(template={"a": "7"})), state, live)
+    assert (back.objects, back.restarts) == ((), ())
+    assert [each.action for each in step.objects] == [Action.UPDATE]
+    assert step.restarts
+
+
+def test_noise_is_nothing_that_a_rollback_sets_back() -> None:
+    """A token that each render makes anew: what stands is what the rollback leaves."""
+    old, new = ({"annotations": {"checksum/token": value}} for value in "12")
+    state = deployed(daemonset(template=old), status="failed", revision=4, base=3)
+    token = Change(("spec", "template", "metadata", "annotations", "checksum/token"), "replace", "1", "2")
+    live = met(daemonset(), changes=[LiveChange(ref_of(daemonset()), missing=False, changes=(token,))])
+    back, step = steps_for(desired(daemonset(template=new)), state, live)
+    assert (back.objects, back.restarts, step.kind) == ((), (), StepKind.NOTHING)
 
 
 def test_a_failed_first_install_is_upgraded_over_without_a_rollback() -> None:
@@ -321,14 +380,18 @@ def test_what_a_failed_revision_added_goes_first_and_is_not_taken_in() -> None:
     assert step.restarts == ()
 
 
-def test_what_is_missing_is_made_again_also_behind_a_rollback() -> None:
+def test_what_is_missing_is_made_again_by_a_rollback() -> None:
     state = replace(
         deployed(daemonset(), configmap(), status="failed", revision=4),
         unfinished=manifest(daemonset(), configmap(), configmap("added")),
     )
     gone = LiveChange(ref_of(configmap()), missing=True)
-    _, step = steps_for(desired(daemonset(), configmap()), state, met(daemonset(), changes=[gone]))
-    assert [(each.action, each.ref.name) for each in step.objects] == [(Action.RECREATE, "confd")]
+    back, step = steps_for(desired(daemonset(), configmap()), state, met(daemonset(), changes=[gone]))
+    assert [(each.action, each.ref.name) for each in back.objects] == [
+        (Action.DELETE, "added"),
+        (Action.RECREATE, "confd"),
+    ]
+    assert step.kind is StepKind.NOTHING
 
 
 def test_an_abandoned_first_install_is_removed_and_made_again() -> None:

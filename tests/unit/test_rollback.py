@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from ddhelm import tree
 from ddhelm.actions import drift as action
 from ddhelm.actions import prepare, revisions, rollback
 from ddhelm.actions.prepared import Prepared
@@ -17,7 +18,7 @@ from ddhelm.commands import onboard
 from ddhelm.coverage import Coverage
 from ddhelm.drift import Change, Drift, Fate, FieldDrift, ObjectDrift
 from ddhelm.errors import PreflightFailed
-from ddhelm.plan import Action, Plan, Problem, StepKind
+from ddhelm.plan import Action, LiveChange, Plan, Problem, StepKind
 from ddhelm.record import Record
 from ddhelm.steps import steps_for
 from tests.adapters.apiserver import ApiServer, items
@@ -166,7 +167,7 @@ def test_drift_takes_the_flags_that_its_hints_name(adopt: bool, monkeypatch: pyt
 def test_so_does_one_that_an_upgrade_would_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
     failed_above(monkeypatch, crd())
     made = prepare.of_records(SESSION, Request(), {})
-    assert [step.kind for step in made.plan.steps] == [StepKind.ROLLBACK, StepKind.UPGRADE]
+    assert [step.kind for step in made.plan.steps] == [StepKind.ROLLBACK, StepKind.NOTHING]
     with pytest.raises(PreflightFailed, match="1 CRDs would be deleted"):
         made.heeding_crds(delete=False)
 
@@ -197,3 +198,28 @@ def test_a_broken_install_is_not_removed_while_its_crds_hold_objects() -> None:
     prepare._stop_at_objects(session, made, Request(delete_crds=True))
     session, made = of_a_broken_install(0)
     prepare._stop_at_objects(session, made, Request())
+
+
+def test_a_rollback_past_the_revision_that_stood_is_one_step_with_all_that_it_sets_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What only the failed head altered or others did was told by a recovery that is no step of its own here."""
+    same, other = configmap(), daemonset()
+    state = replace(
+        deployed(same, other, status="failed", revision=4), unfinished=manifest(configmap(x="2"), other, EXTRA)
+    )
+    wanted = desired(same, daemonset("agent:6"))
+    changed = LiveChange(ref_of(same), missing=False, changes=(tree.Change(("data", "x"), "remove", "2", None),))
+    failed_above(monkeypatch)
+    made = prepare.of_records(SESSION, Request(), {})
+    steps = tuple(steps_for(wanted, state, met(same, other, EXTRA, changes=[changed])))
+    assert [step.kind for step in steps] == [StepKind.ROLLBACK, StepKind.UPGRADE]
+    made = replace(made, plan=replace(made.plan, steps=steps), desired=(wanted,), deployed={RELEASE.name: state})
+    monkeypatch.setattr(prepare, "of_records", lambda *_given: made)
+    (step,) = rolled_back().plan.steps
+    assert [(each.action, each.ref.name) for each in step.objects] == [
+        (Action.UPDATE, "w"),
+        (Action.UPDATE, "confd"),
+        (Action.DELETE, "extra"),
+    ]
+    assert ([each.ref.name for each in step.restarts], step.unchanged) == (["w"], 0)
