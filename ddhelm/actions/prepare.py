@@ -118,8 +118,9 @@ def _decided(session: Session, request: Request, now: float) -> tuple[Cluster, E
     refuse_misread(session, request, base, deployed)
     wanted = request.exactly or settings_of(base, request)
     if request.chart is not None:
-        where = source(request.chart)
-        wanted = replace(wanted, chart=where.chart if where.kind == "path" else request.chart)
+        wanted = replace(wanted, chart=request.chart)
+    if (where := source(wanted.chart)).kind == "path":  # remembered so that it is found from another folder
+        wanted = replace(wanted, chart=where.chart)
     return cluster, left, Choice(session, request, cluster.facts, wanted, base, deployed, left.facts)
 
 

@@ -3,11 +3,13 @@
 from msgspec.structs import replace
 
 from ddhelm.actions import prepare, reading, revisions
+from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import onboard, requests, waiting
 from ddhelm.errors import DdhelmError, UsageError
 from ddhelm.facts import version_of
 from ddhelm.flaggroups import Options
+from ddhelm.settings import Settings
 from ddhelm.source import source
 from ddhelm.views import console, pasted
 
@@ -18,7 +20,7 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     read = reading.installed(session)
     if not read:
         raise revisions.none_in(session.access.namespace)
-    newest = _newest(session, read, options, latest=latest) if latest or not options["version"] else None
+    newest = _newest(session, _chart(read, request), latest=latest) if latest or not request.version else None
     if latest and newest is None:
         raise UsageError(
             "the newest version cannot be told: this chart does not come from a repository with an index",
@@ -37,9 +39,15 @@ def upgrade(session: Session, options: Options, output: str, *, latest: bool, dr
     )
 
 
-def _newest(session: Session, installed: reading.Installed, options: Options, *, latest: bool) -> str | None:
+def _chart(installed: reading.Installed, request: Request) -> str:
+    """Where the chart comes from, as ``prepare`` has it: the flag, the settings file, what is remembered."""
+    remembered = Settings().chart if request.reset_settings else installed.chart
+    return str(request.chart or request.given.get("chart") or remembered)
+
+
+def _newest(session: Session, chart: str, *, latest: bool) -> str | None:
     """The newest version of the chart's repository; None where it has none, or cannot be asked and need not be."""
-    where = source(options["chart"] or installed.chart)
+    where = source(chart)
     if where.kind != "repo":
         return None
     try:

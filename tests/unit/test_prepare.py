@@ -1,5 +1,6 @@
 """What a run starts from: the releases that stand, and the settings that those before it have left."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from ddhelm.actions.choosing import Choice
 from ddhelm.actions.proving import left_standing
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
+from ddhelm.commands import upgrade
 from ddhelm.errors import PreflightFailed
 from ddhelm.masking import Masker
 from ddhelm.profile import Profile
@@ -63,3 +65,33 @@ def test_the_pair_may_have_moved_to_another_namespace_since(monkeypatch: pytest.
     }
     with pytest.raises(PreflightFailed, match="installed in namespace `elsewhere`"):
         decided(monkeypatch, revision(WORKER, "uninstalled", Settings()), daemonsets={"items": [body]})
+
+
+@pytest.mark.parametrize("asked", [{"chart": "datadog-3.240.0.tgz"}, {"given": {"chart": "datadog-3.240.0.tgz"}}])
+def test_a_chart_of_this_folder_is_remembered_by_its_whole_path(
+    asked: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From a flag or a settings file: a later run from another folder finds it too."""
+    monkeypatch.chdir(tmp_path)
+    choice = decided(monkeypatch, request=Request(**asked))
+    assert choice.settings.chart == str(tmp_path / "datadog-3.240.0.tgz")
+
+
+@pytest.mark.parametrize(
+    ("asked", "chart"),
+    [
+        ({}, "https://charts.example/remembered"),
+        ({"reset_settings": True}, Settings().chart),
+        ({"given": {"chart": "https://charts.example/file"}, "reset_settings": True}, "https://charts.example/file"),
+        ({"given": {"chart": "https://charts.example/file"}, "chart": "oci://x/flag"}, "oci://x/flag"),
+    ],
+)
+def test_an_upgrade_asks_for_versions_where_its_chart_comes_from(
+    asked: Any, chart: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = revision(WORKER, "deployed", Settings(chart="https://charts.example/remembered"))
+    request = Request(**asked)
+    assert decided(monkeypatch, stored, request=request).settings.chart == chart
+    installed = reading.installed(SESSION)
+    assert installed is not None
+    assert upgrade._chart(installed, request) == chart
