@@ -100,6 +100,38 @@ def gather(sources: Sequence[Source]) -> UserValues:
     return UserValues(Layer(NAME, reader.tree, reader.reasons), tuple(reader.notes), tuple(reader.parts))
 
 
+def onto(stored: Tree, sources: Sequence[Source]) -> Tree:
+    """``stored`` with these flags on top, as Helm applies them to a file, and none of them is a file.
+
+    What stands where a flag wants a map or a list (null, a text) gives way to it. ConfigError where the two make a
+    secret together, such as the value of an environment variable that has its name already.
+    """
+    parts = []
+    for kind in ORDER:
+        for source in sources:
+            if source.kind != kind:
+                continue
+            files = _files(source) if kind == "set-file" else {}
+            alone = setflags.apply(kind, source.name, {}, files)
+            try:
+                applied = setflags.apply(kind, source.name, stored, files)
+            except setflags.SetError:
+                applied = merge(stored, alone)
+            parts.append(Part(source.flag or f"--{kind}", alone, problems=_secrets(alone, applied, stored)))
+            stored = applied
+    if any(part.problems for part in parts):
+        raise error(parts)
+    return stored
+
+
+def _secrets(alone: Tree, applied: Tree, before: Tree) -> tuple[Problem, ...]:
+    """What looks like a secret of a flag ``alone``, or once it is ``applied`` to what was there ``before``."""
+    before, applied = ({key: tree[key] for key in alone if key in tree} for tree in (before, applied))
+    known = dict(secretvalues.find(before))
+    found = {path: hint for path, hint in secretvalues.find(applied) if path not in known}
+    return tuple(_secret(0, path, hint) for path, hint in (dict(secretvalues.find(alone)) | found).items())
+
+
 def set_file_paths(argument: str) -> tuple[str, ...]:
     """The files that a ``--set-file`` argument names, for the caller to read. Raises ConfigError."""
     try:
@@ -146,8 +178,8 @@ class _Reader:
         try:
             files = _files(source) if kind == "set-file" else {}
             alone = setflags.apply(kind, source.name, {}, files)
-            problems = [_secret(0, path, hint) for path, hint in secretvalues.find(alone)]
             applied = setflags.apply(kind, source.name, self.tree, files)
+            problems = _secrets(alone, applied, self.tree)
         except setflags.SetError as wrong:
             self.parts.append(Part(flag, problems=(Problem(0, str(wrong), _SPELLING),)))
             return
@@ -156,8 +188,8 @@ class _Reader:
             self.parts.append(Part(flag, problems=(Problem(0, "is not UTF-8", hint),)))
             return
         if RECORD_KEY in alone:
-            problems.append(Problem(0, f"`{RECORD_KEY}` is ddhelm's own record of a release", "leave it out"))
-        self.parts.append(Part(flag, alone, problems=tuple(problems)))
+            problems += (Problem(0, f"`{RECORD_KEY}` is ddhelm's own record of a release", "leave it out"),)
+        self.parts.append(Part(flag, alone, problems=problems))
         self.tree = applied
         if kind == "set-json":
             self.notes += [

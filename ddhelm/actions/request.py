@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ddhelm import settings as settings_
-from ddhelm import taints, tree
+from ddhelm import taints
 from ddhelm.errors import ConfigError
 from ddhelm.release import Role
 from ddhelm.settings import Settings, UserLayers
+from ddhelm.tree import Tree
 
 if TYPE_CHECKING:
     from ddhelm.uservalues import Part, Source, UserValues
@@ -113,9 +114,11 @@ def _layers(stored: UserLayers, user: UserSources) -> UserLayers:
     return UserLayers(*map(_layer, (stored.both, stored.worker, stored.control_plane), user.slots, user.values))
 
 
-def _layer(stored: tree.Tree, sources: "tuple[Source, ...]", read: "UserValues | None") -> tree.Tree:
+def _layer(stored: Tree, sources: "tuple[Source, ...]", read: "UserValues | None") -> Tree:
     if read is None:
         return stored
     if any(source.kind == "file" for source in sources):
         return read.layer.tree
-    return tree.merge(stored, read.layer.tree)
+    from ddhelm import uservalues
+
+    return uservalues.onto(stored, sources)

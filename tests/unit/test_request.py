@@ -1,13 +1,18 @@
 """What a command line asks for where its flags speak of two releases."""
 
+from typing import Literal
+
 import pytest
 
 from ddhelm.actions import offline
-from ddhelm.actions.request import UserSources, idle_values
+from ddhelm.actions.request import Request, UserSources, idle_values, settings_of
 from ddhelm.commands import values
 from ddhelm.commands.requests import user_sources
-from ddhelm.errors import UsageError
+from ddhelm.errors import ConfigError, UsageError
 from ddhelm.release import Role
+from ddhelm.settings import Settings, UserLayers
+from ddhelm.tree import Tree
+from ddhelm.uservalues import Source
 
 
 def test_values_for_the_release_that_is_left_alone_are_said_to_do_nothing() -> None:
@@ -24,3 +29,48 @@ def test_values_of_one_release_and_only_the_other_is_a_contradiction() -> None:
         values.values(offline.session(None), {"only": Role.CONTROL_PLANE}, Role.WORKER, explain=False)
     assert caught.value.message == "`ddhelm values worker` and `--only control-plane` name two releases"
     assert caught.value.hint == "ddhelm values control-plane"
+
+
+def again(stored: Tree, *arguments: str, kind: Literal["set", "set-string", "set-json"] = "set") -> Tree:
+    """What the user's values for both releases are after a run with these flags."""
+    user = UserSources(both=tuple(Source(kind, argument) for argument in arguments))
+    return settings_of(Settings(user=UserLayers(both=stored)), Request(user=user)).user.both
+
+
+def test_a_flag_goes_into_what_its_scope_holds_as_into_a_file() -> None:
+    """Helm's own semantics, whichever run the others are of: a list was replaced by one of which the rest was null."""
+    stored: Tree = {"agents": {"tolerations": [{"key": "a"}]}, "other": True}
+    assert again(stored, "agents.tolerations[1].key=b")["agents"] == {"tolerations": [{"key": "a"}, {"key": "b"}]}
+    assert again(stored, "agents.tolerations[0].effect=NoSchedule") == {
+        "agents": {"tolerations": [{"key": "a", "effect": "NoSchedule"}]},
+        "other": True,
+    }
+    assert again(stored, "agents.tolerations=null")["agents"] == {"tolerations": None}
+    assert again({"a": {"b": {"x": 1}, "c": 2}}, 'a.b={"y":2}', kind="set-json") == {"a": {"b": {"y": 2}, "c": 2}}
+    assert again({"a": {"b": {"x": 1}}}, '{"a":{"b":{"y":2}}}', kind="set-json") == {"a": {"b": {"x": 1, "y": 2}}}
+    assert stored == {"agents": {"tolerations": [{"key": "a"}]}, "other": True}
+
+
+@pytest.mark.parametrize("held", [None, "text", 1])
+def test_what_stands_where_a_flag_wants_a_list_or_a_map_gives_way(held: object) -> None:
+    """The null that took the chart's default away must not refuse the flag that wants something there again."""
+    assert again({"a": held, "b": 1}, "a[0].key=x") == {"a": [{"key": "x"}], "b": 1}
+    assert again({"a": held, "b": 1}, "a.key=x") == {"a": {"key": "x"}, "b": 1}
+
+
+def test_a_file_replaces_all_of_its_scope() -> None:
+    user = UserSources(both=(Source("set", "l[1]=b"), Source("file", "f.yaml", "l: [x]")))
+    found = settings_of(Settings(user=UserLayers(both={"l": ["a"], "m": 1})), Request(user=user))
+    assert found.user.both == {"l": ["x", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("stored", "flag"),
+    [({"name": "DB_PASSWORD"}, "value=hunter2hunter2"), ({"value": "hunter2hunter2"}, "name=DB_PASSWORD")],
+)
+def test_a_secret_that_a_flag_makes_with_what_is_held_is_refused(stored: Tree, flag: str) -> None:
+    with pytest.raises(ConfigError, match=r"--set: `env\[0\].value` looks like a secret") as caught:
+        again({"env": [stored]}, f"env[0].{flag}")
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint} {caught.value.details}"
+    held: Tree = {"env": [{"name": "DB_PASSWORD", "value": "hunter2hunter2"}]}
+    assert again(held, "a=1") == {**held, "a": 1}, "what was there before is no business of a flag"

@@ -495,3 +495,9 @@ def test_the_hint_for_an_api_key_names_the_safe_ways() -> None:
         uservalues.parse(flags("set", f"datadog.apiKey={API_KEY}"))
     for way in ("DD_API_KEY", "--api-key-file", "--api-key-secret"):
         assert way in caught.value.hint
+
+
+def test_a_secret_that_two_flags_make_together_is_refused() -> None:
+    (told,) = problems(*flags("set", "datadog.env[0].name=DB_PASSWORD", "datadog.env[0].value=hunter2hunter2"))
+    assert told.startswith("--set: `datadog.env[0].value` looks like a secret")
+    assert "hunter2" not in told
