@@ -198,15 +198,19 @@ class Helm:
         )
         return self._done(command, release)
 
-    def rollback(self, release: str, revision: int, *, timeout: int = 300, force_conflicts: bool = False) -> Completed:
+    def rollback(self, release: str, revision: int, *, timeout: int = 300, server_side: bool) -> Completed:
         """Roll back to a revision, by number: without one helm takes the one before, even if that had failed.
+
+        ``server_side``: whether it is applied so, which takes fields back from other managers. Helm 3 cannot; Helm 4 is
+        told which, for by itself it does as the revision was made that it goes to, not as the release is changed else
+        (``pkg/action/rollback.go``, 4.3).
 
         ^C lets it finish: killed, it leaves ``pending-rollback``. Client-side, Helm (3.22 and 4.3) compares an object
         that stands but is not in the newest revision, as a CRD that was kept, with nothing: its patch is refused. The
         revision that failed of it has the object, so a second try is right; both stay in Helm's history.
         """
         flags = (*self.access.helm_flags(), "--history-max", str(HISTORY), "--timeout", f"{timeout}s")
-        args = ("rollback", release, str(revision), *flags, *self._force(force_conflicts))
+        args = ("rollback", release, str(revision), *flags, *(self._force(server_side) or self._client_side()))
         command = self._command(*args, timeout=timeout + BEYOND_TIMEOUT, shielded=True, grace=30.0)
         done = self._runner.run(command)
         if done.ok:
@@ -245,6 +249,9 @@ class Helm:
         if not force_conflicts or self.major < 4:
             return []
         return ["--server-side=true", "--force-conflicts"]
+
+    def _client_side(self) -> list[str]:
+        return ["--server-side=false"] if self.major >= 4 else []
 
     def _command(
         self,

@@ -274,7 +274,7 @@ def _run(session: Session, prepared: Prepared, request: Request, step: Step, obs
     applies = server_side(session.helm.major, state)
     force = applies and (request.force_conflicts or step.kind is StepKind.REPAIR)
     if step.target is not None:
-        session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, force_conflicts=applies)
+        session.helm.rollback(step.release.name, step.target, timeout=HELM_TIMEOUT, server_side=applies)
     elif step.kind is StepKind.UNINSTALL:
         session.helm.uninstall(step.release.name, timeout=HELM_TIMEOUT)
     else:
@@ -359,9 +359,8 @@ def _roll_back(
         return f"is left as it is: revision {head.revision} is somebody else's, `helm history {name}` shows it"
     observer(StepStarted(Step(StepKind.ROLLBACK, before.release, "it failed", target=before.base)))
     lease.renew(_CALL)
-    session.helm.rollback(
-        name, before.base, timeout=HELM_TIMEOUT, force_conflicts=server_side(session.helm.major, before)
-    )
+    applies = server_side(session.helm.major, before)
+    session.helm.rollback(name, before.base, timeout=HELM_TIMEOUT, server_side=applies)
     return ""
 
 

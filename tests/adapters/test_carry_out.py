@@ -114,7 +114,8 @@ class Helm:
         if error:
             raise error
 
-    def rollback(self, name: str, revision: int, **_how: object) -> None:
+    def rollback(self, name: str, revision: int, *, timeout: int, server_side: bool) -> None:
+        assert (timeout, server_side) == (HELM_TIMEOUT, False)
         self.cluster.log.append(f"rollback {name} {revision}")
 
 

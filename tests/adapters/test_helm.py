@@ -236,13 +236,18 @@ class TestUpgrade:
 class TestOtherWrites:
     def test_rollback_is_by_number_and_let_finish(self, runner: FakeRunner, tmp_path: Path) -> None:
         runner.on("rollback", "agent", "3", *CLUSTER, "--history-max", "10", "--timeout", "300s")
-        Helm(runner, "/bin/helm", ACCESS, tmp_path).rollback("agent", 3)
-        assert runner.commands[0].shielded
+        helm(runner, tmp_path, "v3.22.0").rollback("agent", 3, server_side=False)
+        assert runner.commands[-1].shielded
 
-    def test_a_forced_rollback_of_helm_4(self, runner: FakeRunner, tmp_path: Path) -> None:
-        flags = ("--history-max", "10", "--timeout", "9s", "--server-side=true", "--force-conflicts")
-        runner.on("rollback", "agent", "3", *CLUSTER, *flags)
-        helm(runner, tmp_path, "v4.3.1").rollback("agent", 3, timeout=9, force_conflicts=True)
+    @pytest.mark.parametrize(
+        ("server_side", "told"),
+        [(True, ("--server-side=true", "--force-conflicts")), (False, ("--server-side=false",))],
+    )
+    def test_helm_4_is_told_how_a_rollback_is_applied(
+        self, runner: FakeRunner, tmp_path: Path, server_side: bool, told: tuple[str, ...]
+    ) -> None:
+        runner.on("rollback", "agent", "3", *CLUSTER, "--history-max", "10", "--timeout", "9s", *told)
+        helm(runner, tmp_path, "v4.3.1").rollback("agent", 3, timeout=9, server_side=server_side)
 
     def test_uninstall_waits_and_does_not_mind_a_missing_release(self, runner: FakeRunner, tmp_path: Path) -> None:
         runner.on("uninstall", "agent", *CLUSTER, "--ignore-not-found", "--timeout", "300s", "--wait")

@@ -60,7 +60,7 @@ def test_a_releases_whole_life(edge: Edge, helm_version: str) -> None:
     assert record.manifest.strip() == forecast.strip()
     assert states(edge) == [(1, "superseded"), (2, "deployed")]
 
-    helm.rollback("r", 1)
+    helm.rollback("r", 1, server_side=helm.major == 4)
     record = edge.kubectl.record("r", 3)
     assert record is not None
     assert (record.config, record.rollback_revision) == (first, 1 if helm.version >= (4, 3, 0) else None)
@@ -108,7 +108,7 @@ def test_a_killed_helm_leaves_a_pending_release_that_a_rollback_by_number_frees(
     assert killed == -signal.SIGKILL
     assert states(edge) == [(1, "deployed"), (2, "pending-upgrade")]
     assert fails(lambda: helm.upgrade("r", edge.toy, values(config_map("a")))).anchor == "release-busy"
-    helm.rollback("r", 1)
+    helm.rollback("r", 1, server_side=helm.major == 4)
     helm.upgrade("r", edge.toy, values(config_map("a", k="2")))
     assert states(edge)[-1] == (4, "deployed")
 
@@ -117,13 +117,13 @@ def test_helm_3_13_cannot_roll_back_to_an_object_that_the_newest_revision_left_o
     helm = edge.helm("3.13")
     helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
     _killed_in_a_hook(edge, helm, values(endless_hook()))
-    error = fails(lambda: helm.rollback("r", 1))
+    error = fails(lambda: helm.rollback("r", 1, server_side=helm.major == 4))
     assert (error.anchor, error.message) == (
         "rollback-impossible",
         "this Helm cannot roll back to ConfigMap `a`: it is in the cluster, but not in the newest revision",
     )
     edge.kubectl.delete("configmap", "a")
-    helm.rollback("r", 1)
+    helm.rollback("r", 1, server_side=helm.major == 4)
 
 
 @with_helm("3.22", "4.3", also=())
@@ -131,7 +131,7 @@ def test_newer_helm_can(edge: Edge, helm_version: str) -> None:
     helm = edge.helm(helm_version)
     helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
     _killed_in_a_hook(edge, helm, values(endless_hook()))
-    helm.rollback("r", 1)
+    helm.rollback("r", 1, server_side=helm.major == 4)
     assert states(edge)[-1] == (3, "deployed")
 
 
@@ -203,13 +203,12 @@ class TestConflicts:
         assert edge.kubectl.forecast(wanted, manager="helm").ok
         helm.upgrade("r", edge.toy, values(*wanted))
 
-    def test_a_rollback_over_drift_needs_the_same_force(self, edge: Edge) -> None:
+    def test_a_rollback_takes_drift_back(self, edge: Edge) -> None:
         helm = edge.helm("4.3")
         helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
         helm.upgrade("r", edge.toy, values(config_map("a", k="2")))
         edge.patch("configmap", "a", {"data": {"k": "9"}})
-        assert fails(lambda: helm.rollback("r", 1)).anchor == "field-conflict"
-        helm.rollback("r", 1, force_conflicts=True)
+        helm.rollback("r", 1, server_side=True)
         (found,) = edge.kubectl.get_many([config_map("a")])
         assert found is not None
         assert found["data"] == {"k": "1"}
@@ -220,7 +219,7 @@ class TestConflicts:
         helm.upgrade("r", edge.toy, values(config_map("a", k="1")))
         edge.patch("configmap", "a", {"data": {"k": "9"}})
         helm.upgrade("r", edge.toy, values(config_map("a", k="2")), force_conflicts=True)
-        helm.rollback("r", 1, force_conflicts=True)
+        helm.rollback("r", 1, server_side=False)
         assert states(edge)[-1] == (3, "deployed")
 
     def test_a_release_of_helm_3_can_be_forced_by_helm_4(self, edge: Edge) -> None:
@@ -230,6 +229,19 @@ class TestConflicts:
         record = edge.kubectl.record("r", 2)
         assert record is not None
         assert record.apply_method == "ssa"
+
+    def test_a_rollback_is_applied_as_told_whatever_made_the_revision(self, edge: Edge) -> None:
+        """By itself helm 4.3 takes the method of the revision that it goes to, and stops at the field of another.
+
+        Helm 3 takes the mark from the revision that it supersedes, and from none before.
+        """
+        for helm, k in (("4.3", "1"), ("4.3", "2"), ("3.22", "3")):
+            edge.helm(helm).upgrade("r", edge.toy, values(config_map("a", k=k)))
+        edge.patch("configmap", "a", {"data": {"k": "9"}})
+        edge.helm("4.3").rollback("r", 1, server_side=False)
+        record = edge.kubectl.record("r", 4)
+        assert record is not None
+        assert (record.status, record.apply_method) == ("deployed", "csa")
 
 
 @with_helm("3.13", "3.22", "4.3")
