@@ -31,6 +31,7 @@ from ddhelm.errors import (
 )
 from ddhelm.helm import BEYOND_TIMEOUT
 from ddhelm.interrupts import interruptible, undisturbed
+from ddhelm.pasting import typed
 from ddhelm.plan import Deployed, Step, StepKind
 from ddhelm.record import Record
 from ddhelm.release import CREATED_BY_LABEL, MANAGED_BY, OURS, SECRET, Release
@@ -315,7 +316,7 @@ def _undo(
                 why = "it was uninstalled before"
             details.append(
                 f"release `{name}` is kept as it is ({why}): mend the cause and run `ddhelm onboard` again, "
-                f"or remove it with `ddhelm uninstall`"
+                f"or remove it with `{_removing(name, session, prepared, outcome)}`"
             )
         elif not how.rollback:
             details.append(f"release `{name}` is kept as it is (--no-rollback): `helm rollback {_line(before)}`")
@@ -330,9 +331,17 @@ def _undo(
     for name in _touched(outcome):
         state = prepared.deployed.get(name)
         if name not in names:
-            how_to = f"`helm rollback {_line(state)}`" if state and state.base else "`ddhelm uninstall`"
-            details.append(f"release `{name}` was changed and left as it is; to undo it: {how_to}")
+            back = f"helm rollback {_line(state)}" if state and state.base else ""
+            how_to = back or _removing(name, session, prepared, outcome)
+            details.append(f"release `{name}` was changed and left as it is; to undo it: `{how_to}`")
     return replace(outcome, undone=undone, failure=outcome.failure.adding(details))
+
+
+def _removing(name: str, session: Session, prepared: Prepared, outcome: Outcome) -> str:
+    """The command that removes a release and no other one; of both, ddhelm's own leaves less behind than helm's."""
+    if {*prepared.deployed, *_touched(outcome)} <= {name}:
+        return "ddhelm uninstall"
+    return typed("helm uninstall {name} --namespace {namespace}", name=name, namespace=session.access.namespace)
 
 
 def _roll_back(

@@ -21,7 +21,7 @@ from ddhelm.manifest import parse
 from ddhelm.masking import Masker
 from ddhelm.plan import Deployed, Head, Plan, Step, StepKind
 from ddhelm.record import Record, ReleaseRow
-from ddhelm.release import pair
+from ddhelm.release import Release, pair
 from ddhelm.rollout import Stalled
 from ddhelm.workloads import Workload
 from tests.adapters.apiserver import ApiServer
@@ -337,6 +337,35 @@ def test_a_release_whose_uninstall_had_begun_has_nothing_to_go_back_to() -> None
     assert cluster.log == [f"upgrade {WORKER.name}"]
     assert told.failure is not None
     assert f"`{WORKER.name}` is kept as it is (it was uninstalled before)" in told.failure.details[0]
+
+
+KEPT = "is kept as it is (a first install): mend the cause and run `ddhelm onboard` again, or remove it with"
+REMOVES = "`helm uninstall {} --namespace datadog`"
+
+
+@pytest.mark.parametrize("stands", [WORKER, CONTROL_PLANE], ids=["worker", "control plane"])
+def test_a_first_install_is_undone_without_the_release_that_stood_before(stands: Release) -> None:
+    cluster = Cluster()
+    cluster.revisions = {stands.name: 7}
+    told = run(cluster, failing={CONTROL_PLANE.name: ClusterError("boom")})
+    assert told.failure is not None
+    *_, of_control_plane, of_worker = told.failure.details
+    if stands is WORKER:
+        removes = REMOVES.format(CONTROL_PLANE.name)
+        assert of_control_plane == f"release `{CONTROL_PLANE.name}` {KEPT} {removes}"
+        assert of_worker == LEFT
+    else:
+        assert of_control_plane == f"release `{CONTROL_PLANE.name}` was rolled back to revision 7"
+        removes = REMOVES.format(WORKER.name)
+        assert of_worker == f"release `{WORKER.name}` was changed and left as it is; to undo it: {removes}"
+
+
+def test_the_only_release_is_removed_with_all_that_belongs_to_it() -> None:
+    cluster = Cluster()
+    cluster.revisions = {}
+    told = run(cluster, failing={WORKER.name: ClusterError("boom")})
+    assert told.failure is not None
+    assert told.failure.details == (f"release `{WORKER.name}` {KEPT} `ddhelm uninstall`",)
 
 
 def test_a_revision_of_this_run_that_helm_was_cut_off_at_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
