@@ -17,6 +17,7 @@ from ddhelm.actions import leftovers, revisions, rights
 from ddhelm.actions.identity import KUBE_SYSTEM
 from ddhelm.actions.leftovers import Leftover, Unlisted
 from ddhelm.actions.reading import not_busy
+from ddhelm.answers import Right
 from ddhelm.errors import PreflightFailed
 from ddhelm.manifest import Manifest, Object, parse
 from ddhelm.masking import Masker
@@ -117,8 +118,9 @@ def prepare(
     records, manifests, strays = _listed(kubectl, namespace, stored)
     _refuse_dead_kinds(kubectl, {name: each for name, each in manifests.items() if records[name].status != _GONE})
     every = (*manifests.values(), *strays.values())
-    if manifests:  # helm would delete what it may, and say only that it failed
-        rights.require(kubectl, rights.to_delete(every, namespace), "an uninstall")
+    if manifests:  # helm would delete what it may, and say only that it failed; and the webhook waits for pods to go
+        needed = (*rights.to_delete(every, namespace), Right("list", "pods", "", namespace))
+        rights.require(kubectl, needed, "an uninstall")
     ours = [release for release in reversed(releases) if release.name in records]
     going = tuple(_going(kubectl, each, records[each.name], manifests[each.name], strays[each.name]) for each in ours)
     terminating = (found.tree().get("status") or {}).get("phase") == "Terminating"

@@ -195,22 +195,25 @@ class _Run:
         return (f"not waited for to the end: {self._going}",) * bool(self._going) + self.so_far()
 
     def gone(self, selectors: Sequence[str], what: str) -> bool:
-        """Wait until no pod of the selectors is left; False, and a problem noted, when time runs out."""
-        paths = [
-            f"/api/v1/namespaces/{self._removal.namespace}/pods?labelSelector={quote(selector, safe='')}&limit=1"
-            for selector in selectors
-        ]
+        """Wait until no pod of the selectors is left; False, and a problem noted, when time runs out.
+
+        Where pods may not be listed, that is the problem, and nothing is waited for: what makes them is gone, as helm
+        has waited for that.
+        """
+        where = self._removal.namespace
+        paths = [f"/api/v1/namespaces/{where}/pods?labelSelector={quote(each, safe='')}&limit=1" for each in selectors]
         began = self._clock.now()
         while paths:
             answers = self._kubectl.raws(paths)
-            if all(answer.failure is None and not answer.tree().get("items") for answer in answers):
+            failure = next((answer.failure for answer in answers if answer.failure is not None), None)
+            if failure is None and not any(answer.tree().get("items") for answer in answers):
                 break
-            if self._clock.now() - began >= self._timeout:
-                selector = selectors[0]
-                where = self._removal.namespace
-                command = typed("kubectl -n {where} get pods -l {selector}", where=where, selector=selector)
-                self._problems.append(Kept(what, f"still there after {self._timeout:.0f} s", command))
-                return False
+            forbidden = failure is not None and failure.anchor == "forbidden"
+            if forbidden or self._clock.now() - began >= self._timeout:
+                why = f"whether they are gone is not known: {failure.message}" if failure is not None else ""
+                command = typed("kubectl -n {where} get pods -l {selector}", where=where, selector=selectors[0])
+                self._problems.append(Kept(what, why or f"still there after {self._timeout:.0f} s", command))
+                return forbidden
             self.renew(0)
             self._clock.sleep(_AGAIN)
         return True
@@ -223,7 +226,7 @@ class _Run:
 
     def leave(self, hooks: Sequence[Leftover]) -> None:
         """Name those that a living Cluster Agent would make again; no record tells another run of their Services."""
-        why = "left while its Cluster Agent runs; without one it may block the creation of pods"
+        why = "left while its Cluster Agent may run; without one it may block the creation of pods"
         self._problems += [Kept(str(each), why, each.command) for each in hooks]
 
     def delete(self, objects: Sequence[Leftover]) -> None:

@@ -81,6 +81,7 @@ def test_what_the_newest_revision_does_not_list_and_stands_goes_before_the_recor
     }
     assert removal.pods == ("app=runner",), "its pods are waited for"
     assert Right("delete", "clusterroles", "rbac.authorization.k8s.io", "") in cluster.asked_rights
+    assert Right("list", "pods", "", SPACE) in cluster.asked_rights
 
 
 @pytest.mark.parametrize(

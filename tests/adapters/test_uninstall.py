@@ -290,6 +290,27 @@ def test_an_api_server_that_does_not_answer_is_no_sign_that_pods_are_gone() -> N
     assert len(cluster.asked_for("app=dca")) == 6
 
 
+def test_pods_that_may_not_be_listed_are_not_waited_for_and_the_rest_goes_on() -> None:
+    cluster, denied = Cluster(), ClusterError("`u` may not list pods", anchor="forbidden")
+    for app in ("dca", "agent"):
+        cluster.serve(PODS.format(app), denied)
+    done = run(cluster)
+    assert done.problems == tuple(
+        Kept(what, f"whether they are gone is not known: {denied.message}", f"kubectl -n datadog get pods -l app={app}")
+        for what, app in (("Cluster Agent pods", "dca"), ("agent pods", "agent"))
+    )
+    assert len(cluster.asked_for("app=")) == 2
+    assert "delete mutatingwebhookconfiguration datadog-webhook" in cluster.log
+
+
+def test_pods_that_nobody_could_see_to_the_end_are_told_with_the_reason() -> None:
+    cluster = Cluster()
+    cluster.serve(PODS.format("dca"), ClusterError("no route to host"))
+    done = run(cluster)
+    assert [each.what for each in done.problems] == ["Cluster Agent pods", str(HOOK)]
+    assert done.problems[0].why == "whether they are gone is not known: no route to host"
+
+
 def test_webhooks_that_could_not_be_read_are_problems() -> None:
     cluster = Cluster()
     denied = ClusterError("`u` may not list mutatingwebhookconfigurations", anchor="forbidden")
