@@ -98,7 +98,7 @@ def carry_out(
         ):
             _unmoved(session, prepared, _names(prepared))
             if prepared.plan.creates_namespace:
-                _forecast(session, prepared)
+                _forecast(session, prepared, observer)
             _secret(session, keys, wrote, observer)
             return _steps(session, prepared, request, how, observer, lease, wrote)
     except Interrupted as error:
@@ -169,17 +169,22 @@ def _namespace(session: Session, prepared: Prepared, wrote: list[str], observer:
     observer(Wrote(wrote[-1]))
 
 
-def _forecast(session: Session, prepared: Prepared) -> None:
+def _forecast(session: Session, prepared: Prepared, observer: Observer) -> None:
     """Ask the API server about every object, now that the namespace exists; raises PreflightFailed on a finding."""
-    manifests = {one.release.name: one.manifest for one in prepared.desired}
-    found = live.read(session.kubectl, manifests, session.access.namespace, session.masker, namespaced=True)
+    from ddhelm.actions import judging  # here: loaded while helm renders, see `prepare`
+
+    found, notices = judging.once_more(session, prepared)
     if found.refusals:
+        objects = "1 object" if len(found.refusals) == 1 else f"{len(found.refusals)} objects"
         raise PreflightFailed(
-            f"the API server would refuse {len(found.refusals)} objects; no release was touched",
+            f"the API server would refuse {objects}; no release was touched",
             hint="ddhelm check",
             anchor="forecast-refused",
             details=live.unforeseen(found.refusals),
         )
+    for line in notices:
+        if line not in prepared.plan.notices:
+            observer(Warned(line))
 
 
 def _secret(session: Session, keys: Mapping[str, Key], wrote: list[str], observer: Observer) -> None:

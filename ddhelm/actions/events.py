@@ -26,6 +26,6 @@ class Wrote(Struct, frozen=True):
 
 
 class Warned(Struct, frozen=True):
-    """A line of helm's that means something."""
+    """Something worth a line: what the API server warns helm of, or what a forecast cannot tell."""
 
     line: str

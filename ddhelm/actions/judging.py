@@ -55,7 +55,7 @@ def planned(
     cluster, wanted = made.cluster, made.settings
     manifests = {one.release.name: one.manifest for one in made.desired}
     others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
-    standing = _standing(session, made, manifests)
+    standing = _standing(session, made, manifests, namespaced=cluster.namespace is not None)
     covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
     before = {state.release: state.manifest for state in made.deployed.values()}
     running = staying.seen(session.kubectl, covered, cluster.facts.nodes, before)
@@ -88,6 +88,12 @@ def planned(
     )
     changed = outcomes.of_steps(session, steps, made.desired, made.deployed, standing, forced=request.force_conflicts)
     return replace(made, plan=result, workloads=standing.workloads, standing=standing.standing, outcomes=changed)
+
+
+def once_more(session: Session, made: Prepared) -> tuple[live.Read, tuple[str, ...]]:
+    """The forecast of a plan whose namespace has been made since, judged as the plan's own, and the notices of it."""
+    manifests = {one.release.name: one.manifest for one in made.desired}
+    return _spared(session, made, _standing(session, made, manifests, namespaced=True), made.plan.steps)
 
 
 def _spared(
@@ -126,7 +132,8 @@ def _doubled(session: Session, made: Prepared, standing: live.Read) -> tuple[liv
     """Without lists with two entries of one key in a release that helm applies client-side, and a notice for each.
 
     The forecast is server-side and refuses them; Helm 3 does not (helm/helm#31529). The last one of an install
-    counts; the patch of an upgrade may drop the second (measured: 3.22, Kubernetes 1.36).
+    counts; the patch of an upgrade may drop the second (measured: 3.22, Kubernetes 1.36). What others altered of an
+    object is what the forecast alone would tell.
     """
     taken = {
         identity
@@ -137,7 +144,10 @@ def _doubled(session: Session, made: Prepared, standing: live.Read) -> tuple[liv
     dropped = [each for each in standing.refusals if each.object in taken and each.error.anchor == "duplicate-entries"]
     kept = tuple(each for each in standing.refusals if each not in dropped)
     why = "client-side, as helm applies this release, that is taken, and which one counts is not certain"
-    return replace(standing, refusals=kept), tuple(f"{each.error.message}: {why}" for each in dropped)
+    unknown = "; whether others altered the object is not known"
+    return replace(standing, refusals=kept), tuple(
+        f"{each.error.message}: {why}{unknown if each.object in standing.standing else ''}" for each in dropped
+    )
 
 
 def _of_steps(made: Prepared, steps: Sequence[Step], standing: live.Read, taken_over: tuple[str, ...]) -> Iterator[str]:
@@ -161,7 +171,7 @@ def _of_cluster(made: Prepared, request: Request) -> Iterator[str]:
         yield _NOT_FORECAST
 
 
-def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest]) -> live.Read:
+def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest], *, namespaced: bool) -> live.Read:
     """What applying the manifests would meet; conflicts are asked for where this helm would stop at them."""
     conflicts = conflicts_matter(session.helm.major, made.deployed, [one.release for one in made.desired])
     found = live.read(
@@ -169,7 +179,7 @@ def _standing(session: Session, made: Prepared, manifests: Mapping[str, Manifest
         manifests,
         session.access.namespace,
         session.masker,
-        namespaced=made.cluster.namespace is not None,
+        namespaced=namespaced,
         conflicts=conflicts,
         patterns=made.profile.admission,
     )

@@ -8,18 +8,20 @@ from typing import Any, cast
 import pytest
 
 from ddhelm import failurerows
-from ddhelm.actions import lock, look, watch
+from ddhelm.actions import live, lock, look, watch
 from ddhelm.actions.carry_out import HELM_TIMEOUT, How, Outcome, carry_out
+from ddhelm.actions.events import Warned
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
-from ddhelm.actions.session import Session
+from ddhelm.actions.session import Observer, Session, silent
 from ddhelm.actions.watch import Clock, Watched
+from ddhelm.applying import Refusal
 from ddhelm.coverage import Coverage
-from ddhelm.errors import ClusterError, DdhelmError, PlanStale, ReleaseError
-from ddhelm.manifest import parse
+from ddhelm.errors import ClusterError, DdhelmError, PlanStale, PreflightFailed, ReleaseError
+from ddhelm.manifest import Manifest, parse
 from ddhelm.masking import Masker
-from ddhelm.plan import Deployed, Head, Plan, Step, StepKind
+from ddhelm.plan import Deployed, Head, Live, Plan, Step, StepKind
 from ddhelm.record import Record, ReleaseRow
 from ddhelm.release import Release, pair
 from ddhelm.rollout import Stalled
@@ -128,6 +130,8 @@ def run(
     major: int = 3,
     request: Request = Request(),  # noqa: B008 - it cannot change
     stands: tuple[Head, int | None] = (Head(7, "deployed"), 7),
+    wanted: Manifest | None = None,
+    observer: Observer = silent,
     **plan: Any,
 ) -> Outcome:
     """Both releases from revision 7 to 8; each look at the clock takes so many ``seconds``."""
@@ -147,15 +151,17 @@ def run(
             facts=SimpleNamespace(uid="this-cluster"),
             records={name: (SimpleNamespace(revision=stands[0].revision),) for name in cluster.revisions},
         ),
-        desired=(),
+        desired=tuple(SimpleNamespace(release=step.release, manifest=wanted) for step in steps if wanted),
+        keeps={},
         deployed=deployed,
         chart=SimpleNamespace(path=Path("chart")),
-        profile=SimpleNamespace(host_files=()),
+        profile=SimpleNamespace(host_files=(), admission=()),
     )
     session = SimpleNamespace(
         helm=Helm(cluster, failing or {}, major),
         kubectl=cluster,
         access=SimpleNamespace(namespace="datadog", context="x"),
+        masker=manifest.masker,
     )
     moment = 1000.0
 
@@ -170,6 +176,7 @@ def run(
         request,
         {name: Key("a file", "0" * 32) for name in keys},
         How(clock=Clock(now, lambda _seconds: None), now=now),
+        observer,
     )
 
 
@@ -440,3 +447,41 @@ def test_a_namespace_that_somebody_made_meanwhile_is_not_called_ours() -> None:
         run(cluster, creates_namespace=True)
     assert raised.value.details == ()
     assert cluster.log == []
+
+
+ENV = parse("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", "datadog", Masker(b"k" * 32))
+
+
+def forecast(patch: pytest.MonkeyPatch, **standing: Any) -> None:
+    """Of every object the API server says that a list in it has two entries of one key."""
+    twice = ReleaseError("`a` has two entries", anchor="duplicate-entries")
+    refusals = tuple(Refusal(identity, twice) for identity in ENV.objects)
+    patch.setattr(live, "read", lambda *_given, **_how: live.Read(Live({}), {}, refusals, **standing))
+    patch.setattr(look, "targets", lambda _manifests: ())
+
+
+@pytest.mark.parametrize("major", [3, 4])
+def test_a_forecast_in_a_new_namespace_is_judged_as_that_of_a_plan(monkeypatch: pytest.MonkeyPatch, major: int) -> None:
+    forecast(monkeypatch)
+    cluster, told = Cluster(), list[object]()
+    cluster.revisions = {}
+
+    def carried_out() -> Outcome:
+        return run(cluster, major=major, wanted=ENV, creates_namespace=True, observer=told.append)
+
+    if major == 4:
+        with pytest.raises(PreflightFailed, match="would refuse 1 object; no release was touched"):
+            carried_out()
+        assert cluster.log == ["namespace"]
+    else:
+        assert carried_out().failure is None
+        (warned,) = [each.line for each in told if isinstance(each, Warned)]
+        assert warned.endswith("that is taken, and which one counts is not certain")
+
+
+def test_what_others_altered_of_an_object_that_was_not_forecast_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    forecast(monkeypatch, standing=ENV.objects)
+    told = list[object]()
+    run(Cluster(), wanted=ENV, creates_namespace=True, observer=told.append)
+    (warned,) = [each.line for each in told if isinstance(each, Warned)]
+    assert warned.endswith("whether others altered the object is not known")
