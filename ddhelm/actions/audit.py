@@ -30,7 +30,7 @@ from ddhelm.actions.restart import Restarting
 from ddhelm.actions.session import Observer, Session
 from ddhelm.actions.uninstall import Finished, Started
 from ddhelm.audit import Change, Entry, Outcome, Who
-from ddhelm.errors import DdhelmError, Interrupted
+from ddhelm.errors import DdhelmError, Interrupted, Reported
 from ddhelm.interrupts import interruptible
 from ddhelm.release import HISTORY, MANAGED_BY, OURS
 
@@ -64,7 +64,7 @@ class Recording:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.failure: DdhelmError | None = None
+        self.failure: Reported | None = None
         self.keeps = True
         """Whether the ConfigMap may be made; False: written only where it stands (an uninstall deletes it)."""
 
@@ -81,7 +81,7 @@ class Recording:
                 break
         self.entry = replace(self.entry, changes=tuple(changes))
 
-    def failed(self, error: DdhelmError) -> None:
+    def failed(self, error: Reported) -> None:
         """Note a failure that the block tells without raising it."""
         self.failure = error
 

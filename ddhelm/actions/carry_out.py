@@ -53,7 +53,7 @@ class Outcome(Struct, frozen=True):
     wrote: tuple[str, ...] = ()
     watched: Watched | None = None
     undone: Mapping[str, int] = {}
-    failure: DdhelmError | None = None
+    failure: Reported | None = None
 
 
 class How(Struct, frozen=True):

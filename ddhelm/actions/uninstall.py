@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ddhelm.actions import identity, leftovers, lock, revisions
 from ddhelm.actions.leftovers import Leftover
@@ -46,15 +47,18 @@ class Finished(Struct, frozen=True):
 
 
 class Removed(Struct, frozen=True):
-    """What went, what stayed, and what should have gone and did not (``problems``)."""
+    """What went, what stayed, and what should have gone and did not (``problems``); ``failure``: why it broke off."""
 
     done: tuple[str, ...] = ()
     kept: tuple[Kept, ...] = ()
     problems: tuple[Kept, ...] = ()
+    failure: Reported | None = None
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where something that should have gone is left."""
+        """0, 4 where something that should have gone is left, or that of the failure."""
+        if self.failure is not None:
+            return self.failure.exit_code
         return _NOT_REMOVED if self.problems else 0
 
 
@@ -68,9 +72,11 @@ def carry_out(
     timeout: float = 300,
     now: Callable[[], float] = time.time,
     lock_timeout: float = 0,
+    broken_off: Callable[[Removed], None] = lambda _removed: None,
 ) -> Removed:
     """Remove what ``removal`` says. Each wait is bounded by ``timeout`` seconds.
 
+    ``broken_off`` hears what was done and how it failed where that is raised after something was begun.
     Raises PlanStale where the cluster is another one, another run holds the lock or a release has moved, whatever
     helm's failure stands for, Interrupted; the details say what is gone already.
     """
@@ -87,11 +93,12 @@ def carry_out(
     except Interrupted as error:
         with undisturbed():
             details = run.state()
-        raise Interrupted(error.message, hint=_again(removal), anchor=error.anchor, details=details) from None
+        ended: Reported = Interrupted(error.message, hint=_again(removal), anchor=error.anchor, details=details)
     except DdhelmError as error:
-        if not (gone := run.so_far()):
-            raise
-        raise error.adding(gone) from None
+        ended = error.adding(gone) if (gone := run.so_far()) else error
+    if run.begun:
+        broken_off(replace(run.result(), failure=ended))
+    raise ended
 
 
 def _again(removal: Removal) -> str:
@@ -142,6 +149,8 @@ class _Run:
         self._kept = list(removal.kept)
         self._problems: list[Kept] = []
         self._going = self._release = ""
+        self.begun = False
+        """Whether anything is gone, or may be."""
         self.renew: Callable[[float], None] = lambda _work: None
 
     def result(self) -> Removed:
@@ -231,6 +240,7 @@ class _Run:
 
     def delete(self, objects: Sequence[Leftover]) -> None:
         for each in objects:
+            self.begun = True
             try:
                 if self._kubectl.delete(each.kind, each.name, namespace=each.namespace):
                     self._finished(str(each), 0)
@@ -262,7 +272,7 @@ class _Run:
             self._clock.sleep(_AGAIN)
 
     def _timed(self, what: str, do: Callable[[], None]) -> None:
-        self._going = what
+        self._going, self.begun = what, True
         self._observer(Started(what))
         began, problems = self._clock.now(), len(self._problems)
         do()

@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ddhelm import flaggroups, planfile
 from ddhelm.actions import carry_out, keys, prepare, rotate, status
+from ddhelm.actions.events import Told
 from ddhelm.actions.keys import Key
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording, requests, waiting
-from ddhelm.errors import DdhelmError
+from ddhelm.errors import DdhelmError, Reported
 from ddhelm.flaggroups import Options
+from ddhelm.interrupts import undisturbed
 from ddhelm.notices import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.settings import unproven
@@ -82,28 +86,41 @@ def carry_on(
     if dry_run:
         return 0
     if not prepared.plan.changes:
-        if options.get("require_validation"):
-            _prove(session, options, prepared, {}, ())
-        if any(not each.settled for each in prepared.workloads):
-            with rollout_view.observer(screen) as observer:
-                outcome = carry_out.wait(session, prepared, how, observer)
-            if outcome.failure is not None:
-                return _report(session, options, prepared, outcome, output)
-        if output == "table":
-            _nothing(prepared, screen)
-        document = view.nothing_json(prepared)
-        with _printed(document, output, "there was nothing to do"):
-            return _verified(session, options, document, output)
+        return _unchanged(session, options, prepared, how, output, screen)
     wanted = _agreed(session, options, prepared, given, verb, way_back=way_back)
     digest = reviewed or planfile.of_shown(view.json(session.access, prepared)["data"])
-    with (
-        recording.recorded(session, verb, plan=digest, cluster=prepared.cluster.facts.uid) as run,
-        rollout_view.observer(screen) as observer,
-    ):
-        outcome = carry_out.carry_out(session, prepared, request, wanted, how, run.watching(observer))
-        if outcome.failure is not None:
-            run.failed(outcome.failure)
+    told, outcome = Told(), carry_out.Outcome()
+    try:
+        with (
+            recording.recorded(session, verb, plan=digest, cluster=prepared.cluster.facts.uid) as run,
+            rollout_view.observer(screen) as observer,
+        ):
+            observed = run.watching(told.telling(observer))
+            outcome = carry_out.carry_out(session, prepared, request, wanted, how, observed)
+            if outcome.failure is not None:
+                run.failed(outcome.failure)
+    except Reported as error:
+        _print_broken_off(prepared, told, outcome, error, output)
+        raise
     return _report(session, options, prepared, outcome, output)
+
+
+def _unchanged(
+    session: Session, options: Options, prepared: Prepared, how: carry_out.How, output: str, screen: "Console"
+) -> int:
+    """Wait for what an earlier run left behind, and say that there is nothing to do; gives the exit code."""
+    if options.get("require_validation"):
+        _prove(session, options, prepared, {}, ())
+    if any(not each.settled for each in prepared.workloads):
+        with rollout_view.observer(screen) as observer:
+            outcome = carry_out.wait(session, prepared, how, observer)
+        if outcome.failure is not None:
+            return _report(session, options, prepared, outcome, output)
+    if output == "table":
+        _nothing(prepared, screen)
+    document = view.nothing_json(prepared)
+    with _printed(document, output, "there was nothing to do"):
+        return _verified(session, options, document, output)
 
 
 def _agreed(
@@ -145,8 +162,7 @@ def _prove(
 def _report(session: Session, options: Options, prepared: Prepared, outcome: carry_out.Outcome, output: str) -> int:
     """Show what happened, and how it stands now; gives the exit code, or raises the failure."""
     if outcome.failure is not None:
-        if output != "table":
-            print(envelope.text(view.outcome_json(prepared, outcome), output), end="")  # noqa: T201
+        _print_failed(prepared, outcome, output)
         raise outcome.failure
     if output == "table":
         view.outcome(outcome, console.out())
@@ -159,6 +175,20 @@ def _report(session: Session, options: Options, prepared: Prepared, outcome: car
         if TOKEN in prepared.plan.writes and prepared.deployed and (due := rotate.behind(session, Rotatable.TOKEN)):
             rotate_view.behind(due, console.err())
         return _verified(session, options, document, output)
+
+
+def _print_failed(prepared: Prepared, outcome: carry_out.Outcome, output: str) -> None:
+    """Print for programs what was done of a run that failed; people are told on standard error."""
+    if output != "table":
+        print(envelope.text(view.outcome_json(prepared, outcome), output), end="")  # noqa: T201
+
+
+def _print_broken_off(prepared: Prepared, told: Told, outcome: carry_out.Outcome, error: Reported, output: str) -> None:
+    """The same for a run that had no outcome of its own to give, or was interrupted when it had; none has none."""
+    if told.begun:
+        with undisturbed():  # by the next ^C: this one has been heard
+            known = replace(outcome, wrote=tuple(told.wrote), done=tuple(told.done), failure=error)
+            _print_failed(prepared, known, output)
 
 
 @contextmanager

@@ -6,6 +6,7 @@
 import json
 from typing import Any, Literal
 
+from ddhelm.errors import Reported
 from ddhelm.views import pasted
 
 API_VERSION = "ddhelm/v1"
@@ -39,6 +40,13 @@ Tree = dict[str, Any]
 def wrap(kind: Kind, data: Tree) -> Tree:
     """The envelope around an answer's data."""
     return {"apiVersion": API_VERSION, "kind": kind, "data": data}
+
+
+def failure(error: Reported | None) -> Tree | None:
+    """How a run failed, or null where it did not."""
+    if error is None:
+        return None
+    return {"message": error.message, "hint": error.hint, "anchor": error.anchor, "details": list(error.details)}
 
 
 def text(tree: Tree, output: str) -> str:

@@ -194,7 +194,6 @@ def _outdated(result: "Outcome") -> list[str]:
 
 def outcome_json(prepared: Prepared, result: "Outcome") -> tree.Tree:
     """The versioned document of what happened; what is read only afterwards is null in it."""
-    failure = result.failure
     return envelope.wrap(
         "Outcome",
         {
@@ -211,14 +210,7 @@ def outcome_json(prepared: Prepared, result: "Outcome") -> tree.Tree:
             "chart": prepared.chart.version,
             "rolledBack": dict(result.undone),
             "notices": _outdated(result),
-            "failure": None
-            if failure is None
-            else {
-                "message": failure.message,
-                "hint": failure.hint,
-                "anchor": failure.anchor,
-                "details": list(failure.details),
-            },
+            "failure": envelope.failure(result.failure),
             "status": None,
             "verification": None,
         },

@@ -56,6 +56,7 @@ def json(value: Removal | Removed) -> Tree:
             "removed": list(value.done),
             "kept": _kept_json(value.kept),
             "problems": _kept_json(value.problems),
+            "failure": envelope.failure(value.failure),
         }
         return envelope.wrap("Removed", data)
     data = {

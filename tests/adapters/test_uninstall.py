@@ -1,6 +1,6 @@
 """An uninstall that meets faults: another cluster, a held lock, helm failing half-way, things that do not go."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -18,6 +18,7 @@ from ddhelm.errors import (
     PlanStale,
     PreflightFailed,
     ReleaseError,
+    Reported,
     RolloutFailed,
 )
 from ddhelm.helm import Helm
@@ -128,6 +129,7 @@ def run(
     timeout: float = 30,
     pause: float = 0,
     idle: bool = False,
+    broken_off: Callable[[Removed], None] = lambda _removed: None,
     **failing: Exception,
 ) -> Removed:
     """``pause``: seconds that pass between two looks at the clock of the lock; ``idle``: helm does nothing."""
@@ -145,6 +147,7 @@ def run(
         clock=ticking.clock(),
         timeout=timeout,
         now=now,
+        broken_off=broken_off,
     )
 
 
@@ -230,6 +233,24 @@ def test_helm_failing_half_way_says_what_is_gone_and_how_the_rest_stands(kind: t
     assert cluster.log == ["helm uninstall control-plane-ddagent"], "webhook and keys are left while a release stands"
     assert cluster.lease is not None
     assert cluster.lease["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("error", [ReleaseError("failed to delete"), Interrupted("interrupted")])
+def test_what_broke_off_is_told_with_what_was_done_by_then(error: Reported) -> None:
+    told = list[Removed]()
+    with pytest.raises(type(error)) as raised:
+        run(Cluster(), broken_off=told.append, worker=error)
+    assert told == [Removed(("release `control-plane-ddagent`",), REMOVAL.kept, failure=raised.value)]
+
+
+def test_what_broke_off_before_the_first_write_is_not() -> None:
+    told = list[Removed]()
+    with pytest.raises(PlanStale):
+        run(Cluster(uid="another"), broken_off=told.append)
+    stray = replace(REMOVAL, releases=REMOVAL.releases[:1])
+    with pytest.raises(PlanStale):
+        run(Cluster(), stray, broken_off=told.append)
+    assert told == []
 
 
 def test_an_interruption_says_what_is_gone() -> None:

@@ -245,7 +245,9 @@ def documents() -> list[dict[str, Any]]:
         rotate_view.json(ROTATION),
         rotate_view.json(ROTATION, rotate.Rotated(True, (_RUNNING,), (WATCHED,))),
         uninstall_view.json(REMOVAL),
-        uninstall_view.json(uninstall.Removed(("release `a`",), REMOVAL.kept, REMOVAL.kept)),
+        uninstall_view.json(
+            uninstall.Removed(("release `a`",), REMOVAL.kept, REMOVAL.kept, PreflightFailed("stopped", hint="do it"))
+        ),
         certs_view.ways_json(WAYS),
         certs_view.verified_json(
             certverify.Verified("https://e:2379", "3.6", 9, True, True, "yes", CERTIFICATE, CERTIFICATE, ("note",)), NOW

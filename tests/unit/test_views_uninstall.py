@@ -134,6 +134,7 @@ def test_programs_get_before_and_after() -> None:
                     }
                 ],
                 "problems": [],
+                "failure": None,
             },
         }
     )
