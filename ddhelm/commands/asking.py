@@ -21,10 +21,9 @@ def needed(would: str, hint: str) -> None:
         raise UsageError(f"this would {would}, and there is no terminal to ask on", hint=hint, anchor="no-terminal")
 
 
-def about(access: Access, uid: str = "") -> str:
-    """Which cluster a question is about; ``uid`` is kube-system's, where it was read."""
-    told = f", kube-system UID {uid}" if uid else ""
-    return f"Context `{access.context}`, server {access.server}{told}."
+def about(access: Access, uid: str | None) -> str:
+    """Which cluster a question is about; ``uid`` is kube-system's, empty where it could not be read."""
+    return f"Context `{access.context}`, server {access.server}, kube-system UID {uid or 'unknown'}."
 
 
 def confirm(question: str, *, hint: str, where: str = "", kept: str = "nothing was changed") -> None:

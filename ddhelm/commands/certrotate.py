@@ -68,9 +68,8 @@ def rotate(
             print(envelope.text(view.rotating_json(found, None, certs.now()), output), end="")  # noqa: T201
         return
     if not yes:
-        asking.confirm(
-            "Carry this out?", where=asking.about(session.access), hint="the same with --dry-run shows what happens"
-        )
+        where = asking.about(session.access, found.uid)
+        asking.confirm("Carry this out?", where=where, hint="the same with --dry-run shows what happens")
     _carry_out(session, found, new, how, output)
 
 

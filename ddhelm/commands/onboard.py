@@ -138,7 +138,7 @@ def _agreed(
     wanted = _obtain(session, prepared, given, ask=asker(options))
     _prove(session, options, prepared, wanted, () if way_back else prepared.unproven_keys)
     if not options["yes"]:
-        where = asking.about(session.access, prepared.cluster.facts.uid or "unknown")
+        where = asking.about(session.access, prepared.cluster.facts.uid)
         asking.confirm("Carry this out?", where=where, hint=f"ddhelm {verb}, with the same arguments")
     return wanted
 

@@ -50,7 +50,8 @@ def rotation(
     if dry_run:
         return 0
     if not options["yes"]:
-        asking.confirm("Carry this out?", where=asking.about(session.access), hint=f"ddhelm rotate {what}")
+        where = asking.about(session.access, found.uid)
+        asking.confirm("Carry this out?", where=where, hint=f"ddhelm rotate {what}")
     return _carry_out(session, found, new, how, output)
 
 

@@ -41,9 +41,8 @@ def uninstall(
         return 0
     if not yes:
         asking.needed("remove the releases", "ddhelm uninstall --dry-run shows what goes; add --yes to go on")
-        asking.confirm(
-            "Remove this?", where=asking.about(session.access), hint="ddhelm uninstall", kept="nothing was removed"
-        )
+        where = asking.about(session.access, removal.uid)
+        asking.confirm("Remove this?", where=where, hint="ddhelm uninstall", kept="nothing was removed")
     keeps = removal.exists and not (delete_secrets or removal.delete_namespace)
     return _carry_out(session, removal, output, timeout=timeout or 300, lock_timeout=lock_timeout, keeps=keeps)
 

@@ -2,6 +2,7 @@
 
 import time
 
+from ddhelm.actions import identity
 from ddhelm.actions import unlock as action
 from ddhelm.actions.session import Session
 from ddhelm.commands import asking, recording
@@ -24,7 +25,8 @@ def unlock(session: Session, *, force: bool, yes: bool) -> None:
         action.refuse_living(held)
     if not yes:
         asking.needed("take the lock away", "look at the holder, then add --yes")
-        asking.confirm("Take the lock away?", hint="ddhelm unlock")
+        where = asking.about(session.access, identity.uid(session.kubectl))
+        asking.confirm("Take the lock away?", where=where, hint="ddhelm unlock")
     with recording.recorded(session, "unlock") as run:
         run.began(f"lock of {held.holder.who} taken away")
         action.give_back(session.kubectl, held)

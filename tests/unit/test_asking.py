@@ -1,6 +1,7 @@
 """Without a terminal and without --yes nothing is asked, of a person or of Datadog, before the command refuses."""
 
 import io
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,12 +9,16 @@ import pytest
 
 from ddhelm.access import Access
 from ddhelm.actions import rotate as action
+from ddhelm.actions.certrotate import Rotating
 from ddhelm.actions.keys import Key
+from ddhelm.actions.leftovers import Leftover
 from ddhelm.actions.prepared import Prepared
+from ddhelm.actions.removal import Removal
 from ddhelm.actions.request import Request
 from ddhelm.actions.rotate import Rotation
 from ddhelm.actions.session import Session
-from ddhelm.commands import asking, certrotate, onboard, rotate, validation
+from ddhelm.actions.unlock import Held
+from ddhelm.commands import asking, certrotate, onboard, rotate, uninstall, unlock, validation
 from ddhelm.commands.certs import Files, Given
 from ddhelm.errors import UsageError
 from ddhelm.release import API_KEY, APP_KEY, Rotatable
@@ -89,6 +94,54 @@ def test_who_says_no_is_told_the_command_that_asks_again(monkeypatch: pytest.Mon
             given={},
         )
     assert caught.value.hint == f"ddhelm {verb}, with the same arguments"
+
+
+ACCESS = Access("/k", "prod", "datadog", "https://x", {})
+HERE: Any = SimpleNamespace(access=ACCESS, kubectl=SimpleNamespace(tree=lambda _: {"metadata": {"uid": "u-1"}}))
+
+
+def _uninstall(patch: pytest.MonkeyPatch) -> None:
+    removal = Removal("datadog", "u-1", hooks=(Leftover("webhook", "w"),))
+    patch.setattr("ddhelm.actions.uninstall.prepare", lambda *_, **__: removal)
+    flags = {"delete_secrets": False, "delete_namespace": False, "yes": False, "dry_run": False}
+    uninstall.uninstall(HERE, **flags, timeout=None, lock_timeout=0, output="json")
+
+
+def _rotate(patch: pytest.MonkeyPatch) -> None:
+    open_ = Rotation(Rotatable.TOKEN, SecretKey("ddhelm", "token"), Settings(), (), (), "", False, "u-1", {})
+    patch.setattr(action, "look", lambda *_: open_)
+    patch.setattr(rotate, "_new", lambda *_, **__: Key("made", "a" * 32))
+    rotate.rotation(HERE, OPTIONS, Rotatable.TOKEN, "json", restart_only=False, dry_run=False)
+
+
+def _rotate_certificates(patch: pytest.MonkeyPatch) -> None:
+    secret: Any = SimpleNamespace(name="etcd")
+    held: Any = SimpleNamespace(late=(), workload=SimpleNamespace(settled=False, desired=1, max_unavailable=1))
+    found = Rotating(secret, None, (held,), (held,), "u-1", {})
+    patch.setattr("ddhelm.commands.opened.session", lambda _: HERE)
+    patch.setattr("ddhelm.actions.certrotate.look", lambda _: found)
+    patch.setattr("ddhelm.views.certs.rotating", lambda *_: None)
+    flags = {"restart_only": True, "new_ca": False, "dry_run": False, "yes": False}
+    certrotate.rotate({}, Given(None, None), Files(), certrotate.how(None, None), "table", **flags)
+
+
+def _unlock(patch: pytest.MonkeyPatch) -> None:
+    holder: Any = SimpleNamespace(who="anna@host", ended=False, duration=30, since="noon")
+    patch.setattr("ddhelm.actions.unlock.look", lambda *_: Held(holder, {}, False, 99.0))
+    unlock.unlock(HERE, force=False, yes=False)
+
+
+@pytest.mark.parametrize("ask", [_uninstall, _rotate, _rotate_certificates, _unlock])
+def test_a_question_names_the_cluster_that_it_is_about(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ask: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    monkeypatch.setattr(asking, "terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    with pytest.raises(UsageError, match="not confirmed"):
+        ask(monkeypatch)
+    assert "Context `prod`, server https://x, kube-system UID u-1." in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "yes please\n"])
