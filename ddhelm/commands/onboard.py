@@ -4,7 +4,7 @@ import hmac
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ from ddhelm.notices import rescaled
 from ddhelm.release import API_KEY, APP_KEY, SECRET, TOKEN, Rotatable
 from ddhelm.settings import unproven
 from ddhelm.tree import Tree
-from ddhelm.views import console, envelope
+from ddhelm.views import console, envelope, pasted
 from ddhelm.views import plan as view
 from ddhelm.views import rollout as rollout_view
 from ddhelm.views import rotate as rotate_view
@@ -271,12 +271,14 @@ def _obtain(session: Session, prepared: Prepared, given: Mapping[str, Key], ask:
 def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], screen: "Console") -> None:
     """Say where a given key is not used, or does not look like one."""
     for name, key in given.items():
-        what, carried, kept = _WORDS[name][0], prepared.carried_keys.get(name), ""
+        what, carried = _WORDS[name][0], prepared.carried_keys.get(name)
+        kept, change = "", f"ddhelm rotate {name}"
         if name not in prepared.plan.writes:
-            elsewhere = {API_KEY: prepared.settings.api_key_secret, APP_KEY: prepared.settings.app_key_secret}[name]
-            there = prepared.cluster.namespace is not None and elsewhere is not None and elsewhere.name == SECRET
-            if there and session.kubectl.secret_equals(SECRET, name, key.reveal()) is False:
+            if (stays := _other_key(session, prepared, name, key)) == SECRET:
                 kept = f"Secret `{SECRET}`, which stays"
+            elif stays:
+                kept = f"Secret `{stays}`, which is never written"
+                change = f"in that Secret first, then {change} --restart-only"
         elif carried is None:
             if warning := keys.looks_wrong(what, key):
                 screen.print(f"! {warning}", style="yellow", markup=False)
@@ -284,10 +286,23 @@ def _key_notes(session: Session, prepared: Prepared, given: Mapping[str, Key], s
             kept = f"the hand-made release's values, which moves into Secret `{SECRET}`"
         if kept:
             screen.print(
-                f"! the {what} from {key.origin} differs from the one in {kept}; to change it: ddhelm rotate {name}",
+                f"! the {what} from {key.origin} differs from the one in {kept}; to change it: {pasted.hint(change)}",
                 style="yellow",
                 markup=False,
             )
+
+
+def _other_key(session: Session, prepared: Prepared, name: str, key: Key) -> str:
+    """The Secret in use where it holds another key than the given one; empty where not, or that cannot be read."""
+    settings = prepared.settings
+    used = {API_KEY: settings.api_key_secret, APP_KEY: settings.app_key_secret}[name]
+    if prepared.cluster.namespace is None or used is None:
+        return ""
+    stored = None
+    with suppress(DdhelmError):  # of somebody else's Secret the user may not have the right
+        stored = session.kubectl.secret_value(used.name, used.key)
+    differs = stored is not None and not hmac.compare_digest(stored.encode(), key.reveal().encode())
+    return used.name if differs else ""
 
 
 def asker(options: Options) -> keys.Ask | None:
