@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from ddhelm.actions.events import Warned
 from ddhelm.actions.watch import Polled, Unreadable, Watched
 from ddhelm.rollout import Complete, Stalled
 from ddhelm.views import workloads
@@ -40,7 +41,7 @@ def lines(before: Polled | None, now: Polled) -> tuple[str, ...]:
 
 @contextmanager
 def observer(console: "Console") -> Iterator[Callable[[object], None]]:
-    """Something to hand to a watch as its observer; other events than those of a watch pass unseen."""
+    """Something to hand on as the observer of a change: shows its watch, and warnings; other events pass unseen."""
     if not console.is_terminal:
         yield _Plain(console)
         return
@@ -72,8 +73,10 @@ class _Plain(Struct):
     console: "Console"
     before: Polled | None = None
     blind: bool = False
+    warned: set[str] = field(default_factory=set)
 
     def __call__(self, event: object) -> None:
+        _warn(event, self.warned, self.console)
         if isinstance(event, Unreadable) and not self.blind:
             self.blind = True
             self.console.print(words(f"{_clock(event.elapsed)}  {WARN} {event.error.message}"))
@@ -89,13 +92,22 @@ class _Drawn(Struct):
 
     live: "Live"
     last: Polled | None = None
+    warned: set[str] = field(default_factory=set)
 
     def __call__(self, event: object) -> None:
+        _warn(event, self.warned, self.live.console)
         if isinstance(event, Polled):
             self.last = event
             self.live.update(_board(event))
         elif isinstance(event, Unreadable):
             self.live.update(_board(self.last, f"{event.error.message} (for {event.elapsed:.0f} s)"))
+
+
+def _warn(event: object, warned: set[str], console: "Console") -> None:
+    """Print a warning, above a board that is drawn, once: the API server says it of each object of each release."""
+    if isinstance(event, Warned) and event.line not in warned:
+        warned.add(event.line)
+        problem(console, event.line)
 
 
 def _board(polled: Polled | None, trouble: str = "") -> "Group":

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from inline_snapshot import snapshot
 
 from ddhelm import workloads
+from ddhelm.actions.events import Warned
 from ddhelm.actions.look import Target
 from ddhelm.actions.watch import Polled, Unreadable, Watched
 from ddhelm.causes import Cause
@@ -95,6 +97,19 @@ def test_a_terminal_gets_a_board_that_leaves_no_trace() -> None:
     assert "1:01 passed, gives up in 6:59" in drawn
     assert "cannot reach" in drawn
     assert drawn.rstrip().endswith("\x1b[2K"), "the board is wiped when the watch ends"
+
+
+@pytest.mark.parametrize("colour", [False, True], ids=["pipe", "terminal"])
+def test_what_the_api_server_warns_of_is_told_once(colour: bool) -> None:
+    screen = console.fixed(width=120, colour=colour)
+    with rollout.observer(screen) as observer:
+        observer(Warned('would violate PodSecurity "restricted:latest": host namespaces (hostNetwork=true)'))
+        observer(polled(1, api.daemonset()))
+        observer(Warned('would violate PodSecurity "restricted:latest": host namespaces (hostNetwork=true)'))
+        observer(Warned("spec.template.metadata.annotations[x]: deprecated since v1.27"))
+    told = console.text(screen)
+    assert told.count('would violate PodSecurity "restricted:latest": host namespaces (hostNetwork=true)') == 1
+    assert told.count("deprecated since v1.27") == 1
 
 
 def test_success_is_one_line() -> None:
