@@ -119,6 +119,18 @@ class Object:
         """The object as helm would send it: for the standard input of kubectl, and for nothing that is shown."""
         return _tree(self.text, self.source) if self._raw is None else self._raw
 
+    def placed(self) -> Tree:
+        """The same in the namespace of ``ref``, as the API server answers; for kubectl, as ``unmasked``.
+
+        A manifest may name a namespace for what is cluster-scoped. Helm sends it, and the server drops it at every
+        write (k8s.io/apiserver, EnsureObjectNamespaceMatchesRequestNamespace).
+        """
+        body = self.unmasked()
+        metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key != "namespace"}
+        if self.ref.namespace:
+            metadata["namespace"] = self.ref.namespace
+        return {**body, "metadata": metadata}
+
     def differs(self, other: "Object") -> bool:
         """Whether the two say different things; equal texts are not parsed for it."""
         if self.text and self.text == other.text:

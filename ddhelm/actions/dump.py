@@ -79,7 +79,7 @@ class Reads:
         found: Tree = {}
         for name, manifest in self.manifests.items():
             objects = list(manifest.objects.values())
-            standing = self._session.kubectl.get_many([obj.unmasked() for obj in objects])
+            standing = self._session.kubectl.get_many([obj.placed() for obj in objects])
             found[name] = [
                 {"missing": str(obj.ref)} if body is None else _short(self._session.masker.body(body))
                 for obj, body in zip(objects, standing, strict=True)

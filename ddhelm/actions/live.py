@@ -45,16 +45,14 @@ class Read(Struct, frozen=True):
 
 def applied(obj: Object, release: str, namespace: str) -> tree.Tree:
     """The object as Helm applies it: with its label and annotations, which are not in the rendered manifest."""
-    body = dict(obj.unmasked())
-    metadata = dict(body.get("metadata") or {})
+    body = obj.placed()
+    metadata = dict(body["metadata"])
     metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
     metadata["annotations"] = {
         **(metadata.get("annotations") or {}),
         "meta.helm.sh/release-name": release,
         "meta.helm.sh/release-namespace": namespace,
     }
-    if obj.ref.namespace:
-        metadata["namespace"] = obj.ref.namespace
     return {**body, "metadata": metadata}
 
 
@@ -152,7 +150,7 @@ def keeps(
 
 def stand(kubectl: "Kubectl", objects: Sequence[Object], namespace: str, masker: Masker) -> Mapping[Identity, Object]:
     """How objects stand that are not to be applied: those that an upgrade would delete."""
-    found = kubectl.get_many([obj.unmasked() for obj in objects])
+    found = kubectl.get_many([obj.placed() for obj in objects])
     return from_objects([body for body in found if body is not None], namespace, masker).objects
 
 

@@ -196,7 +196,7 @@ def _strays(
     """
     missing = {obj.ref.identity: obj for obj in others if obj.ref.identity not in listed.objects}
     wanted = [obj for obj in missing.values() if obj.ref.kind != "CustomResourceDefinition" and not kept(obj)]
-    for obj, body in zip(wanted, kubectl.get_many([each.unmasked() for each in wanted]), strict=True):
+    for obj, body in zip(wanted, kubectl.get_many([each.placed() for each in wanted]), strict=True):
         metadata = (body or {}).get("metadata") or {}
         if owned(metadata, name, namespace) and (metadata.get("annotations") or {}).get(KEEP_POLICY) != "keep":
             yield obj

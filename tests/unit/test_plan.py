@@ -7,6 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from ddhelm.actions import live as live_action
+from ddhelm.applying import ApplyResult, identity
+from ddhelm.conflicts import Conflict as FieldConflict
 from ddhelm.manifest import Manifest, ObjectRef, parse
 from ddhelm.masking import Masker
 from ddhelm.notices import admitted, conflict_problems, left_altered, outdated, past_ddhelm, rescaled, taken_in
@@ -450,6 +452,28 @@ def test_what_leaves_a_release_is_asked_for_once_and_only_where_something_does()
     assert asked == [["added", "monitors.datadoghq.com"]]
     assert keeps(deployed(daemonset()), desired(daemonset(), crd())) == {}
     assert asked[1:] == [[]]
+
+
+def test_a_cluster_scoped_object_is_asked_for_without_the_namespace_that_its_manifest_names() -> None:
+    """The API server answers without one, and kubectl's complaints are told by what it was asked."""
+    body = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"}}
+    named = manifest({**body, "metadata": {"name": "a", "namespace": "datadog"}})
+    (role,) = named.objects.values()
+    conflicts = (FieldConflict(role.ref.identity, "kubectl-edit", (".rules",)),)
+
+    class Api:
+        def standing_and_forecast(self, trees: Sequence[Any], **_: Any) -> Any:
+            assert [identity(each) for each in trees] == [role.ref.identity]
+            return trees, ApplyResult(tuple(trees), conflicts)
+
+        def get_many(self, trees: Sequence[Any]) -> Sequence[Any]:
+            assert [identity(each) for each in trees] == [role.ref.identity]
+            return trees
+
+    api: Any = Api()
+    read = live_action.read(api, {RELEASE.name: named}, "datadog", MASKER, namespaced=True)
+    assert read.live.conflicts == (Conflict(role.ref, ".rules", "kubectl-edit"),)
+    assert list(live_action.stand(api, [role], "datadog", MASKER)) == [role.ref.identity]
 
 
 def test_keeping_crds_is_a_step_of_its_own_before_they_leave_the_manifest() -> None:
