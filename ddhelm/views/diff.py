@@ -34,6 +34,7 @@ MARKS = {
 }
 _STYLES = {"+": "add", "-": "remove", "~": "change", "=": "dim"}
 _WIDTH = 100
+_ENDS = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 RECORD_ONLY = "only what the release remembers of ddhelm's settings differs, which its objects do not show"
 CRD = "CustomResourceDefinition"
 
@@ -206,6 +207,8 @@ def _field(change: tree.Change, context: int) -> Iterator[Line]:
     if tree.moved(change):
         yield "change", f"{path}: only the order changed"
         yield from _lines(tree.Change((), "replace", *map(_names, (change.old, change.new))), context)
+    elif ends := _line_ends(change):
+        yield "change", f"{path}: only the line ends differ: {ends}"
     elif change.op == "replace" and (_long(change.old) or _long(change.new)):
         yield "change", f"{path}:"
         yield from _lines(change, context)
@@ -215,6 +218,21 @@ def _field(change: tree.Change, context: int) -> Iterator[Line]:
         yield from _whole("remove", "-", path, change.old)
     else:
         yield "change", f"{path}: {_short(change.old)} → {_short(change.new)}"
+
+
+def _line_ends(change: tree.Change) -> str:
+    """How the lines of two texts end whose lines are the same; empty where more differs, or they are no texts."""
+    old, new = change.old, change.new
+    if not (isinstance(old, str) and isinstance(new, str)) or old.splitlines() != new.splitlines():
+        return ""
+    return f"{_ends(old)} → {_ends(new)}"
+
+
+def _ends(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    found = [line[len(line.splitlines()[0]) :] for line in lines]
+    named = dict.fromkeys(_ENDS.get(end, repr(end)) for end in found if end)
+    return ", ".join([*named, *(["none after the last line"] if not all(found) else [])])
 
 
 def _names(items: Iterable[Any]) -> list[Any]:

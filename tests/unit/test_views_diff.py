@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,21 @@ def test_patch_makes_the_new_object_of_the_old_one(
             assert not file.exists()
         else:
             assert file.read_bytes().decode() == "".join(f"{line}\n" for line in diff.yaml_lines(after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        ("a\nb\n", "a\nb", "LF → LF, none after the last line"),
+        ("a", "a\n", "none after the last line → LF"),
+        ("a\nb\n", "a\r\nb\r\n", "LF → CRLF"),
+        ("a\r\nb\n", "a\nb\n", "CRLF, LF → LF"),
+        ("a\n\nb", "a\n\x0cb", "LF, none after the last line → LF, '\\x0c', none after the last line"),
+    ],
+)
+def test_line_ends_that_alone_differ_are_told(before: str, after: str, ends: str) -> None:
+    found = difference({"f.yaml": before}, {"f.yaml": after})
+    assert list(diff.fields(found)) == [("change", rf"f\.yaml: only the line ends differ: {ends}")]
 
 
 def plan_of(*steps: Step, problems: int = 0, how: diff.How = HOW) -> str:
