@@ -22,6 +22,8 @@ _CONTAINERS = {
     "security-agent": "securityAgent",
 }
 """Containers of the node agents, as the chart's values call them (datadog 3.240: ``agents.containers``)."""
+_OF_DEPLOYMENTS = {"cluster-agent": "clusterAgent", "agent": "clusterChecksRunner"}
+"""Containers of the chart's own Deployments; those of subcharts (operator, kube-state-metrics) are none of these."""
 
 
 class Adoption(Struct, frozen=True):
@@ -81,13 +83,10 @@ def _why(drift: ObjectDrift, field: FieldDrift) -> tuple[str, str]:
 
 def _section(drift: ObjectDrift, path: Path) -> str:
     """Where the chart's values speak of the container that a path leads into; empty where it leads into none."""
+    name = next((s.partition("=")[2] for at, s in pairwise(path) if at == "containers" and isinstance(s, Named)), "")
     if drift.ref.kind == "Deployment":
-        return "clusterAgent"
-    for before, step in pairwise(path):
-        if before == "containers" and isinstance(step, Named):
-            called = _CONTAINERS.get(step.partition("=")[2])
-            return f"agents.containers.{called}" if called else ""
-    return ""
+        return _OF_DEPLOYMENTS.get(name, "")
+    return f"agents.containers.{_CONTAINERS[name]}" if name in _CONTAINERS else ""
 
 
 def _in_env(path: Path, step: Any) -> bool:

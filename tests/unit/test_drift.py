@@ -353,3 +353,18 @@ def test_a_release_that_cannot_be_compared_says_why(statuses: list[str], note: s
     )
     base = revisions.standing(records)
     assert "".join(reading._heads({"w": records}, {} if base is None else {"w": base})) == note
+
+
+@pytest.mark.parametrize(
+    ("container", "section"),
+    [("cluster-agent", "clusterAgent"), ("agent", "clusterChecksRunner"), ("datadog-operator", ""), ("init", "")],
+)
+def test_a_deployment_is_told_the_values_of_its_own_section(container: str, section: str) -> None:
+    """The cluster checks runner, and what subcharts bring, are Deployments of the same release."""
+    ref = ObjectRef("apps/v1", "Deployment", "datadog", "worker-node-ddagent-datadog-x")
+    pod: Path = ("spec", "template", "spec", "containers", Named(f"name={container}"))
+    for path, key in (((*pod, "image"), "image.tag"), ((*pod, "resources", "limits", "cpu"), "resources")):
+        field = FieldDrift(path, Change.ALTERED, "a", "b", (), Fate.KEPT)
+        (judged,) = of_object(ObjectDrift("r", ref, fields=(field,)))
+        assert isinstance(judged, Refusal)
+        assert judged.value == (f"{section}.{key}" if section else "")
