@@ -197,8 +197,6 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "dnsPolicy": ("ClusterFirst",),
     "failureThreshold": (3,),
     "internalTrafficPolicy": ("Cluster",),
-    "maxSurge": (0, "25%"),
-    "maxUnavailable": (1, "25%"),
     "ipFamilyPolicy": ("SingleStack",),
     "periodSeconds": (10,),
     "progressDeadlineSeconds": (600,),
@@ -215,6 +213,11 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "timeoutSeconds": (1,),
     "type": ("", "RollingUpdate", "ClusterIP"),
 }
+_DEFAULTS_OF: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "DaemonSet": {"maxSurge": (0,), "maxUnavailable": (1,)},
+    "Deployment": {"maxSurge": ("25%",), "maxUnavailable": ("25%",)},
+}
+"""Defaults that only this kind has (apps/v1); a PodDisruptionBudget has none for ``maxUnavailable``."""
 _FILLED_IN = frozenset({"clusterIP", "clusterIPs", "ipFamilies", "serviceAccount"})
 """Fields of a spec that the API server writes: addresses, and the old name of `serviceAccountName`."""
 
@@ -290,7 +293,8 @@ class _Comparer:
 
     def _somebodys(self, entry: Entry, path: Path, value: Any) -> bool:
         """Whether a field that the manifest does not set is a thing that its owner meant to be there."""
-        if path[0] == "status" or _books(self._standing.ref.kind, path) or _a_default(path, value):
+        kind = self._standing.ref.kind
+        if path[0] == "status" or _books(kind, path) or _a_default(kind, path, value):
             return False
         if entry.writer.manager == HELM:  # it owns all defaults of what it created; whole elements it must have written
             return True
@@ -406,10 +410,14 @@ def _books(kind: str, path: Path) -> bool:
     return len(path) > 2 and path[-2] == "annotations" and path[-1] in BOOKKEEPING
 
 
-def _a_default(path: Path, value: Any) -> bool:
-    if path[0] == "spec" and path[-1] in _FILLED_IN:
+def _a_default(kind: str, path: Path, value: Any) -> bool:
+    field = str(path[-1])
+    if path[0] == "spec" and field in _FILLED_IN:
         return True
-    return value in _DEFAULTS.get(str(path[-1]), ()) or (isinstance(value, dict | list) and not value)
+    if field == "restartPolicy" and path[-2] != "spec":
+        return False  # a pod's default; an init container that restarts always is a sidecar
+    defaults = _DEFAULTS_OF.get(kind, {}).get(field) or _DEFAULTS.get(field, ())
+    return value in defaults or (isinstance(value, dict | list) and not value)
 
 
 def _an_element(path: Path) -> bool:

@@ -227,6 +227,38 @@ def test_what_somebody_applied_as_the_server_fills_it_in_is_no_drift(path: Path,
         assert found(live, by("flux", path), forecast=live) == {}
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "drifts"),
+    [
+        ("Deployment", "25%", False),
+        ("Deployment", 1, True),
+        ("DaemonSet", 1, False),
+        ("DaemonSet", "25%", True),
+        ("PodDisruptionBudget", 1, True),
+    ],
+)
+def test_what_one_kind_has_by_default_is_drift_of_another(kind: str, value: object, drifts: bool) -> None:
+    parts = {"Deployment": ("strategy", "rollingUpdate"), "DaemonSet": ("updateStrategy", "rollingUpdate")}
+    path = ("spec", *parts.get(kind, ()), "maxUnavailable")
+    live = put(served(), path, value)
+    ref = ObjectRef("x/v1", kind, "datadog", "agent")
+    assert bool(found(live, by("kubectl-edit", path), forecast=live, ref=ref)) is drifts
+
+
+def test_an_init_container_that_somebody_made_a_sidecar_is_drift() -> None:
+    items: Path = ("spec", "template", "spec", "initContainers")
+    init = {"name": "init", "image": "x"}
+    live = put(served(), items, [{**init, "restartPolicy": "Always"}])
+    path = (*items, Named("name=init"), "restartPolicy")
+    (field,) = found(
+        live, by("kubectl-edit", path), forecast=live, manifest=dict(put(MANIFEST, items, [init]))
+    ).values()
+    assert (field.path, field.live) == (path, "Always")
+    pods: Path = ("spec", "template", "spec", "restartPolicy")
+    live = put(served(), pods, "Always")
+    assert found(live, by("kubectl-edit", pods), forecast=live) == {}
+
+
 def test_what_nobody_owns_came_by_admission() -> None:
     live = put(served(), ("metadata", "labels", "billing"), "team-x")
     live = put(live, ("spec", "template", "spec", "initContainers"), [{"name": "injected", "image": "x"}])
