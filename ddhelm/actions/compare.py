@@ -1,5 +1,6 @@
 """Two states of the pair side by side, without doing anything: two revisions, or two chart versions."""
 
+from ddhelm import tree
 from ddhelm.actions import charts, prepare, rendering
 from ddhelm.actions import revisions as revisions_
 from ddhelm.actions.request import Request
@@ -14,7 +15,7 @@ from ddhelm.steps import agents_in, matters, object_changes, restarts
 
 
 def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
-    """How the manifests of two revisions differ, a step for each release that has both.
+    """How manifests and values of two revisions differ, a step for each release that has both.
 
     Raises ReleaseError where no release has both.
     """
@@ -26,7 +27,9 @@ def revisions(session: Session, old: int, new: int) -> tuple[Step, ...]:
         first, second = records[2 * at], records[2 * at + 1]
         if first is not None and second is not None:
             before, after = (parse(each.manifest, release.namespace, session.masker) for each in (first, second))
-            steps.append(_step(release, before, after, f"revision {old} to {new}"))
+            # a release made by hand may hold keys in its values
+            given = tree.diff(*(session.masker.body(each.config) for each in (first, second)), ordered=True)
+            steps.append(_step(release, before, after, f"revision {old} to {new}", given))
     if not steps:
         revisions_.existing(session, revisions_.read(session))
         raise ReleaseError(
@@ -60,7 +63,15 @@ def _chart(session: Session, where: Source, named: str) -> Chart:
     return charts.chart_at(session, where, named, asked=named, hint=hint)
 
 
-def _step(release: Release, before: Manifest, after: Manifest, why: str) -> Step:
+def _step(release: Release, before: Manifest, after: Manifest, why: str, values: tuple[tree.Change, ...] = ()) -> Step:
     changes = object_changes(before, after)
-    kind = StepKind.UPGRADE if any(map(matters, changes)) else StepKind.NOTHING
-    return Step(kind, release, why, changes, restarts(before, after), agents=agents_in(after))
+    differ = any(map(matters, changes))
+    return Step(
+        StepKind.UPGRADE if differ or values else StepKind.NOTHING,
+        release,
+        why if differ else "",
+        changes,
+        restarts(before, after),
+        values_changes=values,
+        agents=agents_in(after),
+    )

@@ -55,7 +55,10 @@ def versions(session: Session, options: Options, old: str, new: str, *, detailed
 
 
 def values(session: Session, options: Options, *, detailed: bool) -> int:
-    """Show which values helm would be sent differ from the stored ones, and which layer sets them."""
+    """Show which values helm would be sent differ from the stored ones, and which layer sets them.
+
+    A release that is still to be installed is a difference. 0, or 2 for one with ``detailed``.
+    """
     from ddhelm.actions import prepare
     from ddhelm.actions import revisions as revisions_
 
@@ -63,19 +66,21 @@ def values(session: Session, options: Options, *, detailed: bool) -> int:
     revisions_.existing(session, prepared.deployed)
     screen, steps = console.out(), prepared.plan.steps
     view.lines(diff.of_values(steps, diff.layers_of(steps, prepared.values), diff.How()), screen)
-    changed = any(step.values_changes for step in steps)
+    changed = any(step.values_changes or step.kind is StepKind.INSTALL for step in steps)
     if not changed:
         screen.print("No value differs from those that the releases were made with.")
     for step in steps:
-        if step.values_changes and not diff.values_changes(step):
-            screen.print(f"{step.release.name}: {diff.RECORD_ONLY}", markup=False, soft_wrap=True)
+        if step.kind is StepKind.INSTALL:
+            new = f"{step.release.name}: the release is still to be installed, so all its values are new"
+            screen.print(new, markup=False, soft_wrap=True)
+    view.lines(diff.remembered(steps), screen)
     return 2 if detailed and changed else 0
 
 
 def _compared(steps: Sequence[Step], options: Options, detailed: bool) -> int:
-    screen = console.out()
+    screen, form = console.out(), how(options, limit=None)
     view.steps(steps, screen)
-    view.lines(diff.of_steps(steps, how(options, limit=None)), screen)
+    view.lines([*diff.of_values(steps, {}, form), *diff.of_steps(steps, form), *diff.remembered(steps)], screen)
     return 2 if detailed and any(step.kind is not StepKind.NOTHING for step in steps) else 0
 
 

@@ -94,6 +94,13 @@ def of_values(steps: Iterable[Step], layers: Layers, how: How) -> Iterator[Line]
             yield from values_lines(changes, layers.get(step.release.name, {}), how)
 
 
+def remembered(steps: Iterable[Step]) -> Iterator[Line]:
+    """The releases of whose values only ddhelm's own record differs."""
+    for step in steps:
+        if step.values_changes and not values_changes(step):
+            yield "plain", f"{step.release.name}: {RECORD_ONLY}"
+
+
 def layers_of(steps: Iterable[Step], values: Mapping[str, Values]) -> Layers:
     """Which layer sets each value that a step gives; ``values`` are those of the releases, by name."""
     found: dict[str, dict[tree.Path, str]] = {}
