@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from ddhelm.coverage import Coverage
+
 Tree = dict[str, Any]
 
 _WIDE = 95
@@ -35,9 +37,8 @@ def table(status: Status, console: "Console") -> None:
         console.print(workloads.table(rows, covered=all_covered(status.pools)))
     console.print("")
     if status.coverage is not None:
-        good = status.running == status.nodes - len(status.coverage.accepted)
         told = coverage.sentence(status.coverage, verb="run", running=status.running)
-        mark, style = (GOOD, "good") if good else (BAD, "bad")
+        mark, style = _covered(status, status.coverage)
         console.print(Text(f"{mark} ", style=style) + Text(told))
     if status.certificate is not None and status.certificate.problem is None:
         console.print(words(f"  {status.certificate.text}"))
@@ -108,6 +109,13 @@ def _releases(status: Status, *, wide: bool) -> "Table":
         missing = ("-", Text("not installed", style="bad"), *["-"] * (len(heads) - 3))
         shown.add_row(Text(line.release.name), *(cells if line.installed else missing))
     return shown
+
+
+def _covered(status: Status, found: "Coverage") -> tuple[str, str]:
+    """Mark and style of the sentence on coverage; what goes by itself is no alarm, as in the exit code."""
+    if status.running != status.nodes - len(found.accepted) - len(found.transient):
+        return BAD, "bad"
+    return (WARN, "warn") if found.transient else (GOOD, "good")
 
 
 def _workload_json(line: WorkloadLine) -> Tree:

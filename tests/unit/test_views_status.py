@@ -210,7 +210,12 @@ def test_accepted_and_passing_gaps_are_told_and_do_not_alarm() -> None:
     groups = pools(Coverage(verdicts), NODES)
     value = found(coverage=Coverage(verdicts), pools=groups, problems=tuple(of_coverage(groups)))
     assert value.exit_code == 0
-    assert "1 of 3 nodes run exactly one agent (1 without one as accepted, 1 not yet)" in shown(value)
+    told = "1 of 3 nodes run exactly one agent (1 without one as accepted, 1 not yet)"
+    assert f"! {told}" in shown(value)
+    settled = found(coverage=Coverage(verdicts[:2]), pools=groups[:1], problems=())
+    assert "✓ 1 of 2 nodes run" in shown(settled)
+    bare = Coverage((*verdicts, Verdict("w-3", (), blame=TAINT)))
+    assert "✗ 1 of 4 nodes run" in shown(found(coverage=bare))
 
 
 def test_two_agents_on_a_node_are_never_fine() -> None:
