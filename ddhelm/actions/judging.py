@@ -12,7 +12,7 @@ from ddhelm.actions import live, outcomes, staying
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.proving import (
     context,
-    covered_by,
+    covered_after,
     denied,
     downgrades,
     kept_elsewhere,
@@ -54,9 +54,8 @@ def planned(
     """
     cluster, wanted = made.cluster, made.settings
     manifests = {one.release.name: one.manifest for one in made.desired}
-    others = {name: state.manifest for name, state in made.deployed.items() if name not in manifests}
     standing = _standing(session, made, manifests, namespaced=cluster.namespace is not None)
-    covered = covered_by(session, cluster.facts.nodes, wanted, {**manifests, **others})
+    covered = covered_after(session, made)
     before = {state.release: state.manifest for state in made.deployed.values()}
     running = staying.seen(session.kubectl, covered, cluster.facts.nodes, before)
     covered = covered.with_running(running)

@@ -16,7 +16,7 @@ from ddhelm.manifest import Manifest
 from ddhelm.nodes import Node
 from ddhelm.plan import Desired, Problem, Step, StepKind
 from ddhelm.profile import Profile
-from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Role
+from ddhelm.release import API_KEY, APP_KEY, NAMES, SECRET, TOKEN, Role, pair
 from ddhelm.settings import SITES, Settings
 
 _NAMED = 5
@@ -216,10 +216,34 @@ def _live_state(
     )
 
 
+def covered_after(session: Session, made: Prepared) -> coverage.Coverage:
+    """Which agents each node gets once the plan is carried out, those of releases that it leaves alone too.
+
+    A release of the pair that is not there then either is told as the reason of its nodes: to accept these would hide
+    their loss once it is.
+    """
+    manifests = {one.release.name: one.manifest for one in made.desired}
+    manifests |= {
+        name: state.manifest
+        for name, state in made.deployed.items()
+        if name not in manifests and state.head.status != "uninstalled"
+    }
+    whole = pair(session.access.namespace, control_plane=made.profile.control_plane_release)
+    absent = [release.name for release in whole if release.name not in manifests]
+    return covered_by(session, made.cluster.facts.nodes, made.settings, manifests, absent)
+
+
 def covered_by(
-    session: Session, nodes: Sequence[Node], wanted: Settings, manifests: Mapping[str, Manifest]
+    session: Session,
+    nodes: Sequence[Node],
+    wanted: Settings,
+    manifests: Mapping[str, Manifest],
+    absent: Sequence[str] = (),
 ) -> coverage.Coverage:
-    """Which agents each node gets of the releases' manifests (release name to manifest)."""
+    """Which agents each node gets of the releases' manifests (release name to manifest).
+
+    ``absent``: releases that should be there too and are not, by name.
+    """
     roles = {name: role for role, name in NAMES.items()}
     placements = [
         placement
@@ -227,7 +251,9 @@ def covered_by(
         for placement in coverage.agent_placements(manifest, release, roles[release])
     ]
     kinds = profile.Kinds(session.library.node_kinds())
-    found = coverage.compute(nodes, placements, accept=wanted.accept_uncovered, kind_of=kinds, wherever=True)
+    found = coverage.compute(
+        nodes, placements, accept=wanted.accept_uncovered, kind_of=kinds, wherever=True, absent=absent
+    )
     return found.fixed_together(wanted.tolerate, wanted.accept_uncovered)
 
 
