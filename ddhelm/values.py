@@ -1,8 +1,8 @@
 """From layers to the one tree that helm is given for a release, each leaf with the layer that set it and why.
 
-The layers, lowest first: common, role, pair, distribution, facts of this cluster, settings, the user's own, and
-ddhelm's record of its inputs. Whatever a person could want to read or change stands in ``charts-values/``; only what
-follows from this cluster or these settings is made here.
+The layers, lowest first: common, role, pair, distribution, facts of this cluster, settings, the user's own, lists of
+the user's with ddhelm's entries behind theirs, and ddhelm's record of its inputs. Whatever a person could want to read
+or change stands in ``charts-values/``; only what follows from this cluster or these settings is made here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ddhelm import etcd
+from ddhelm import etcd, joinedlists
 from ddhelm.checkfiles import check_file, file_name, mounted, volumes, without_templates
 from ddhelm.coverage import schedulable
 from ddhelm.nodes import Node
@@ -21,7 +21,7 @@ from ddhelm.profile import CheckInstance, HostFile, Profile, ValuesPart
 from ddhelm.release import Release, Role
 from ddhelm.settings import RECORD_KEY, Settings, UserLayers
 from ddhelm.taints import parse_toleration, transient
-from ddhelm.tree import Path, Tree, get, merge
+from ddhelm.tree import Path, Tree, get, merge, put
 
 
 class Layer(Struct, frozen=True):
@@ -66,10 +66,10 @@ class Values(Struct, frozen=True):
         Raises KeyError for a path that no layer sets.
         """
         whole = path[: next((at for at, step in enumerate(path) if isinstance(step, int)), len(path))]
-        for layer in reversed(self.layers):
-            if get(layer.tree, whole, _ABSENT) is not _ABSENT:
-                return layer.origin(whole)
-        raise KeyError(path)
+        layer = _top(self.layers, whole)
+        if layer is None:
+            raise KeyError(path)
+        return layer.origin(whole)
 
     @property
     def origins(self) -> Mapping[Path, Origin]:
@@ -140,7 +140,8 @@ def layers_for(
     below = next((layer.tree for layer in layers if layer.name == _ETCD_SECRET), {})
     layers.append(_facts(role, profile, settings, nodes, below, has_pair=len(releases) > 1))
     layers.append(_from_settings(role, settings, build(layers).tree))
-    layers += user_layers(role, settings.user) if user is None else user
+    own = user_layers(role, settings.user) if user is None else user
+    layers += (*own, _joined(role, settings, layers, own))
     kept = [replace(layer, tree=_without_record(layer.tree)) for layer in layers if layer.tree]
     if record is not None:
         kept.append(Layer("ddhelm", {RECORD_KEY: record}, {(RECORD_KEY,): "what ddhelm starts from on the next run"}))
@@ -161,6 +162,23 @@ def user_layers(role: Role, user: UserLayers) -> list[Layer]:
     """The user's values for both releases, and over them those for this one."""
     own = user.worker if role is Role.WORKER else user.control_plane
     return [Layer("user values", user.both), Layer(f"user values, {role.value} only", own)]
+
+
+def _joined(role: Role, settings: Settings, below: Sequence[Layer], user: Sequence[Layer]) -> Layer:
+    """The user's lists with ddhelm's entries behind theirs; the reason names both."""
+    tolerate = map(parse_toleration, settings.tolerate)
+    tree: Tree = {}
+    reasons: dict[Path, str] = {}
+    for path, items in joinedlists.joined(role, build(below).tree, settings.user, tolerate).items():
+        tree = put(tree, path, items)
+        setters = [_top(layers, path) for layers in (user, below)]
+        told = [f"{layer.name}: {layer.reason(path)}".removesuffix(": ") for layer in setters if layer is not None]
+        reasons[path] = "; then ".join(told)
+    return Layer("user values and ddhelm's", tree, reasons)
+
+
+def _top(layers: Sequence[Layer], path: Path) -> Layer | None:
+    return next((layer for layer in reversed(layers) if get(layer.tree, path, _ABSENT) is not _ABSENT), None)
 
 
 def _without_record(tree: Tree) -> Tree:

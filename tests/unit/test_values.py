@@ -298,6 +298,45 @@ def test_tolerations_of_the_user_are_for_worker_agents_only() -> None:
     assert at(values(Role.WORKER), "agents.tolerations", "absent") == "absent"
 
 
+TEAM = {"key": "team", "operator": "Exists"}
+EVERYTHING = {"operator": "Exists"}
+
+
+@pytest.mark.parametrize("theirs", [[TEAM], [], None])
+def test_tolerations_for_both_releases_leave_the_control_plane_its_own(theirs: Any) -> None:
+    found = values(Role.CONTROL_PLANE, Settings(user=UserLayers(both={"agents": {"tolerations": theirs}})))
+    assert at(found, "agents.tolerations") == [*(theirs or ()), EVERYTHING]
+    worker = values(Role.WORKER, Settings(user=UserLayers(both={"agents": {"tolerations": theirs}})))
+    assert at(worker, "agents.tolerations") == theirs
+
+
+@pytest.mark.parametrize("theirs", [[TEAM], [], None])
+def test_tolerations_for_the_control_plane_alone_are_the_last_word(theirs: Any) -> None:
+    user = UserLayers(both={"agents": {"tolerations": [TEAM]}}, control_plane={"agents": {"tolerations": theirs}})
+    found = values(Role.CONTROL_PLANE, Settings(user=user))
+    assert at(found, "agents.tolerations") == theirs
+    assert found.origin(("agents", "tolerations")).layer == "user values, control-plane only"
+
+
+@pytest.mark.parametrize("slot", ["both", "worker"])
+def test_tolerate_adds_to_the_users_list_and_the_origin_names_both(slot: str) -> None:
+    user = UserLayers(**{slot: {"agents": {"tolerations": [TEAM]}}})
+    settings = Settings(tolerate=("gpu=yes:NoSchedule", "team"), user=user, origins={"tolerate": "the command line"})
+    found = values(Role.WORKER, settings)
+    gpu = {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+    assert at(found, "agents.tolerations") == [TEAM, gpu]
+    layer = "user values" if slot == "both" else "user values, worker only"
+    origin = found.origin(("agents", "tolerations"))
+    assert origin == Origin("user values and ddhelm's", f"{layer}; then settings: --tolerate (the command line)")
+
+
+def test_a_list_of_the_user_that_is_none_stays_as_it_is() -> None:
+    user = UserLayers(both={"agents": {"tolerations": 3, "volumes": "x", "volumeMounts": [3]}})
+    for role in Role:
+        found = values(role, Settings(tolerate=("gpu",), user=user))
+        assert at(found, "agents") == {**at(found, "agents"), **user.both["agents"]}
+
+
 # check files ---------------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +411,58 @@ def test_a_secret_that_no_check_reads_is_not_mounted() -> None:
     left_out = values(Role.CONTROL_PLANE, Settings(etcd_secret="mine"), profile(instances=(), host_files=()))
     assert at(left_out, "agents.volumes") is None
     assert at(values(Role.WORKER, Settings(cluster_name="prod", etcd_secret="mine")), "agents.volumes") is None
+
+
+CORP_VOLUME = {"name": "ca", "configMap": {"name": "corp-ca"}}
+CORP_MOUNT = {"name": "ca", "mountPath": "/etc/corp", "readOnly": True}
+CORP = {"agents": {"volumes": [CORP_VOLUME], "volumeMounts": [CORP_MOUNT]}}
+
+
+@pytest.mark.parametrize("user", [UserLayers(both=CORP), UserLayers(control_plane=CORP)])
+def test_files_that_the_checks_read_stay_beside_volumes_of_the_user(user: UserLayers) -> None:
+    plain, found = values(Role.CONTROL_PLANE), values(Role.CONTROL_PLANE, Settings(user=user))
+    assert at(found, "agents.volumes") == [CORP_VOLUME, *at(plain, "agents.volumes")]
+    assert at(found, "agents.volumeMounts") == [CORP_MOUNT, *at(plain, "agents.volumeMounts")]
+    origin = found.origin(("agents", "volumes"))
+    assert origin.layer == "user values and ddhelm's"
+    assert origin.reason.startswith("user values")
+    assert "; then facts: single files of the node" in origin.reason
+    assert [volume["name"] for volume in at(with_secret(user=user), "agents.volumes")] == [
+        "ca", "etcd-client-certificate",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [{"volumes": [CORP_VOLUME]}, {"volumeMounts": []}, {"volumes": None}])
+def test_one_of_the_two_lists_of_the_user_leaves_what_the_checks_read(given: Tree) -> None:
+    plain = values(Role.CONTROL_PLANE)
+    found = values(Role.CONTROL_PLANE, Settings(user=UserLayers(both={"agents": given})))
+    assert at(found, "agents.volumes") == [*(given.get("volumes") or ()), *at(plain, "agents.volumes")]
+    assert at(found, "agents.volumeMounts") == at(plain, "agents.volumeMounts")
+
+
+def test_volumes_of_the_user_reach_the_worker_release_as_they_are() -> None:
+    found = values(Role.WORKER, Settings(user=UserLayers(both=CORP)))
+    assert at(found, "agents.volumes") == CORP["agents"]["volumes"]
+    assert [layer.name for layer in found.layers][-1] == "user values"
+
+
+def test_what_the_user_mounts_in_the_same_place_goes_before_ours() -> None:
+    ours = at(values(Role.CONTROL_PLANE), "agents.volumes")
+    volume = {"name": "mine", "secret": {"secretName": "etcd"}}
+    mount = {"name": "mine", "mountPath": "/host/srv/c.key", "subPath": "c.key"}
+    user = UserLayers(control_plane={"agents": {"volumes": [volume], "volumeMounts": [mount]}})
+    found = values(Role.CONTROL_PLANE, Settings(user=user))
+    assert at(found, "agents.volumes") == [volume, ours[1]]
+    mounts = at(found, "agents.volumeMounts")
+    assert [each["mountPath"] for each in mounts] == ["/host/srv/c.key", "/host/srv/etcd-ca.crt"]
+
+
+def test_files_that_a_check_file_of_the_users_no_longer_names_are_not_mounted_beside_theirs() -> None:
+    text = "instances:\n- prometheus_url: https://127.0.0.1:2379/metrics\n  tls_ca_cert: /etc/corp/ca.crt\n"
+    user = UserLayers(control_plane={**CORP, "datadog": {"confd": {"etcd.yaml": text}}})
+    found = values(Role.CONTROL_PLANE, Settings(user=user))
+    assert at(found, "agents.volumes") == [CORP_VOLUME]
+    assert at(found, "agents.volumeMounts") == [CORP_MOUNT]
 
 
 def test_control_plane_agents_restart_one_node_at_a_time() -> None:
