@@ -16,6 +16,7 @@ from ddhelm import selector
 from ddhelm.manifest import Manifest, Object
 from ddhelm.nodes import Node, Taint
 from ddhelm.pasting import typed
+from ddhelm.release import Role
 from ddhelm.scheduling import NO_EXECUTE, NO_SCHEDULE, Rules, rules
 from ddhelm.selector import Requirement
 from ddhelm.taints import parse_toleration, show, transient
@@ -25,6 +26,7 @@ from ddhelm.workloads import is_agent
 OS, ARCH = "kubernetes.io/os", "kubernetes.io/arch"
 HOSTNAME = "kubernetes.io/hostname"
 _TOLERATE, _ACCEPT = "--tolerate", "--accept-uncovered"
+_TOLERATE_ALL = "--control-plane-set 'agents.tolerations[0].operator=Exists'"
 __all__ = [
     "Blame", "Coverage", "HostPort", "Placement", "Verdict", "agent_placements", "compute", "host_ports",
     "parse_toleration", "placement", "placement_of", "schedulable", "show", "transient",
@@ -380,7 +382,10 @@ def _blame_taint(
                 f"taint `{shown}` without the label `{missed[0].key}`, by which `{other.release}` chooses its nodes",
                 typed("kubectl label node NODE {label}", label=f"{missed[0].key}={value}"),
             )
-    fix = " ".join(typed("{flag} {taint}", flag=_TOLERATE, taint=show(taint)) for taint in lasting)
+    if near.role == Role.CONTROL_PLANE:
+        fix = _TOLERATE_ALL  # `--tolerate` is for the worker release alone
+    else:
+        fix = " ".join(typed("{flag} {taint}", flag=_TOLERATE, taint=show(taint)) for taint in lasting)
     return Blame("taint", f"taint `{shown}`, which `{near.release}` does not tolerate", fix)
 
 

@@ -226,6 +226,14 @@ def test_an_unknown_taint_is_blamed_with_the_toleration_to_type() -> None:
     assert compute([node("a", "dedicated=gpu:NoSchedule", "own:NoExecute")], healed).uncovered == ()
 
 
+def test_a_taint_that_the_control_plane_release_does_not_tolerate_is_no_matter_of_tolerate() -> None:
+    (verdict,) = compute([control_plane("c", "own:NoExecute")], [placed(CONTROL)]).uncovered
+    assert verdict.fix == "--control-plane-set 'agents.tolerations[0].operator=Exists'"
+    also = replace(verdict, node="w", blame=Blame("taint", "taint `gpu`", "--tolerate gpu"))
+    together = Coverage((verdict, also)).fixed_together(("old",))
+    assert [each.fix for each in together.verdicts] == [verdict.fix, "--tolerate old --tolerate gpu"]
+
+
 def test_a_control_plane_taint_without_the_label_is_blamed_on_the_missing_label() -> None:
     (verdict,) = covered(node("a", f"{CONTROL_PLANE}:NoSchedule")).uncovered
     assert verdict.blame is not None
