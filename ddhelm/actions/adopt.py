@@ -4,11 +4,14 @@ Without those exceptions the pair cannot hold: two Cluster Agents, agents on eac
 history. Each is listed before anything is confirmed.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from ddhelm import secretvalues, tree
+from ddhelm.joinedlists import MOUNTS, VOLUMES
 from ddhelm.release import Role
 
 _BOTH: tuple[tree.Path, ...] = (
@@ -66,6 +69,8 @@ class Adopted(Struct, frozen=True):
     secrets: Mapping[str, str]
     refused: tuple[tree.Path, ...] = ()
     """Further values that look like secrets: they are not stored anew and stand in no Secret yet."""
+    unread: tuple[tree.Path, ...] = ()
+    """Mounts, and their volumes, whose files only a check file read that is among ``dropped``."""
 
 
 def adopt(config: tree.Tree, role: Role) -> Adopted:
@@ -83,18 +88,47 @@ def adopt(config: tree.Tree, role: Role) -> Adopted:
         value = tree.get(config, path)
         if isinstance(value, str) and value:
             keys[key] = value
+    gone = [tree.get(config, path) for path in dropped if path[:2] == ("datadog", "confd")]
+    unread = _unread(user, [text for text in gone if isinstance(text, str)])
+    for path in reversed(unread):
+        user = tree.drop(user, path)
     refused = tuple(path for path, _ in secretvalues.find(user))
     for path in reversed(refused):  # of a list the last one first: what goes moves those behind it
         user = tree.drop(user, path)
     secrets = {key: str(name) for path, key in _ELSEWHERE.items() if (name := tree.get(config, path))}
-    return Adopted(_without_emptied(user, config), tuple(dropped), keys, secrets, refused)
+    return Adopted(_without_emptied(user, config), tuple(dropped), keys, secrets, refused, unread)
 
 
-def notice(release: str, dropped: tuple[tree.Path, ...], refused: tuple[tree.Path, ...] = ()) -> str:
+def _unread(user: tree.Tree, gone: Iterable[str]) -> tuple[tree.Path, ...]:
+    """What nobody reads any more: often the folder with etcd's keys, as Datadog's page on kubeadm mounts it."""
+    mounts, volumes = (found if isinstance(found := tree.get(user, path), list) else [] for path in (MOUNTS, VOLUMES))
+    rest = tree.drop(tree.drop(user, MOUNTS), VOLUMES)
+    texts = [value for _, value in tree.leaves(rest) if isinstance(value, str)]
+    idle = [i for i, each in enumerate(mounts) if _read_by(gone, each) and not _read_by(texts, each)]
+    names = {mounts[i].get("name") for i in idle}
+    names -= {*texts, *(each.get("name") for i, each in enumerate(mounts) if i not in idle and isinstance(each, dict))}
+    empty = [i for i, each in enumerate(volumes) if isinstance(each, dict) and each.get("name") in names]
+    return (*((*VOLUMES, i) for i in empty), *((*MOUNTS, i) for i in idle))
+
+
+def _read_by(texts: Iterable[str], mount: Any) -> bool:
+    """Whether one of the texts names the mounted path or one below it."""
+    at = str(mount.get("mountPath") or "").rstrip("/") if isinstance(mount, dict) else ""
+    return bool(at) and any(re.search(rf"(?<![\w./-]){re.escape(at)}(?![\w.-])", text) for text in texts)
+
+
+def notice(
+    release: str,
+    dropped: tuple[tree.Path, ...],
+    refused: tuple[tree.Path, ...] = (),
+    unread: tuple[tree.Path, ...] = (),
+) -> str:
     """The sentence that tells what of a hand-made release is not kept; empty where all is."""
     told = f"release `{release}` was made without ddhelm: its values become your layer"
     if dropped:
         told += f", except {_names(dropped)}, which ddhelm sets"
+    if unread:
+        told += f", and {_names(unread)}, which only those check files read"
     if refused:
         told += f"; {_names(refused)} looks like a secret and is left out: put it into a Kubernetes Secret instead"
     return told

@@ -266,7 +266,7 @@ def _taken_over(deployed: Mapping[str, Deployed]) -> Earlier:
         trees[state.release.role] = adopted.user
         keys |= adopted.keys
         elsewhere |= adopted.secrets
-        notices.append(adopt.notice(state.release.name, adopted.dropped, adopted.refused))
+        notices.append(adopt.notice(state.release.name, adopted.dropped, adopted.refused, adopted.unread))
     found = Settings(user=UserLayers({}, trees.get(Role.WORKER, {}), trees.get(Role.CONTROL_PLANE, {})))
     if API_KEY in elsewhere:
         found = replace(found, api_key_secret=SecretKey(elsewhere[API_KEY], API_KEY))

@@ -1,6 +1,6 @@
 """Hand-made releases: what of their values stays, what ddhelm must own, where keys in them go."""
 
-from ddhelm import secretvalues
+from ddhelm import secretvalues, tree
 from ddhelm.actions import adopt
 from ddhelm.release import Role
 
@@ -68,3 +68,37 @@ def test_no_secret_of_a_list_is_left_behind() -> None:
 
 def test_an_empty_list_of_the_user_stays() -> None:
     assert adopt.adopt({"agents": {"volumes": []}}, Role.WORKER).user == {"agents": {"volumes": []}}
+
+
+ETCD = "instances:\n- prometheus_url: https://127.0.0.1:2379/metrics\n  tls_ca_cert: /host/pki/etcd/ca.crt\n"
+PKI = {"name": "pki", "hostPath": {"path": "/etc/kubernetes/pki/etcd"}}
+CORP = {"name": "corp", "configMap": {"name": "ca"}}
+AT_PKI = {"name": "pki", "mountPath": "/host/pki/etcd/", "readOnly": True}
+AT_CORP = {"name": "corp", "mountPath": "/etc/corp"}
+
+
+def by_hand(**confd: str) -> tree.Tree:
+    agents = {"volumes": [PKI, CORP], "volumeMounts": [AT_CORP, AT_PKI]}
+    return {"datadog": {"confd": {"etcd.yaml": ETCD, **confd}, "envDict": {"CA": "/etc/corp/ca.crt"}}, "agents": agents}
+
+
+def test_files_that_only_a_dropped_check_file_read_are_left_out_and_named() -> None:
+    adopted = adopt.adopt(by_hand(), Role.CONTROL_PLANE)
+    assert adopted.user["agents"] == {"volumes": [CORP], "volumeMounts": [AT_CORP]}
+    assert adopt.notice("c", adopted.dropped, adopted.refused, adopted.unread) == (
+        "release `c` was made without ddhelm: its values become your layer, except `datadog.confd.etcd\\.yaml`, which "
+        "ddhelm sets, and `agents.volumes[0]`, `agents.volumeMounts[1]`, which only those check files read"
+    )
+
+
+def test_files_that_something_else_reads_as_well_stay() -> None:
+    other = adopt.adopt(by_hand(**{"tls.yaml": "- local_cert_path: '/host/pki/etcd/ca.crt'"}), Role.CONTROL_PLANE)
+    assert other.user["agents"] == by_hand()["agents"]
+    assert adopt.adopt(by_hand(), Role.WORKER).user == by_hand()
+    twice = tree.put(by_hand(), ("agents", "volumeMounts", 2), {"name": "pki", "mountPath": "/host/pki/etcd2"})
+    assert adopt.adopt(twice, Role.CONTROL_PLANE).unread == (("agents", "volumeMounts", 1),)
+
+
+def test_lists_that_are_none_are_taken_over_as_they_are() -> None:
+    odd = {"datadog": {"confd": {"etcd.yaml": ETCD}}, "agents": {"volumes": "x", "volumeMounts": [3, {}]}}
+    assert adopt.adopt(odd, Role.CONTROL_PLANE).user == {"agents": odd["agents"]}
