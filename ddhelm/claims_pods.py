@@ -192,11 +192,25 @@ def named_paths(
 
     A Finding stands for a file that is no YAML.
     """
+    for file, found in instances(release, agent):
+        if isinstance(found, Finding):
+            yield file, found
+            continue
+        for key in keys:
+            value = found.get(key)
+            if isinstance(value, str) and value and "%%" not in value:
+                yield file, normpath(value)
+
+
+def instances(release: ReleaseView, agent: Object) -> Iterator[tuple[str, Tree | Finding]]:
+    """Each instance of a check file of the agent's pods, with the file; not masked, so no text of it may be shown that
+    could hold a secret. A Finding stands for a file that is no YAML.
+    """
     volumes = {get(volume, ("configMap", "name")) for volume in pod_spec(agent).get("volumes") or ()}
     for obj in release.manifest.of_kind("ConfigMap"):
         if obj.ref.name not in volumes:
             continue
-        # Unmasked, because a mask is no YAML; only paths leave this function.
+        # Unmasked, because a mask is no YAML.
         for file, text in (obj.unmasked().get("data") or {}).items():
             if not isinstance(text, str) or not str(file).endswith((".yaml", ".yml")) or "instances" not in text:
                 continue
@@ -206,15 +220,11 @@ def named_paths(
                 problem = f"`{file}` of `{release.name}` is no YAML: line {error.line}: {error.problem}"
                 yield str(file), Finding(problem)
                 continue
-            instances = get(tree, ("instances",)) or []
-            if not isinstance(instances, list):
+            found = get(tree, ("instances",)) or []
+            if not isinstance(found, list):
                 yield str(file), Finding(f"`{file}` of `{release.name}`: `instances` is no list")
                 continue
-            for instance in instances:
-                for key in keys:
-                    value = instance.get(key) if isinstance(instance, dict) else None
-                    if isinstance(value, str) and value and "%%" not in value:
-                        yield str(file), normpath(value)
+            yield from ((str(file), instance) for instance in found if isinstance(instance, dict))
 
 
 def _not_covered(agent: Object, path: str, context: ProofContext, release: ReleaseView) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
-from ddhelm import claims_certs, claims_chart, claims_cluster, claims_nodes, claims_pair, claims_pods
+from ddhelm import claims_certs, claims_chart, claims_checks, claims_cluster, claims_nodes, claims_pair, claims_pods
 from ddhelm.claim import (
     Caution,
     Claim,
@@ -37,6 +37,7 @@ CLAIMS = (
     *claims_pair.CLAIMS,
     *claims_nodes.CLAIMS,
     *claims_pods.CLAIMS,
+    *claims_checks.CLAIMS,
     *claims_certs.CLAIMS,
     *claims_cluster.CLAIMS,
 )

@@ -102,7 +102,10 @@ def control_plane_objects() -> dict[str, Tree]:
     )
     pod = agent["spec"]["template"]["spec"]
     url = f"https://{CLUSTER_AGENT}.{NAMESPACE}.svc:5005"
-    pod["containers"][0]["env"].append({"name": "DD_CLUSTER_AGENT_URL", "value": url})
+    pod["containers"][0]["env"] += [
+        {"name": "DD_CLUSTER_AGENT_URL", "value": url},
+        {"name": "DD_IGNORE_AUTOCONF", "value": "etcd kubernetes_state"},
+    ]
     pod["volumes"] += [
         {"name": "confd", "configMap": {"name": f"{FULL[CONTROL]}-confd"}},
         {"name": "ca", "hostPath": {"path": CA.removeprefix("/host"), "type": "File"}},

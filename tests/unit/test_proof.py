@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ddhelm import proof
 from ddhelm.actions.agents import other_daemonsets
+from ddhelm.address import NODE_ADDRESS
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
 from ddhelm.etcd import OWN
@@ -300,6 +301,16 @@ BROKEN: dict[str, tuple[str, Callable[[], ProofContext], str]] = {
         "/etc/kubernetes/pki/etcd",
     ),
     "the key of a CA": ("no-key-folder", lambda: mounted("/etc/kubernetes/pki/ca.key", "File", "/x"), "ca.key"),
+    "loopback in a network of the pod's own": (
+        "checks-reach-loopback",
+        lambda: control("agent", (*POD, "hostNetwork"), False),
+        "`etcd.yaml` asks localhost",
+    ),
+    "a component that is found twice": (
+        "components-collected-once",
+        lambda: control("agent", (*AGENT, "env", 4, "value"), "redisdb"),
+        "collect from etcd by a file",
+    ),
     "another container that sees the key for etcd": (
         "etcd-key-in-one-container",
         lambda: control(
@@ -820,6 +831,33 @@ def test_what_the_other_release_of_the_pair_owns_is_never_cured_by_its_uninstall
     assert f"belongs to `{CONTROL}`" in found.details[0]
     assert "--worker-set" in found.hints[0]
     assert "uninstall" not in found.hints[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "ok"),
+    [
+        ("https://[::1]:2379/metrics", False),
+        ("https://user:pl4nted@127.0.0.1:2379/metrics", False),
+        (f"https://{NODE_ADDRESS}:2379/metrics", True),
+        ("https://etcd.example.com/metrics?of=127.0.0.1", True),
+    ],
+)
+def test_only_what_listens_on_loopback_needs_the_network_of_the_node(url: str, ok: bool) -> None:
+    objects = change(control_plane_objects(), "agent", (*POD, "hostNetwork"), False)
+    text = ETCD.replace("https://localhost:2379/metrics", f"'{url}'")
+    found = result("checks-reach-loopback", context(None, change(objects, "confd", ("data", "etcd.yaml"), text)))
+    assert found.ok is ok
+    assert "pl4nted" not in str(found)
+    other = {"haproxy.yaml": ETCD}
+    assert result("checks-reach-loopback", context(None, change(objects, "confd", ("data",), other))).ok
+
+
+def test_the_hint_against_collecting_twice_keeps_what_is_left_alone_already() -> None:
+    found = result("components-collected-once", control("agent", (*AGENT, "env", 4, "value"), "redisdb"))
+    assert found.hints == ("ddhelm onboard --control-plane-set 'datadog.ignoreAutoConfig={redisdb,etcd}'",)
+    elsewhere = {"name": "DD_IGNORE_AUTOCONF", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}
+    assert result("components-collected-once", control("agent", (*AGENT, "env", 4), elsewhere)).ok
+    assert not result("components-collected-once", control("agent", (*AGENT, "env", 4, "name"), "X")).ok
 
 
 def test_an_untyped_file_is_a_file_only_where_the_distribution_says_so() -> None:
