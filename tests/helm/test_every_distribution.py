@@ -83,6 +83,22 @@ def test_a_topology_is_proven_or_refused_with_the_version_that_will_do(name: str
     assert len(made.releases) == 1 + found(read(name)).control_plane_release
     assert made.plan.coverage.counts()["doubled"] == 0
     assert made.plan.coverage.counts()["uncovered"] == UNCOVERED.get(name, 0)
+    assert next(found.ok for found in made.plan.results if found.claim.name == "components-collected-once")
+
+
+OLD = """\
+agents:
+  tolerations: [{key: team, operator: Exists}]
+  volumes: [{name: ca, configMap: {name: corp-ca}}]
+  volumeMounts: [{name: ca, mountPath: /etc/corp, readOnly: true}]
+"""
+
+
+def test_lists_of_an_earlier_release_take_neither_agents_nor_files_away(helm: str, tmp_path: Path) -> None:
+    user = UserSources(both=(Source("file", "datadog-values.yaml", OLD),))
+    made = planned("kops", tmp_path, Request(chart=str(chart()), user=user))
+    assert proof.broken(made.plan.results) == ()
+    assert made.plan.coverage.counts()["uncovered"] == 0
 
 
 def test_what_is_meant_for_a_release_that_is_not_there_is_said(helm: str, tmp_path: Path) -> None:
