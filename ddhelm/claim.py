@@ -176,8 +176,8 @@ class ProofContext(Struct, frozen=True):
     has; None where what stands there is none.
     ``missing_namespace``: it is not there and will be made with the label it needs.
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
-    ``--label-namespace``. ``requirements``: rows of kind (chart, kubernetes, secret), spec, why, hint,
-    and of a Secret its keys.
+    ``--label-namespace``. ``tolerate``: what ``--tolerate`` says. ``requirements``: rows of kind (chart, kubernetes,
+    secret), spec, why, hint, and of a Secret its keys.
     ``doubted``: the distribution that ``--distribution`` named against what the cluster shows.
     ``untyped_files``: files of the host that the kubelet cannot look at, so that a type would keep the pod waiting.
     """
@@ -196,6 +196,7 @@ class ProofContext(Struct, frozen=True):
     allow_second_agent: bool = False
     delete_crds: bool = False
     label_namespace: bool = False
+    tolerate: Sequence[str] = ()
     chart: ChartView | None = None
     kubernetes: str = ""
     requirements: Sequence[Mapping[str, Any]] = ()

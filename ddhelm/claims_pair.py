@@ -1,7 +1,8 @@
 """Claims on the two releases as a pair: nothing twice, one Cluster Agent, and the agents find it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -23,12 +24,13 @@ from ddhelm.claim import (
     pod_spec,
     pod_template,
 )
-from ddhelm.coverage import agent_placements, schedulable
+from ddhelm.coverage import OS, agent_placements, schedulable
 from ddhelm.manifest import Object
 from ddhelm.nodes import Node
 from ddhelm.pasting import typed
 from ddhelm.release import Role
-from ddhelm.taints import show, transient
+from ddhelm.scheduling import rules
+from ddhelm.taints import parse_toleration, show, transient
 from ddhelm.tree import Tree, get
 
 _OPERATOR_CONTAINER = "operator"
@@ -224,10 +226,37 @@ def cluster_agent_finds_a_node(context: ProofContext) -> Iterator[Finding]:
             if schedulable(pod, settled):
                 yield Remark(f"{obj.ref.name} waits until a node is free of cordons and taints that go by themselves")
                 continue
-            taints = sorted({show(t) for node in settled for t in node.taints if t.effect != "PreferNoSchedule"})
-            why = f"; taints: {names(taints)}" if taints else ""
-            tolerate = " ".join(typed("--tolerate {taint}", taint=taint) for taint in taints[:1])
-            yield Finding(f"no node can take {obj.ref.name}{why}", f"ddhelm onboard {tolerate}" if tolerate else "")
+            yield _no_place(context, obj, settled)
+
+
+def _no_place(context: ProofContext, cluster_agent: Object, settled: Sequence[Node]) -> Finding:
+    """``settled``: the nodes without what goes by itself. Only those that the pod may choose have a say in the hint."""
+    name, pod = cluster_agent.ref.name, pod_spec(cluster_agent)
+    chosen = rules(pod, daemon=False)
+    near = [(node, chosen.untolerated(node.taints)) for node in settled if chosen.missed(node) == ()]
+    if not near:
+        return Finding(
+            f"no node is all that {name} is bound to", "what binds it, and who said so: ddhelm values worker --explain"
+        )
+    found = f"no node can take {name}; taints: {names(sorted({show(t) for _, taints in near for t in taints}))}"
+    node, taints = min(near, key=lambda pair: (len(pair[1]), pair[0].name))
+    if _heeds_tolerate(context, pod, settled):
+        every = dict.fromkeys((*context.tolerate, *map(show, taints)))
+        return Finding(found, "ddhelm onboard " + " ".join(typed("--tolerate {taint}", taint=taint) for taint in every))
+    # one key each: a toleration of everything keeps a pod on a node that is gone, and no other one is made
+    keys = dict.fromkeys(taint.key for taint in node.taints if taint.effect != "PreferNoSchedule")
+    at = "clusterAgent.tolerations[{}].key={},clusterAgent.tolerations[{}].operator=Exists"
+    given = ",".join(at.format(number, key, number) for number, key in enumerate(keys))
+    return Finding(found, typed("ddhelm onboard --worker-set {given}", given=given))
+
+
+def _heeds_tolerate(context: ProofContext, pod: Mapping[str, Any], settled: Sequence[Node]) -> bool:
+    """Whether `--tolerate` reaches the Cluster Agent (``values.cluster_agent_tolerations``): only where no node takes a
+    bare pod and no control plane is seen, and while no tolerations of the user's stand in their place.
+    """
+    theirs = [one for one in pod.get("tolerations") or () if one not in [*map(parse_toleration, context.tolerate)]]
+    bare = schedulable({"nodeSelector": {OS: "linux"}}, settled)
+    return not theirs and not bare and context.of_role(Role.CONTROL_PLANE) is None
 
 
 def _labelled(nodes: Iterable[Node], key: str, value: str) -> bool:
@@ -366,7 +395,7 @@ CLAIMS = (
         "cluster-agent-finds-a-node",
         "some node can take the Cluster Agent",
         Severity.FATAL,
-        "give it tolerations: --worker-set 'clusterAgent.tolerations[0].operator=Exists'",
+        "ddhelm onboard --worker-set 'clusterAgent.tolerations[0].key=KEY,clusterAgent.tolerations[0].operator=Exists'",
         "cluster-agent-no-node",
         cluster_agent_finds_a_node,
     ),

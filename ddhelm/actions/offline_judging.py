@@ -107,6 +107,7 @@ def _context(without: Session, made: Prepared) -> claim.ProofContext:
         nodes=read.nodes,
         live=claim.LiveState(api_versions=read.api_groups or None),
         require_coverage=made.settings.require_coverage,
+        tolerate=made.settings.tolerate,
         chart=claim.ChartView(chart.name, chart.version, without.library.refused_charts()),
         kubernetes=read.server_version or "",
         untyped_files=proving.untyped_files(found),

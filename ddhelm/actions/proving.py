@@ -165,6 +165,7 @@ def context(
         allow_second_agent=made.settings.allow_second_agent,
         delete_crds=request.delete_crds,
         label_namespace=request.label_namespace,
+        tolerate=made.settings.tolerate,
         chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
         kubernetes=cluster.facts.server_version or "",
         untyped_files=untyped_files(made.profile),

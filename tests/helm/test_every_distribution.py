@@ -18,6 +18,7 @@ from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.request import Request, UserSources
 from ddhelm.errors import ConfigError
 from ddhelm.facts import version_of
+from ddhelm.nodes import Taint
 from ddhelm.release import Role
 from ddhelm.settings import Settings, UserLayers
 from ddhelm.uservalues import Source
@@ -99,6 +100,17 @@ def test_lists_of_an_earlier_release_take_neither_agents_nor_files_away(helm: st
     made = planned("kops", tmp_path, Request(chart=str(chart()), user=user))
     assert proof.broken(made.plan.results) == ()
     assert made.plan.coverage.counts()["uncovered"] == 0
+
+
+def test_a_new_taint_on_every_node_is_hinted_with_what_is_tolerated_already(helm: str, tmp_path: Path) -> None:
+    known, taints = read("managed"), (Taint("old", effect="NoSchedule"), Taint("new", effect="NoSchedule"))
+    nodes = tuple(replace(each, taints=taints) for each in known.nodes)
+    target = tmp_path / "facts.json"
+    target.write_text(json.dumps(facts.to_json(replace(known, api_groups=known.api_groups | APIS, nodes=nodes))))
+    request = Request(chart=str(chart()), given={"tolerate": ("old",)})
+    made = offline.plan_offline(offline.session(None), lambda: request, str(target), None)
+    (broken,) = [each for each in proof.broken(made.plan.results) if each.claim.name == "cluster-agent-finds-a-node"]
+    assert broken.hints == ("ddhelm onboard --tolerate old --tolerate new:NoSchedule",)
 
 
 def test_what_is_meant_for_a_release_that_is_not_there_is_said(helm: str, tmp_path: Path) -> None:

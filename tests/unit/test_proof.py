@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ddhelm import proof
+from ddhelm import proof, setflags
 from ddhelm.actions.agents import other_daemonsets
 from ddhelm.address import NODE_ADDRESS
 from ddhelm.claim import ChartView
 from ddhelm.errors import ConfigError
 from ddhelm.etcd import OWN
 from ddhelm.manifest import ObjectRef
+from ddhelm.nodes import Node
 from ddhelm.notices import broken_claims
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
 from ddhelm.steps import lost_crds
+from ddhelm.taints import parse_toleration
 from ddhelm.tree import Tree
-from tests.unit.clusters import CONTROL, CONTROL_PLANE, HOSTNAME, WORKER, control_plane, expression, node
+from tests.unit.clusters import CONTROL, CONTROL_PLANE, HOSTNAME, OS, WORKER, control_plane, expression, node
 from tests.unit.pairs import (
     CA,
     CLUSTER_AGENT,
@@ -594,6 +596,56 @@ def test_the_cluster_agent_may_wait_for_a_node_to_become_ready() -> None:
     assert found.ok
     assert "waits" in found.details[0]
     assert result("cluster-agent-finds-a-node", context(nodes=())).unknown == "no node was read"
+
+
+INFRA = (
+    control_plane("c1"),
+    node("w1"),
+    node("i1", "infra:NoSchedule", "own=1:NoExecute", "soft:PreferNoSchedule", labels={"pool": "infra"}),
+    node("i2", "infra:NoSchedule", "third:NoSchedule", "fourth:NoSchedule", labels={"pool": "infra"}),
+)
+
+
+def placed_by(hint: str) -> list[Tree]:
+    """The Cluster Agent's tolerations once somebody has typed the hint."""
+    words = shlex.split(hint)
+    assert words[:3] == ["ddhelm", "onboard", "--worker-set"]
+    tolerations: list[Tree] = setflags.apply("set", words[3], {})["clusterAgent"]["tolerations"]
+    return tolerations
+
+
+def test_a_cluster_agent_bound_to_tainted_nodes_is_told_their_taints_and_a_flag_that_reaches_it() -> None:
+    bound = change(worker_objects(), "cluster-agent", (*POD, "nodeSelector"), {OS: "linux", "pool": "infra"})
+    found = result("cluster-agent-finds-a-node", context(bound, nodes=INFRA[:3], tolerate=("infra",)))
+    assert found.details == (f"no node can take {CLUSTER_AGENT}; taints: infra:NoSchedule, own=1:NoExecute",)
+    found = result("cluster-agent-finds-a-node", context(bound, nodes=INFRA))
+    (hint,) = found.hints
+    healed = change(bound, "cluster-agent", (*POD, "tolerations"), placed_by(hint))
+    assert result("cluster-agent-finds-a-node", context(healed, nodes=INFRA)).ok
+
+
+def test_a_cluster_agent_that_no_node_is_right_for_is_told_no_toleration() -> None:
+    nodes = (node("a", labels={"pool": "infra"}), node("b", "x:NoSchedule", labels={"zone": "1"}))
+    bound = change(worker_objects(), "cluster-agent", (*POD, "nodeSelector"), {"pool": "infra", "zone": "1"})
+    found = result("cluster-agent-finds-a-node", context(bound, nodes=nodes))
+    assert found.details == (f"no node is all that {CLUSTER_AGENT} is bound to",)
+    assert "--tolerat" not in found.hints[0]
+
+
+def test_where_tolerate_reaches_the_cluster_agent_the_hint_repeats_what_is_stored() -> None:
+    nodes = (node("a", "old:NoSchedule", "new:NoSchedule"),)
+    stored = change(worker_objects(), "cluster-agent", (*POD, "tolerations"), [parse_toleration("old:NoSchedule")])
+
+    def hint(objects: dict[str, Tree], nodes: tuple[Node, ...] = nodes) -> str:
+        whole = context(objects, nodes=nodes, tolerate=("old:NoSchedule",))
+        alone = replace(whole, releases=[release for release in whole.releases if release.role == "worker"])
+        return result("cluster-agent-finds-a-node", alone).hints[0]
+
+    assert hint(stored) == "ddhelm onboard --tolerate old:NoSchedule --tolerate new:NoSchedule"
+    theirs = change(worker_objects(), "cluster-agent", (*POD, "tolerations"), [{"key": "mine", "operator": "Exists"}])
+    assert [each["key"] for each in placed_by(hint(theirs))] == ["old", "new"]
+    bound = change(stored, "cluster-agent", (*POD, "nodeSelector"), {"pool": "infra"})
+    assert placed_by(hint(bound, (node("w"), node("i", "x:NoSchedule", labels={"pool": "infra"}))))
 
 
 def test_one_node_gets_two_agents_and_two_get_them() -> None:
