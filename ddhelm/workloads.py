@@ -12,6 +12,7 @@ from msgspec import Struct
 REPLICAS = ("spec", "replicas")
 """Where a Deployment or StatefulSet says how many pods it wants."""
 AGENT_CONTAINER = "agent"
+CLUSTER_AGENT_CONTAINER = "cluster-agent"
 
 
 def is_agent(daemonset: Mapping[str, Any]) -> bool:
@@ -21,7 +22,7 @@ def is_agent(daemonset: Mapping[str, Any]) -> bool:
 
 def is_cluster_agent(deployment: Mapping[str, Any]) -> bool:
     """Whether a Deployment is the chart's Cluster Agent, whatever ``fullnameOverride`` calls it."""
-    return _has(deployment, "cluster-agent")
+    return _has(deployment, CLUSTER_AGENT_CONTAINER)
 
 
 def _has(workload: Mapping[str, Any], container: str) -> bool:

@@ -10,23 +10,43 @@ from msgspec import Struct
 from ddhelm.keeper import delivery
 from ddhelm.release import NAMES
 from ddhelm.tree import Tree
+from ddhelm.workloads import AGENT_CONTAINER, CLUSTER_AGENT_CONTAINER, is_agent
 
 if TYPE_CHECKING:  # a status imports this module and needs no claims: they cost 20 ms
     from ddhelm.claim import ForeignAgent, LiveWebhook, OtherDaemonSet
 
-_AGENT_NAME = re.compile(r"(docker-dd-)?agent(-[a-z0-9]+)?")
-_CLUSTER_AGENT_NAME = re.compile(r"cluster-agent(-[a-z0-9]+)?")
+_AGENT_NAME = re.compile(r"(docker-dd-|datadog-)?agent(-[a-z0-9]+)?")
+_CLUSTER_AGENT_NAME = re.compile(r"(datadog-)?cluster-agent(-[a-z0-9]+)?")
+_CHART_LABEL = "helm.sh/chart"
+_CHART = re.compile(r"datadog-\d.*")
+"""The chart's label on all that it makes (its template `datadog.labels`); the operator's chart is another one."""
+_CHARTS_CONTAINERS = frozenset({AGENT_CONTAINER, CLUSTER_AGENT_CONTAINER})
 
 
 class DatadogWorkload(Struct, frozen=True):
-    """A Deployment or StatefulSet whose containers are all Datadog's; in another's pod an agent is a sidecar."""
+    """A Deployment or StatefulSet whose containers are all Datadog's; in another's pod an agent is a sidecar.
+
+    ``containers``: their names, where the chart made it; else empty.
+    """
 
     kind: str
     metadata: Tree
     images: tuple[str, ...]
+    containers: tuple[str, ...] = ()
+
+    @property
+    def runs_agent(self) -> bool:
+        """Whether one of its containers is the node agent."""
+        return AGENT_CONTAINER in self.containers or any(map(is_agent_image, self.images))
+
+    @property
+    def runs_cluster_agent(self) -> bool:
+        """Whether one of its containers is the Cluster Agent."""
+        return CLUSTER_AGENT_CONTAINER in self.containers or any(map(is_cluster_agent_image, self.images))
 
 
 class _Container(Struct, frozen=True):
+    name: str | None = None
     image: str | None = None
 
 
@@ -52,9 +72,9 @@ class _Items(Struct, frozen=True):
 
 
 def datadog_workloads(kind: str, body: bytes | None) -> tuple[DatadogWorkload, ...] | None:
-    """Those of an answer's workloads that run Datadog's images alone; None where there is nothing to read.
+    """Those of an answer's workloads that run Datadog's images alone, or are the chart's; None: nothing to read.
 
-    There may be thousands: nothing of them but images is decoded.
+    There may be thousands: of most of them nothing but names and images of containers is decoded.
     """
     try:
         items = None if body is None else msgspec.json.decode(body, type=_Items).items
@@ -64,9 +84,15 @@ def datadog_workloads(kind: str, body: bytes | None) -> tuple[DatadogWorkload, .
         return None
     found = []
     for item in items:
-        images = tuple(container.image or "" for container in item.spec.template.spec.containers or ())
-        if images and all("datadog" in image for image in images):
-            found.append(DatadogWorkload(kind, msgspec.json.decode(item.metadata), images))
+        containers = item.spec.template.spec.containers or ()
+        images = tuple(container.image or "" for container in containers)
+        names = tuple(container.name or "" for container in containers)
+        datadogs = bool(images) and all("datadog" in image for image in images)
+        if datadogs or not _CHARTS_CONTAINERS.isdisjoint(names):
+            metadata = msgspec.json.decode(item.metadata)
+            charts = _of_chart(metadata)
+            if datadogs or charts:
+                found.append(DatadogWorkload(kind, metadata, images, names if charts else ()))
     return tuple(found)
 
 
@@ -89,7 +115,7 @@ def foreign_agents(
         nodes = int((item.get("status") or {}).get("desiredNumberScheduled") or 0)
         found.append(_foreign("DaemonSet", metadata, nodes))
     for each in workloads:
-        if any(map(is_agent_image, each.images)) and not _is_ours(each.metadata, namespace, ours):
+        if each.runs_agent and not _is_ours(each.metadata, namespace, ours):
             found.append(_foreign(each.kind, each.metadata, 0))
     for item in (datadog_agents or {}).get("items") or ():
         found.append(_foreign("DatadogAgent", item.get("metadata") or {}, 0))
@@ -118,7 +144,7 @@ def foreign_cluster_agents(
     return tuple(
         _foreign(each.kind, each.metadata, 0)
         for each in workloads
-        if any(map(is_cluster_agent_image, each.images)) and not _is_ours(each.metadata, namespace, ours)
+        if each.runs_cluster_agent and not _is_ours(each.metadata, namespace, ours)
     )
 
 
@@ -178,13 +204,20 @@ def owner(metadata: Mapping[str, Any]) -> str:
     return "nobody known"
 
 
+def _of_chart(metadata: Mapping[str, Any]) -> bool:
+    """Whether the chart `datadog` made an object, in whatever release: its images may come from any mirror."""
+    return _CHART.fullmatch(str((metadata.get("labels") or {}).get(_CHART_LABEL))) is not None
+
+
 def _runs_agent(daemonset: Mapping[str, Any]) -> bool:
+    if is_agent(daemonset) and _of_chart(daemonset.get("metadata") or {}):
+        return True
     pod = ((daemonset.get("spec") or {}).get("template") or {}).get("spec") or {}
     return any(is_agent_image(str(container.get("image") or "")) for container in pod.get("containers") or ())
 
 
 def is_agent_image(image: str) -> bool:
-    """Whether an image is the node agent's, from any of Datadog's registries or a mirror that kept `datadog` in it."""
+    """Whether an image is the node agent's, from any registry or mirror that has `datadog` in its path."""
     return _is_image(image, _AGENT_NAME)
 
 

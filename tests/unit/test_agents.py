@@ -28,18 +28,90 @@ def daemonset(image: str, namespace: str = "monitoring", **metadata: Any) -> dic
         "datadoghq.azurecr.io/agent@sha256:abc",
         "mirror.example.org:5000/datadog/agent:7",
         "registry.datadoghq.com/agent-fips:7",
+        "cgr.dev/chainguard/datadog-agent:7",
+        "registry.corp:5000/mirror/datadog-agent-fips:7@sha256:abc",
     ],
 )
 def test_images_of_the_node_agent(image: str) -> None:
     assert agents.is_agent_image(image)
+    assert not agents.is_cluster_agent_image(image)
 
 
 @pytest.mark.parametrize(
     "image",
-    ["gcr.io/datadoghq/cluster-agent:7", "registry.datadoghq.com/csi-driver:1", "grafana/agent:v0.4", "busybox"],
+    [
+        "gcr.io/datadoghq/cluster-agent:7",
+        "registry.corp/datadog-cluster-agent:7",
+        "registry.corp/datadog/cluster-agent",
+    ],
+)
+def test_images_of_the_cluster_agent(image: str) -> None:
+    assert agents.is_cluster_agent_image(image)
+    assert not agents.is_agent_image(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry.datadoghq.com/csi-driver:1",
+        "grafana/agent:v0.4",
+        "registry.corp:5000/dd/agent:7",
+        "registry.corp/datadog-operator:1",
+        "busybox",
+    ],
 )
 def test_images_of_others(image: str) -> None:
     assert not agents.is_agent_image(image)
+    assert not agents.is_cluster_agent_image(image)
+
+
+MIRRORED = "registry.corp:5000/dd/agent:7.60.0"
+
+
+def charts(chart: str, container: str = "agent", image: str = MIRRORED, **metadata: Any) -> dict[str, Any]:
+    """A workload that a chart made, from a mirror whose names say nothing of Datadog."""
+    made = daemonset(image, labels={"helm.sh/chart": chart}, **metadata)
+    made["spec"]["template"]["spec"]["containers"][0]["name"] = container
+    return made
+
+
+def test_what_the_chart_made_is_an_agent_wherever_its_image_comes_from() -> None:
+    document = {"items": [charts("datadog-3.100.0")]}
+    (found,) = agents.foreign_agents(document, None, "datadog", OURS)
+    assert (found.what, found.nodes) == ("DaemonSet", 4)
+    (other,) = agents.other_daemonsets(document, "datadog", OURS) or ()
+    assert other.agent
+    named = {"meta.helm.sh/release-name": OURS[0], "meta.helm.sh/release-namespace": "monitoring"}
+    document = {"items": [charts("datadog-3.100.0", annotations=named)]}
+    assert agents.pair_elsewhere(document, "datadog") == "monitoring"
+
+
+@pytest.mark.parametrize(
+    ("chart", "container"),
+    [
+        ("grafana-agent-0.44.2", "agent"),
+        ("datadog-operator-2.0.0", "agent"),
+        ("datadog-csi-driver-0.4.0", "agent"),
+        ("datadog-3.100.0", "csi-node-driver"),
+    ],
+)
+def test_agents_of_other_charts_and_other_parts_of_ours_are_none(chart: str, container: str) -> None:
+    document = {"items": [charts(chart, container)]}
+    assert agents.foreign_agents(document, None, "datadog", OURS) == ()
+    assert agents.other_daemonsets(document, "datadog", OURS) == ()
+    assert agents.datadog_workloads("Deployment", listed(*document["items"])) == ()
+
+
+def test_the_charts_workloads_from_a_mirror_are_found_and_ours_are_not() -> None:
+    named = {"meta.helm.sh/release-name": OURS[0], "meta.helm.sh/release-namespace": "datadog"}
+    theirs, ours = charts("datadog-3.100.0", "cluster-agent"), charts("datadog-3.100.0", "cluster-agent")
+    ours["metadata"] |= {"namespace": "datadog", "annotations": named}
+    read = agents.datadog_workloads("Deployment", listed(theirs, ours, charts("datadog-3.100.0")))
+    assert read is not None
+    assert len(read) == 3
+    (found,) = agents.foreign_cluster_agents(read, "datadog", OURS) or ()
+    assert found.namespace == "monitoring"
+    assert len(agents.foreign_agents(None, None, "datadog", OURS, read)) == 1
 
 
 def test_our_own_daemonsets_are_left_out_but_only_in_our_namespace() -> None:
