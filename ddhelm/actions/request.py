@@ -55,6 +55,8 @@ class Request(Struct, frozen=True):
     chart: str | None = None
     version: str | None = None
     only: Role | None = None
+    app_key: bool = False
+    """Whether an application key is given: Secret `ddhelm` is to hold it, unless the settings name a Secret."""
     reset_settings: bool = False
     label_namespace: bool = False
     delete_crds: bool = False
@@ -81,7 +83,10 @@ def settings_of(base: Settings, request: Request) -> Settings:
         where, first = request.origins.get("tolerate"), problems[0]
         raise ConfigError(f"{where}: {first.message}", hint=first.hint, anchor=first.anchor) if where else first
     base = replace(base, user=_layers(base.user, request.user))
-    return settings_.changed(base, request.given, "the command line", origins=request.origins)
+    given = request.given
+    if request.app_key and base.app_key_secret is None:
+        given = {"app_key_secret": settings_.DEFAULT_APP_KEY_SECRET, **given}
+    return settings_.changed(base, given, "the command line", origins=request.origins)
 
 
 def _problem(check: Callable[[str], object], text: str) -> ConfigError | None:

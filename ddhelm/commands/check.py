@@ -21,7 +21,7 @@ def claims(output: str) -> int:
 
 def check(session: Session, options: Options, output: str) -> int:
     """Prove every claim; 0, or 3 where a fatal one fails."""
-    prepared = prepare.prepare(session, requests.request(options))
+    prepared = prepare.prepare(session, requests.of_onboard(options))
     if output == "table":
         view.table(prepared, console.out())
     else:

@@ -62,7 +62,7 @@ def values(session: Session, options: Options, *, detailed: bool) -> int:
     from ddhelm.actions import prepare
     from ddhelm.actions import revisions as revisions_
 
-    prepared = prepare.prepare(session, requests.request(options))
+    prepared = prepare.prepare(session, requests.of_onboard(options))
     revisions_.existing(session, prepared.deployed)
     screen, steps = console.out(), prepared.plan.steps
     view.lines(diff.of_values(steps, diff.layers_of(steps, prepared.values), diff.How()), screen)

@@ -1,7 +1,6 @@
 """onboard: show what will happen, ask, do it, tell what happened; apply and upgrade end the same way."""
 
 import hmac
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,8 +40,7 @@ _WORDS = {
 
 def onboard(session: Session, options: Options, output: str, *, dry_run: bool) -> int:
     """The whole job; gives the exit code, or raises what stopped it."""
-    options = {**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))}
-    request = requests.request(options)
+    request = requests.of_onboard(options)
     carried, given = how(options), given_keys(session, options)
     prepared = waiting.until_free(lambda: prepare.prepare(session, request), carried.lock_timeout)
     return carry_on(

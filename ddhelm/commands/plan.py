@@ -17,8 +17,9 @@ def show(session: Session, options: Options, output: str, *, detailed: bool, lim
     0, or 2 for changes with ``detailed``; PreflightFailed (3) where the plan could not be carried out.
     """
     from ddhelm.actions import prepare
+    from ddhelm.commands import requests
 
-    request = _request(options)
+    request = requests.of_onboard(options)
     prepared = prepare.prepare(session, request, meanwhile=_views)
     from ddhelm import plan
     from ddhelm.commands import diff

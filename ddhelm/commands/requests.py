@@ -82,8 +82,6 @@ def request(options: Options) -> "Request":
         if options.get(flag):
             given[flag] = settings.SecretKey(options[flag], key)
             origins.pop(flag, None)
-    if options.get("app_key_file") or options.get("app_key_command") or options.get("app_key_in_environment"):
-        given.setdefault("app_key_secret", settings.DEFAULT_APP_KEY_SECRET)
     return Request(
         given=given,
         origins=origins,
@@ -91,6 +89,7 @@ def request(options: Options) -> "Request":
         chart=options.get("chart"),
         version=options.get("version"),
         only=options.get("only"),
+        app_key=any(map(options.get, ("app_key_file", "app_key_command", "app_key_in_environment"))),
         reset_settings=bool(options.get("reset_settings")),
         label_namespace=bool(options.get("label_namespace")),
         delete_crds=bool(options.get("delete_crds")),
@@ -99,6 +98,11 @@ def request(options: Options) -> "Request":
         allow_downgrade=bool(options.get("allow_downgrade")),
         skip=tuple(options.get("skip") or ()),
     )
+
+
+def of_onboard(options: Options) -> "Request":
+    """The same for `onboard` and for what shows what it would do: `DD_APP_KEY` counts as a key that is given."""
+    return request({**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))})
 
 
 def _proxy_of_this_machine() -> dict[str, Any]:

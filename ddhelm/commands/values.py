@@ -13,7 +13,7 @@ from ddhelm.views import values as view
 
 def values(session: Session, options: Options, role: Role, *, explain: bool) -> None:
     """Print one release's values; UsageError where this cluster has no such release, or the flags name the other."""
-    request = requests.request(options)
+    request = requests.of_onboard(options)
     if request.only not in (None, role):
         raise UsageError(
             f"`ddhelm values {role}` and `--only {request.only}` name two releases",

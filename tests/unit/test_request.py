@@ -1,16 +1,16 @@
-"""What a command line asks for where its flags speak of two releases."""
+"""What a command line asks for: of two releases, of keys that are given."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from ddhelm.actions import offline
+from ddhelm.actions import offline, prepare
 from ddhelm.actions.request import Request, UserSources, idle_values, settings_of
-from ddhelm.commands import values
+from ddhelm.commands import check, diff, onboard, plan, requests, values
 from ddhelm.commands.requests import user_sources
 from ddhelm.errors import ConfigError, UsageError
 from ddhelm.release import Role
-from ddhelm.settings import Settings, UserLayers
+from ddhelm.settings import DEFAULT_APP_KEY_SECRET, SecretKey, Settings, UserLayers
 from ddhelm.tree import Tree
 from ddhelm.uservalues import Source
 
@@ -74,3 +74,44 @@ def test_a_secret_that_a_flag_makes_with_what_is_held_is_refused(stored: Tree, f
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint} {caught.value.details}"
     held: Tree = {"env": [{"name": "DB_PASSWORD", "value": "hunter2hunter2"}]}
     assert again(held, "a=1") == {**held, "a": 1}, "what was there before is no business of a flag"
+VAULT = SecretKey("datadog-from-vault", "app-key")
+
+
+@pytest.mark.parametrize("given", [{"app_key_file": "key"}, {"app_key_command": "op read key"}, {}])
+def test_an_application_key_fills_a_gap_and_replaces_no_secret_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("DD_APP_KEY", "a" * 40)
+    asked = requests.of_onboard(given)
+    assert settings_of(Settings(), asked).app_key_secret == DEFAULT_APP_KEY_SECRET
+    assert settings_of(Settings(app_key_secret=VAULT), asked).app_key_secret == VAULT
+    named = requests.of_onboard({**given, "app_key_secret": "mine"})
+    assert settings_of(Settings(), named).app_key_secret == SecretKey("mine", "app-key")
+    monkeypatch.delenv("DD_APP_KEY")
+    assert requests.of_onboard(given).app_key is bool(given)
+
+
+class _Asked(Exception):
+    """Instead of a plan: the request that it would be made of."""
+
+
+def test_what_shows_a_plan_and_onboard_ask_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def caught(_: Any, request: Request, **__: Any) -> None:
+        raise _Asked(request)
+
+    monkeypatch.setenv("DD_APP_KEY", "a" * 40)
+    monkeypatch.setattr(prepare, "prepare", caught)
+    monkeypatch.setattr(prepare, "values_only", caught)
+    session = offline.session(None)
+    options: dict[str, Any] = {"timeout": None, "lock_timeout": None, "no_rollback": False}
+    commands = (
+        lambda: onboard.onboard(session, options, "json", dry_run=True),
+        lambda: plan.show(session, options, "json", detailed=False, limit=None, out=None),
+        lambda: diff.values(session, options, detailed=False),
+        lambda: check.check(session, options, "json"),
+        lambda: values.values(session, options, Role.WORKER, explain=False),
+    )
+    for command in commands:
+        with pytest.raises(_Asked) as asked:
+            command()
+        assert asked.value.args[0].app_key
