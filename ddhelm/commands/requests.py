@@ -77,7 +77,11 @@ def request(options: Options) -> "Request":
     if given.get("site") is not None:
         given["site"] = settings.site_of(given["site"])
     if given.get("agent_proxy") == "env":
-        given |= _proxy_of_this_machine()
+        proxy, left_out = _proxy_of_this_machine()
+        given["agent_proxy"] = proxy
+        if given.get("agent_no_proxy") != ("none",):
+            given["agent_no_proxy"] = tuple(dict.fromkeys((*given.get("agent_no_proxy", ()), *left_out)))
+            origins.pop("agent_no_proxy", None)  # those of a settings file were found to be right there
     for flag, key in (("api_key_secret", "api-key"), ("app_key_secret", "app-key")):
         if options.get(flag):
             given[flag] = settings.SecretKey(options[flag], key)
@@ -105,8 +109,8 @@ def of_onboard(options: Options) -> "Request":
     return request({**options, "app_key_in_environment": bool(os.environ.get("DD_APP_KEY"))})
 
 
-def _proxy_of_this_machine() -> dict[str, Any]:
-    """The settings that give agents the proxy of this machine; ConfigError where it has none."""
+def _proxy_of_this_machine() -> tuple[str, tuple[str, ...]]:
+    """The proxy of this machine, and what it leaves out; ConfigError where it has none."""
     proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
     if not proxy:
         raise ConfigError(
@@ -115,7 +119,7 @@ def _proxy_of_this_machine() -> dict[str, Any]:
             anchor="wrong-setting",
         )
     left_out = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    return {"agent_proxy": proxy, "agent_no_proxy": tuple(left_out.replace(",", " ").split())}
+    return proxy, tuple(left_out.replace(",", " ").split())
 
 
 def _files(names: Sequence[str] | None) -> "list[Source]":

@@ -1,4 +1,4 @@
-"""What a command line asks for: of two releases, of keys that are given."""
+"""What a command line asks for: of two releases, of keys that are given, of a proxy."""
 
 from typing import Any, Literal
 
@@ -115,3 +115,22 @@ def test_what_shows_a_plan_and_onboard_ask_for_the_same(monkeypatch: pytest.Monk
         with pytest.raises(_Asked) as asked:
             command()
         assert asked.value.args[0].app_key
+
+
+@pytest.mark.parametrize(
+    ("given", "left_out", "expected"),
+    [
+        ((), "localhost,10.1.0.0/16", ("localhost", "10.1.0.0/16")),
+        (("100.64.0.0/10", "localhost"), "localhost", ("100.64.0.0/10", "localhost")),
+        (("100.64.0.0/10",), "", ("100.64.0.0/10",)),
+        (("none",), "localhost", ("none",)),
+    ],
+)
+def test_the_proxy_of_this_machine_keeps_what_else_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], left_out: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", left_out)
+    flags = {"agent_no_proxy": list(given)} if given else {}
+    made = requests.request({"agent_proxy": "env", **flags})
+    assert made.given == {"agent_proxy": "http://proxy:3128", "agent_no_proxy": expected}
