@@ -16,6 +16,7 @@ from ddhelm.coverage import Coverage, Placement
 from ddhelm.manifest import Identity, Manifest, Object, ObjectRef
 from ddhelm.nodes import Node
 from ddhelm.pasting import typed
+from ddhelm.podsecurity import Default
 from ddhelm.release import Role
 from ddhelm.tree import Tree, get
 from ddhelm.workloads import is_agent, is_cluster_agent
@@ -52,7 +53,7 @@ class Remark(Finding, frozen=True):
 
 
 class Caution(Finding, frozen=True):
-    """Speaks against a claim that the user waived: where nothing else does, the claim is a warning."""
+    """Speaks against a claim that the user waived, or perhaps: where nothing else does, the claim is a warning."""
 
 
 class ForeignAgent(Struct, frozen=True):
@@ -178,6 +179,7 @@ class ProofContext(Struct, frozen=True):
     The other switches are the user's insistence: ``--require-coverage``, ``--allow-second-agent``, ``--delete-crds``,
     ``--label-namespace``. ``tolerate``: what ``--tolerate`` says. ``requirements``: rows of kind (chart, kubernetes,
     secret), spec, why, hint, and of a Secret its keys.
+    ``pod_security``: the level that the distribution enforces in a namespace without a label, None for Kubernetes' own.
     ``doubted``: the distribution that ``--distribution`` named against what the cluster shows.
     ``untyped_files``: files of the host that the kubelet cannot look at, so that a type would keep the pod waiting.
     """
@@ -201,6 +203,7 @@ class ProofContext(Struct, frozen=True):
     kubernetes: str = ""
     requirements: Sequence[Mapping[str, Any]] = ()
     untyped_files: frozenset[str] = frozenset()
+    pod_security: Default | None = None
     doubted: str = ""
 
     def of_role(self, role: Role) -> ReleaseView | None:

@@ -6,6 +6,7 @@ from posixpath import basename, normpath
 
 from ddhelm import goyaml, podsecrets, secretneeds
 from ddhelm.claim import (
+    Caution,
     Claim,
     Finding,
     ProofContext,
@@ -168,20 +169,30 @@ def no_key_folder(context: ProofContext) -> Iterator[Finding]:
 
 
 def pods_admitted(context: ProofContext) -> Iterator[Finding]:
-    """The namespace's Pod Security level (``enforce``) admits each pod template; what is read is ``podsecurity``."""
+    """The namespace's Pod Security level (``enforce``) admits each pod template; what is read is ``podsecurity``.
+
+    Where it has no label, that is the level of the distribution. Whether one that only some of its clusters enforce
+    is enforced here shows once a release is installed.
+    """
     labels = context.live.namespace_labels
     if labels is None:
         if context.missing_namespace:
             return
         raise Undecided(f"the labels of namespace `{context.namespace}` were not read")
-    kind = Remark if context.label_namespace else Finding
-    level = level_of(labels)
+    default = None if LABEL in labels else context.pod_security
+    if default is not None and context.namespace in default.exempt:
+        return
+    level = default.level if default else level_of(labels)
+    whose = f", which {default.by or 'this distribution'} enforces in a namespace without a label," if default else ""
+    kind = Remark if context.label_namespace else Caution if default and default.by else Finding
     by_hand = f"kubectl label namespace {context.namespace} --overwrite {LABEL}=privileged"
     for release in context.releases:
+        if kind is Caution and release.stored is not None:
+            continue
         for obj in release.manifest.of_kind(*_WORKLOADS):
             found = violations(pod_template(obj), level)
             if found:
-                text = f"`{level}` forbids the pods of {obj.ref}: {', '.join(found)}"
+                text = f"`{level}`{whose} forbids the pods of {obj.ref}: {', '.join(found)}"
                 yield kind(text, f"--label-namespace, or by hand: {by_hand}")
 
 

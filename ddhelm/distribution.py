@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from ddhelm.errors import ConfigError
+from ddhelm.podsecurity import LEVELS, Default
 from ddhelm.tree import Path, Tree
 
 Confidence = Literal["high", "med", "low"]
@@ -129,6 +130,7 @@ class Distribution(Struct, frozen=True):
     claimed: str = ""
     managed: str = ""
     pod_security: str = ""
+    pod_security_default: Default | None = None
     files_untyped: bool = False
     admission: tuple[tuple[str, ...], ...] = ()
     docs: str = ""
@@ -179,6 +181,7 @@ def parse(name: str, tree: object) -> Distribution:
         claimed=reader.text(root, "claimed"),
         managed=reader.text(root, "managed"),
         pod_security=reader.text(root, "pod-security"),
+        pod_security_default=reader.level(root.get("pod-security-default"), "pod-security-default"),
         files_untyped=root.get("files-untyped") is True,
         admission=tuple(reader.pattern(entry) for entry in reader.list(root.get("admission"), "admission")),
         docs=reader.text(root, "docs"),
@@ -227,9 +230,9 @@ def parse_node_kinds(tree: object) -> tuple[NodeKind, ...]:
 
 _SIGNALS = ("decisive", "required", "supporting", "contradicting")
 _KEYS = {
-    "title", "also", "extends", "over", "confidence", "claimed", "managed", "pod-security", "files-untyped",
-    "admission", "docs", "signals", "control-plane-labels", "lone-control-plane-labels", "components", "values",
-    "variants", "requires", "notes",
+    "title", "also", "extends", "over", "confidence", "claimed", "managed", "pod-security", "pod-security-default",
+    "files-untyped", "admission", "docs", "signals", "control-plane-labels", "lone-control-plane-labels", "components",
+    "values", "variants", "requires", "notes",
 }  # fmt: skip
 
 
@@ -293,6 +296,14 @@ class _Reader:
                 return known
         self.problems.append(f"`{key}` is one of {', '.join(CONFIDENCES)}, not {value!r}")
         return "low"
+
+    def level(self, value: object, where: str) -> Default | None:
+        if value is None:
+            return None
+        tree = self.keys(value, where, {"level", "by", "exempt"}, {"level"})
+        if tree.get("level") not in LEVELS[1:]:
+            self.problems.append(f"{where}: `level` is one of {', '.join(LEVELS[1:])}, not {tree.get('level')!r}")
+        return Default(self.text(tree, "level"), self.text(tree, "by"), self.texts(tree, "exempt"))
 
     def rows(self, value: object, where: str) -> tuple[Row, ...]:
         return tuple(self.row(entry, f"{where}[{index}]") for index, entry in enumerate(self.list(value, where)))

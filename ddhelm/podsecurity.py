@@ -8,6 +8,8 @@ Kinds of violation are named as the API server names them.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from ddhelm.tree import Tree, get
 
 LABEL = "pod-security.kubernetes.io/enforce"
@@ -64,6 +66,18 @@ _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
+class Default(Struct, frozen=True):
+    """The level that a distribution enforces in a namespace without a label, other than Kubernetes' `privileged`.
+
+    ``by``: which of its clusters do so, in words, where not all do and the API does not show which; ``exempt``: the
+    namespaces that it admits everything into.
+    """
+
+    level: str
+    by: str = ""
+    exempt: tuple[str, ...] = ()
+
+
 def violations(template: Mapping[str, Any], level: str) -> tuple[str, ...]:
     """What in a pod template the level forbids, each once; empty: the pod is admitted. Unknown levels admit all."""
     if level not in LEVELS[1:]:
@@ -77,7 +91,7 @@ def violations(template: Mapping[str, Any], level: str) -> tuple[str, ...]:
 
 
 def level_of(labels: Mapping[str, str]) -> str:
-    """The level that a namespace enforces, as far as its labels say (a cluster may set another default)."""
+    """The level that a namespace enforces, as far as its labels say (a cluster may set another ``Default``)."""
     return labels.get(LABEL, "privileged")
 
 

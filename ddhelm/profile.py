@@ -14,6 +14,7 @@ from ddhelm.controlplane import CheckInstance, HostFile, LeftOut
 from ddhelm.distribution import PARTS, Confidence, Distribution, NodeKind, Requirement, ValuesPart
 from ddhelm.facts import ClusterFacts, Unread
 from ddhelm.nodes import Node
+from ddhelm.podsecurity import Default
 from ddhelm.recognition import Evidence, detected, evidence_for, lineage, named, resolved, role_keys
 from ddhelm.signals import Look, every, matches
 from ddhelm.tree import Path, Tree
@@ -51,6 +52,7 @@ class Profile(Struct, frozen=True):
     unread: tuple[Unread, ...]
     variants: tuple[str, ...] = ()
     tolerations: tuple[Tree, ...] = ()
+    pod_security_default: Default | None = None
 
     @property
     def control_plane_release(self) -> bool:
@@ -134,6 +136,7 @@ def of(
         docs=chosen.docs,
         unread=facts.unread,
         variants=tuple(values.held),
+        pod_security_default=chosen.pod_security_default,
         tolerations=() if facts.has("nodes") else tuple(_list(before, "clusterAgentTolerations")),
     )
 

@@ -55,6 +55,7 @@ def _laid_over(parent: Distribution, child: Distribution) -> Distribution:
         child,
         managed=child.managed or parent.managed,
         pod_security=child.pod_security or parent.pod_security,
+        pod_security_default=child.pod_security_default or parent.pod_security_default,
         files_untyped=child.files_untyped or parent.files_untyped,
         admission=(*parent.admission, *child.admission),
         docs=child.docs or parent.docs,

@@ -169,6 +169,7 @@ def context(
         chart=claim.ChartView(made.chart.name, made.chart.version, session.library.refused_charts()),
         kubernetes=cluster.facts.server_version or "",
         untyped_files=untyped_files(made.profile),
+        pod_security=made.profile.pod_security_default,
         doubted=made.profile.doubted,
         requirements=requirements(made.profile),
     )
@@ -198,7 +199,7 @@ def _live_state(
     namespace: str, cluster: Cluster, standing: live.Read, secrets: Mapping[str, frozenset[str]]
 ) -> claim.LiveState:
     metadata = (cluster.namespace or {}).get("metadata") or {}
-    labels = metadata.get("labels") or {}
+    labels = metadata.get("labels", {})
     ours = tuple(NAMES.values())
     return claim.LiveState(
         objects=standing.objects,

@@ -125,11 +125,11 @@ def _workloads(answers: Mapping[str, Answer]) -> tuple[agents.DatadogWorkload, .
 
 
 def _namespace(answer: Answer, name: str, *, stands: bool) -> tree.Tree | None:
-    """The namespace; where it may not be looked at, releases in it show that it is there."""
+    """The namespace; where it may not be looked at, releases in it show that it is there, and its labels are None."""
     if answer.failure is None:
         return _tree(answer)
     if stands and answer.failure.anchor == "forbidden":
-        return {"metadata": {"name": name}}
+        return {"metadata": {"name": name, "labels": None}}
     raise answer.failure
 
 

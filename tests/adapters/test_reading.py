@@ -72,7 +72,7 @@ def test_a_plan_needs_no_right_to_the_lock() -> None:
 
 def test_a_namespace_that_holds_releases_is_there_also_for_whoever_may_not_look_at_it() -> None:
     found = read(namespace=FORBIDDEN, releases=items(revision(1, "deployed")))
-    assert found.namespace == {"metadata": {"name": "datadog"}}
+    assert found.namespace == {"metadata": {"name": "datadog", "labels": None}}
 
 
 @pytest.mark.parametrize(

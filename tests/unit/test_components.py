@@ -8,6 +8,7 @@ import pytest
 from ddhelm.etcd import OF_ASKING
 from ddhelm.facts import ClusterFacts
 from ddhelm.nodes import Taint
+from ddhelm.podsecurity import Default
 from ddhelm.staticpods import StaticPod
 from tests.unit.factsets import (
     CONTROL_PLANE,
@@ -648,6 +649,7 @@ def test_talos_certificates_are_the_api_servers_and_mounted_without_a_type() -> 
     assert urls(made)["etcd"] == ["https://127.0.0.1:2379/metrics"]
     assert {f.kind for f in made.host_files} == {"untyped"}
     assert made.pod_security
+    assert made.pod_security_default == Default("baseline", exempt=("kube-system",))
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,12 @@ def test_every_value_has_its_reason_beside_it(file: Path) -> None:
         pytest.param(
             {"title": "x", "requires": [{"chart": ">=1"}]}, "`why` is missing", id="a requirement without reason"
         ),
+        pytest.param(
+            {"title": "x", "pod-security-default": {"level": "privileged"}},
+            "`level` is one of baseline, restricted",
+            id="a level that forbids nothing",
+        ),
+        pytest.param({"title": "x", "pod-security-default": "baseline"}, "must be a map", id="a level alone"),
         pytest.param({"title": "x", "notes": [{"when": []}]}, "`text` is missing", id="a note without text"),
     ],
 )

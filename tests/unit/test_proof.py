@@ -16,6 +16,7 @@ from ddhelm.etcd import OWN
 from ddhelm.manifest import ObjectRef
 from ddhelm.nodes import Node
 from ddhelm.notices import broken_claims
+from ddhelm.podsecurity import Default
 from ddhelm.proof import CLAIMS, ForeignAgent, LiveObject, LiveWebhook, ProofContext, Result, Severity
 from ddhelm.steps import lost_crds
 from ddhelm.taints import parse_toleration
@@ -981,6 +982,37 @@ def test_a_forbidding_level_is_lifted_by_a_command_that_names_the_namespace() ->
     forbidding = {"namespace_labels": {"pod-security.kubernetes.io/enforce": "baseline"}}
     (hint,) = result("pods-admitted", context(state=forbidding)).hints
     assert "kubectl label namespace datadog --overwrite" in hint
+
+
+UNLABELLED = {"namespace_labels": {"kubernetes.io/metadata.name": "datadog"}}
+
+
+def test_the_distributions_own_level_counts_where_a_namespace_has_no_label() -> None:
+    enforced = replace(context(state=UNLABELLED), pod_security=Default("baseline", exempt=("kube-system",)))
+    found = result("pods-admitted", enforced)
+    assert not found.ok
+    assert found.claim.severity is Severity.FATAL
+    assert "`baseline`, which this distribution enforces in a namespace without a label, forbids" in found.details[0]
+    assert "--label-namespace" in found.hints[0]
+    assert result("pods-admitted", replace(enforced, label_namespace=True)).ok
+    for admitting in (
+        context(state=UNLABELLED),  # OpenShift among them: its own constraints decide
+        replace(context(), pod_security=enforced.pod_security),
+        replace(enforced, namespace="kube-system"),
+    ):
+        assert result("pods-admitted", admitting).details == ()
+    unread = replace(context(state={"namespace_labels": None}), pod_security=enforced.pod_security)
+    assert result("pods-admitted", unread).unknown
+
+
+def test_a_level_that_is_only_possible_is_a_warning_until_a_release_is_installed() -> None:
+    possible = Default("restricted", "a server with `profile: cis`")
+    found = result("pods-admitted", replace(context(state=UNLABELLED), pod_security=possible))
+    assert found.claim.severity is Severity.WARNING
+    assert "`restricted`, which a server with `profile: cis` enforces" in found.details[0]
+    assert "--label-namespace" in found.hints[0]
+    installed = replace(context(state=UNLABELLED, installed=True), pod_security=possible)
+    assert result("pods-admitted", installed).details == ()
 
 
 def test_a_wrongly_named_distribution_is_blamed_for_apis_that_are_not_there() -> None:
