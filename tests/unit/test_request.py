@@ -74,6 +74,8 @@ def test_a_secret_that_a_flag_makes_with_what_is_held_is_refused(stored: Tree, f
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint} {caught.value.details}"
     held: Tree = {"env": [{"name": "DB_PASSWORD", "value": "hunter2hunter2"}]}
     assert again(held, "a=1") == {**held, "a": 1}, "what was there before is no business of a flag"
+
+
 VAULT = SecretKey("datadog-from-vault", "app-key")
 
 
