@@ -253,7 +253,11 @@ class _Reader(Struct, frozen=True):
         version, kind, metadata = tree.get("apiVersion"), tree.get("kind"), tree.get("metadata")
         if isinstance(kind, str) and kind.endswith("List") and isinstance(tree.get("items"), list):
             for item in tree["items"]:
-                yield from self.from_tree(item, "", source)
+                if not isinstance(item, dict):
+                    raise _bad(f"a {kind} of the manifest has an item that is no object", source)
+                named = item.get("kind") or item.get("apiVersion")  # k8s.io/apimachinery: else both are the list's
+                own = item if named else {**item, "apiVersion": version, "kind": kind.removesuffix("List")}
+                yield from self.from_tree(own, "", source)
             return
         metadata = metadata if isinstance(metadata, dict) else {}
         name = metadata.get("name")

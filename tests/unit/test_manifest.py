@@ -174,6 +174,14 @@ def test_a_list_is_its_items() -> None:
     assert [identity[3] for identity in found.objects] == ["a", "b"]
 
 
+def test_an_item_without_a_kind_is_of_the_kind_of_its_list_and_masked_as_such() -> None:
+    listed = {"apiVersion": "v1", "kind": "SecretList", "items": [{"metadata": {"name": "a"}, "data": {"x": "aHVu"}}]}
+    (secret,) = parsed(json.dumps(listed)).objects.values()
+    assert secret.ref == ObjectRef("v1", "Secret", "datadog", "a")
+    assert secret.body["data"] == {"x": MASKER.value("aHVu")}
+    assert secret.unmasked() == {"apiVersion": "v1", "kind": "Secret", **listed["items"][0]}  # type: ignore[dict-item]
+
+
 def test_an_object_that_stands_twice_is_reported_and_the_last_counts() -> None:
     found = parsed("---\n".join(f"apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\na: {a}\n" for a in (1, 2)))
     assert [str(ref) for ref in found.duplicates] == ["Pod datadog/x"]
@@ -196,6 +204,9 @@ def test_scope_comes_from_the_table_or_from_discovery() -> None:
         ("apiVersion: v1\nkind: Pod", "metadata.name"),
         ("apiVersion: v1\nkind: Pod\nmetadata: [name]", "metadata.name"),
         ("- a", "no object"),
+        ("apiVersion: v1\nkind: List\nitems: [null]", "no object"),
+        ("apiVersion: v1\nkind: List\nitems: [{kind: List, items: [a]}]", "no object"),
+        ("apiVersion: v1\nkind: List\nitems: [{metadata: {name: x}}]", "no kind"),
         ("text", "no object"),
         ("a: [1\nb: 2", "no YAML"),
     ],
