@@ -6,6 +6,7 @@ by type (a Secret's data), by the name of the key beside it, and by shape (Datad
 """
 
 import hashlib
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -63,10 +64,15 @@ _MAP = re.compile(r"""\{[ \t]*["']?[A-Za-z_][\w./-]*["']?[ \t]*:[ \t]""")  # eac
 _EMPTY = frozenset({"true", "false", "null", "~", "none", "[]", "{}", "|", ">", "|-", ">-", "|+", ">+", "#"})
 _COMMENT = re.compile(r"(?:^|[ \t])#[ \t].*")
 _MASK = re.compile(r"\*\*\*[0-9a-f]{12}")
+# A password in an address that stands for one.
+_STAND_IN = r"(?:%%[^%\s]{1,99}%%|ENC\[[^\]\s]{1,299}\]|<[A-Z0-9_]{1,99}>)@"
 _SHAPES = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|(?<=://)[^/\s:@]*:(?!(?:%%[^%\s]{1,99}%%|ENC\[[^\]\s]{1,299}\]|<[A-Z0-9_]{1,99}>)@)[^/\s@]+(?=@)"
+    # A password may hold `@` and `/`; what stands before a path with `@` in it is a port.
+    rf"|(?<=://)(?!\[)[^/\s:@]*:(?!{_STAND_IN})"
+    r"(?:(?![0-9]{1,5}[/?#]|[%$<{]|ENC\[|port\b)[^\s@\"'<>\\]{1,199}+(?=@)|[^/\s@]+)"
+    r"(?:@[^/\s@?#,;&\"'<>\\]+)*(?=@)"
     r"|(?<![0-9A-Za-z])(?:[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])"  # Datadog application and API key
     r"|(?<=[Bb]asic )(?=[A-Za-z+/]*[0-9=])[A-Za-z0-9+/]{8,}={0,2}(?![A-Za-z0-9+/=])"
     r"|(?:(?<=[?&]sig=)|(?<=[?&]X-Amz-Signature=)|(?<=[?&]X-Goog-Signature=)|(?<=[?&]Signature=))"
@@ -80,31 +86,73 @@ _WEBHOOK = re.compile(
     r"""((?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks"""
     r"""|\.webhook\.office\.com/webhookb2|outlook\.office(?:365)?\.com/webhook)/)([^\s"'<>\\]+)"""
 )
+# Those that are seldom needed are text, compiled on first use: a start pays for all others.
+# How Go names a database: `user:password@tcp(host:3306)/name`.
+_GO_DSN = (
+    rf"""((?<![^\s"'`=(,;])[^\s"'`=(,;:@/]{{1,99}}+:)(?!{_STAND_IN})([^\s"'`]{{1,199}}?)(?=@(?:tcp|udp|unix)[46]?\()"""
+)
+# Docker's logins, in a text that has `auths`: user and password in base64.
+_DOCKER_AUTH = r"""((?<![\w./-])\\?["']?auth\\?["']?[ \t]*:\s*\\?["']?)(?=[a-z+/]*[A-Z0-9=])([A-Za-z0-9+/]{8,}={0,2})"""
 # Prose: `the token abc123def`. A word without a digit goes on with the sentence, a path says where the token is.
 _SPOKEN = re.compile(
     r"""((?<![\w./-])(?:[Tt]oken|TOKEN|[Bb]earer|BEARER|[Pp]assword|PASSWORD)[ \t]+["'`]?)"""
     r"""(?=[\w.~+=/-]{0,99}[0-9])([\w~+=][\w.~+=/-]{5,}+)"""
 )
+_QUOTES = frozenset("\\\"'")
 _SHORTEST_SHAPE = 15
 _OFTEN = 64
 """Texts up to this length come again and again in objects (labels, names, paths): each is read once."""
 _LONGEST_CHAIN = 100  # a=b=c=…: one call within the other for each, and Python allows a thousand
-_PAIR = re.compile(
-    r"""(?P<head>(?P<quote>\\?["']?)(?<![\w./])(?P<key>[A-Za-z_][\w./-]{0,99}+)(?P=quote)[ \t]*[:=][ \t]*)"""
+_KEY = r"[A-Za-z_][\w./-]{0,99}+"
+# In a string of JSON, and in one inside that, a line break is `\\n`, `\\\\n` …: a value ends there, a key begins there.
+_BEGIN = r"(?:(?<![\w./\\])|(?<=\\n)|(?<=\\)(?!n))"
+_BACKSLASH = rf"""\\(?!\\{{0,15}}(?:["']|n(?:["'\s\\#-]|\Z|{_KEY}[ \t]*[:=])))"""
+_CONTINUED = r"\\(?:\n|(?:\\{2}|\\{5}|\\{11})n)"  # a shell goes on in the next line
+_QUOTED = r""""(?:\\.|[^"\\\n])*"|'[^'\n]*'"""
+_ESCAPED = r"""(?P<escape>\\{1,15})"[^"\n]*?(?P=escape)\""""
+_SCHEME = r"(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+"
+_ALONE = (
+    r"""(?:ENC\[[^\]\n]{0,299}\]|<[A-Z][A-Z0-9_ ]{0,99}>|\$\{(?:env:)?[\w.-]{1,99}\})"""
+    rf"""(?![^\s,;&"'}}\]\\]|{_BACKSLASH})"""
+)
+_VALUE = (
     # A map or list that begins here is judged by the keys inside it: `instance: {password: …}`.
-    r"""(?P<value>[{\[]+(?=[ \t]*["']?[A-Za-z_][\w./-]{0,99}+["']?[ \t]*[:=])"""
-    r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\\"[^"\n]*?\\"|(?:[Bb]earer|[Bb]asic|[Tt]oken)[ \t]+[^\s"',;]+"""
-    r"""|\[[^\[\]{}\n]{0,299}\]"""
-    r"""|(?:ENC\[[^\]\n]{0,299}\]|<[A-Z][A-Z0-9_ ]{0,99}>|\$\{(?:env:)?[\w.-]{1,99}\})(?![^\s,;&"'}\]])"""
-    r"""|[^\s,;&"'}\]]+)"""
+    rf"""(?P<value>[{{\[]+(?=[ \t]*["']?{_KEY}["']?[ \t]*[:=])"""
+    rf"""|{_QUOTED}|{_ESCAPED}|{_SCHEME}(?:[^\s"',;\\]|{_BACKSLASH})+|\[[^\[\]{{}}\n]{{0,299}}\]|{_ALONE}"""
+    # `connect(password='…')`: the quotes belong to the call, or nobody would look into them
+    rf"""|(?:[^\s,;&"'}}\]\\]++|{_BACKSLASH}|(?<=[:=])(?:{_QUOTED}))++)"""
+)
+_PAIR = re.compile(
+    rf"""(?P<head>(?P<quote>\\{{0,15}}["']?){_BEGIN}(?P<key>{_KEY})(?P=quote)"""
+    rf"""[ \t]*[:=](?:[ \t]|{_CONTINUED})*+){_VALUE}"""
+)
+# `{"name": "DB_PASSWORD", "value": …}`, as of an environment, is judged by the name; in one map, and in either order.
+_GAP = r"""(?:[\s,;]|\\n)(?:(?:(?!-[ \t]|name\b)[^{}\[\]<>]){0,99}?(?:[\s,;]|\\n))??"""
+_NAME = rf"""(?P<mark>\\?["']?){_BEGIN}name(?P=mark)[ \t]*[:=][ \t]*(?P<quote>\\?["']?)(?P<key>{_KEY})(?P=quote)"""
+_NAME_VALUE = rf"(?P<head>{_NAME}{_GAP}(?P=mark)value(?P=mark)[ \t]*[:=][ \t]*){_VALUE}(?P<tail>)"
+_VALUE_NAME = (
+    rf"""(?P<head>(?P<before>\\?["']?){_BEGIN}value(?P=before)[ \t]*[:=][ \t]*)"""
+    rf"""(?P<value>{_QUOTED}|{_ESCAPED}|{_ALONE}|(?:{_SCHEME})?[^\s,;&"'{{}}\[\]\\]{{1,199}}+)(?P<tail>{_GAP}{_NAME})"""
+)
+_NAME_LINE = r"""(?P<lead>[ \t]*(?:-[ \t]+)*)(?P<key>name|value)[ \t]*(?::(?=[ \t]|$)|=)[ \t]*(?P<value>.*)"""
+_ELEMENT = (
+    r"(?P<head><(?:[\w.-]{1,99}:)?(?P<key>[A-Za-z_][\w.-]{0,99}+)(?:\s[^<>]{0,299})?>\s*+(?:<!\[CDATA\[)?)"
+    r"(?P<value>[^<\s][^<]*?)(?P<tail>(?:\]\]>)?</(?:[\w.-]{1,99}:)?(?P=key)>)"
 )
 _LINE = re.compile(
     r"""(?P<lead>[ \t]*(?:-[ \t]+)*)"""
     r"""(?P<head>["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
 )
+_STRING = re.compile(r'''(?<!\\)"((?:[^"\\\n]++|\\.)++)"''')
+# YAML's long form of a key and its value: `? password`, and `: …` below.
+_ASKED = rf"""[ \t]*(?:-[ \t]+)*\?[ \t]+["']?(?P<key>{_KEY})["']?[ \t]*"""
+_ANSWER = r"(?P<lead>[ \t]*)(?P<head>:[ \t]+)(?P<value>\S.*)"
 _BARE = re.compile(r"""(?P<lead>[ \t]*(?:-[ \t]+)*)["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*:[ \t]*""")
 _ITEM = re.compile(r"(?P<lead>[ \t]*)(?P<dash>-[ \t]+)?(?!.*:(?:\s|$))(?P<value>[^\s#{}\[\]|>&*!?-].*)")
-_OPTION = re.compile(r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)[ \t]+)(?P<value>[^\s-]\S*)")
+_OPTION = re.compile(
+    r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)"
+    rf"(?:[ \t]|{_CONTINUED})++)(?P<value>{_MASK.pattern}|(?:[^\s\\-]|{_BACKSLASH})(?:[^\s\\]++|{_BACKSLASH})*+)"
+)
 _HINT = re.compile(
     r"(?i)pass|pw(?![a-ce-z])|secret|token|cred|salt|key|auth|bearer|cookie|dsn|jwt|sas|string|community|hook"
 )
@@ -135,7 +183,7 @@ def secret_looking(key: str) -> bool:
 
 def secret_shaped(value: str) -> bool:
     """Whether a value is a secret by its form, whatever its key: Datadog keys, JWTs, private keys, URLs with one."""
-    return bool(_SHAPES.search(value) or _WEBHOOK.search(value))
+    return bool(_SHAPES.search(value) or _WEBHOOK.search(value) or re.search(_GO_DSN, value))
 
 
 def untold(text: str, words: Iterable[str] = ()) -> str:
@@ -204,10 +252,21 @@ class Masker:
             text = self._literals.sub(lambda found: self.value(found[0]), text)
         if len(text) >= _SHORTEST_SHAPE:
             text = _SHAPES.sub(lambda found: self.value(found[0]), text)
+            if "@" in text and "(" in text:
+                text = re.sub(_GO_DSN, self._behind, text)
         if _HINT.search(text):
             if "/" in text:
                 text = _WEBHOOK.sub(self._behind, text)
+            if "</" in text:
+                text = re.sub(_ELEMENT, self._beside, text)
+            if "auths" in text:
+                text = re.sub(_DOCKER_AUTH, self._behind, text)
             text = self._lines(text)
+            if '"' in text:
+                text = _STRING.sub(self._string, text)
+            if "name" in text and "value" in text:
+                text = re.sub(_NAME_VALUE, self._beside, text)
+                text = re.sub(_VALUE_NAME, self._beside, text)
             text = _PAIR.sub(self._pair, text)
             text = _OPTION.sub(self._pair, text)
             text = _SPOKEN.sub(self._behind, text)
@@ -222,19 +281,26 @@ class Masker:
     def _lines(self, text: str) -> str:
         """The text with the values of YAML and INI lines masked to their end, what is indented below them included."""
         lines = text.split("\n")
+        named = _named(lines) if "? " in text or ("name" in text and "value" in text) else {}
         out: list[str] = []
         at = 0
         while at < len(lines):
-            found = _LINE.fullmatch(lines[at]) if _HINT.search(lines[at]) else None
+            key, found = named.get(at, ""), None
+            if key:
+                found = _LINE.fullmatch(lines[at]) or re.fullmatch(_ANSWER, lines[at])
+            elif _HINT.search(lines[at]) and (found := _LINE.fullmatch(lines[at])):
+                key = found["key"]
             at += 1
-            if found is None or not secret_looking(found["key"]):
+            if found is None or not secret_looking(key):
                 out.append(lines[at - 1])
                 below = self._items(lines, at)
                 out += below
                 at += len(below)
                 continue
             deeper = at
-            while deeper < len(lines) and _indent(lines[deeper]) > len(found["lead"]):
+            while deeper < len(lines) and (
+                _indent(lines[deeper]) > len(found["lead"]) or lines[deeper - 1].endswith("\\")
+            ):
                 deeper += 1
             while deeper > at and not lines[deeper - 1].strip():
                 deeper -= 1
@@ -242,13 +308,28 @@ class Masker:
             # what is a comment behind `=` depends on who reads it: there it may be the secret
             spoken = found["value"] if found["head"].rstrip().endswith("=") else _COMMENT.sub("", found["value"])
             alone = _unquoted(spoken.strip())[1].strip()
-            if deeper == at and _harmless(found["key"], alone):
+            if deeper == at and _harmless(key, alone):
                 out.append(lines[at - 1])
             else:
                 quote, inner = _unquoted(value)
                 out.append(f"{found['lead']}{found['head']}{quote}{self.value(inner)}{quote}")
             at = deeper
         return "\n".join(out)
+
+    def _string(self, found: re.Match[str]) -> str:
+        """A string of JSON, masked as the text that it stands for: lines, and JSON again."""
+        text = inner = found[1]
+        if not _HINT.search(inner):
+            return found[0]
+        if escaped := "\\" in inner:
+            try:
+                text = json.loads(found[0], strict=False)
+            except ValueError:  # a shell's, say
+                return found[0]
+        masked = self._read(text)
+        if masked == text:
+            return found[0]
+        return json.dumps(masked, ensure_ascii=inner.isascii()) if escaped else f'"{masked}"'
 
     def _items(self, lines: list[str], at: int) -> list[str]:
         """The lines from ``at`` that are values of the key alone on the line before, masked if it looks secret."""
@@ -265,6 +346,13 @@ class Masker:
             shown = inner if _harmless(above["key"], alone) else self.value(inner)
             out.append(f"{item['lead']}{item['dash'] or ''}{quote}{shown}{quote}")
         return out
+
+    def _beside(self, found: re.Match[str]) -> str:
+        """The value masked whose name stands somewhere beside it."""
+        if not secret_looking(found["key"]) or _harmless(found["key"], _unquoted(found["value"].strip())[1]):
+            return found[0]
+        quote, inner = _unquoted(found["value"])
+        return f"{found['head']}{quote}{self.value(inner)}{quote}{found['tail']}"
 
     def _pair(self, found: re.Match[str]) -> str:
         quote, inner = _unquoted(found["value"])
@@ -339,10 +427,36 @@ def constant(tree: Any) -> Any:
 
 def _unquoted(value: str) -> tuple[str, str]:
     """The quotes around a value and what is between them."""
-    for quote in ('\\"', '"', "'"):
+    if value[:1] not in _QUOTES:
+        return "", value
+    escapes = len(value) - len(value.lstrip("\\"))
+    for quote in ("\\" * escapes + '"', "'"):
         if len(value) >= 2 * len(quote) and value.startswith(quote) and value.endswith(quote):
             return quote, value[len(quote) : -len(quote)]
     return "", value
+
+
+def _named(lines: list[str]) -> dict[int, str]:
+    """By the number of its line: what a value is of, told by another line of its map.
+
+    `- name: DB_PASSWORD` and `value: …` in either order, `? password` and `: …` below it.
+    """
+    found: dict[int, str] = {}
+    last: dict[int, tuple[int, re.Match[str]]] = {}  # by column
+    for at, line in enumerate(lines):
+        if asked := re.fullmatch(_ASKED, line):
+            found[at + 1] = asked["key"]
+        if (this := re.fullmatch(_NAME_LINE, line)) is None:
+            continue
+        column = len(this["lead"])
+        before, other = last.get(column, (0, None))
+        last[column] = at, this
+        if other is None or other["key"] == this["key"] or "-" in this["lead"]:
+            continue
+        if all(_indent(between) >= column for between in lines[before + 1 : at]):
+            here, name = (at, other) if this["key"] == "value" else (before, this)
+            found[here] = _unquoted(_COMMENT.sub("", name["value"]).strip())[1]
+    return found
 
 
 def _indent(line: str) -> float:

@@ -236,6 +236,35 @@ def pod(**container: object) -> dict[str, object]:
         {"kind": "ConfigMap", "data": {"x.yaml": f"community: {PLANTED}\nport: 161\n"}},
         {"kind": "Event", "message": f"cannot log in with token {PLANTED}, giving up"},
         {"kind": "Event", "message": f'Bearer "{PLANTED}" was refused'},
+        pod(command=["sh", "-c", f"agent run \\\n  --password \\\n  {PLANTED}"]),
+        pod(command=["sh", "-c", f"TOKEN=\\\n{PLANTED} run"]),
+        pod(env=[{"name": "PROFILES", "value": json.dumps([{"env": [{"name": "DB_PASSWORD", "value": PLANTED}]}])}]),
+        pod(env=[{"name": "PROFILES", "value": json.dumps([{"value": PLANTED, "name": "DB_PASSWORD"}])}]),
+        pod(env=[{"name": "X", "value": json.dumps([{"name": "TOKEN", "value": PLANTED}], indent=2)}]),
+        pod(env=[{"name": "X", "value": json.dumps({"a": json.dumps([{"name": "TOKEN", "value": PLANTED}])})}]),
+        {"kind": "ConfigMap", "data": {"x.yaml": f"env:\n  - name: DB_PASSWORD\n    value: two {PLANTED}\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"- value: |\n    a\n    {PLANTED}\n  name: 'DB_PASSWORD' # of db\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"headers: [{{name: Authorization, value: Bearer {PLANTED}}}]\n"}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"cfg": f"user: a\npassword: {PLANTED}\n"})}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"cfg": f"user: a\npwd: {PLANTED}\ntoken: {PLANTED}"})}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"cfg": f"password: two {PLANTED}"})}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps({"cfg": f"password: |\n  {PLANTED}\n  {PLANTED}\nb: 1"})}},
+        {"kind": "ConfigMap", "data": {"x.json": json.dumps([json.dumps({"cfg": f"tokens:\n- two {PLANTED}\nb: 1"})])}},
+        {"kind": "ConfigMap", "data": {"x.xml": f"<a>\n  <db:password type='x'> {PLANTED}\n  </db:password>\n</a>"}},
+        {"kind": "ConfigMap", "data": {"x.xml": f"<password><![CDATA[{PLANTED}]]></password>"}},
+        {"kind": "ConfigMap", "data": {"x.xml": f'<property name="db.password" value="{PLANTED}"/>'}},
+        {"kind": "ConfigMap", "data": {"x.yaml": f"- ? password\n  : |\n    {PLANTED}\n  port: 1\n"}},
+        {"kind": "ConfigMap", "data": {"x.py": f"c = connect(host='h', password='{PLANTED}')\n"}},
+        {"kind": "ConfigMap", "data": {"x.py": f"c = connect(password='{PLANTED} x')\n"}},
+        {"kind": "ConfigMap", "data": {"x": f'OPTIONS=--password="{PLANTED}"'}},
+        {"kind": "ConfigMap", "data": {"x": f"url: datadog:{PLANTED}@tcp(db:3306)/x"}},
+        {"kind": "ConfigMap", "data": {"x": f"postgres://user:a/{PLANTED}@db/x"}},
+        {"kind": "ConfigMap", "data": {"x": f"postgres://user:a@{PLANTED}@db/x"}},
+        {"kind": "ConfigMap", "data": {"x": json.dumps({"auths": {"r.io": {"auth": "dXNlcjpwbDRudGVk"}}})}},
+        {
+            "kind": "ConfigMap",
+            "data": {"x": f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n{PLANTED}\n-----END PGP PRIVATE KEY BLOCK-----"},
+        },
     ],
     ids=lambda tree: str(tree)[:60],
 )
@@ -243,7 +272,9 @@ def test_a_planted_secret_does_not_survive(tree: dict[str, object]) -> None:
     masked = json.dumps(MASKER.body(tree))
     assert PLANTED not in masked
     assert API_KEY not in masked
+    assert "dXNlcjpwbDRudGVk" not in masked
     assert "***" in masked
+    assert MASKER.body(MASKER.body(tree)) == json.loads(masked)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +330,22 @@ def test_a_planted_secret_does_not_survive(tree: dict[str, object]) -> None:
             "kind": "Event",
             "message": 'token "default-token" for service account was not found; password authentication',
         },
+        {"kind": "ConfigMap", "data": {"x.yaml": "- name: DB_PASSWORD\n  valueFrom: a\n- name: PORT\n  value: 8080\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": "- name: TOKEN\n  value: '%%env_TOKEN%%'  # of a Secret\n"}},
+        {"kind": "ConfigMap", "data": {"x.yaml": "- name: TOKEN\nname: x\nvalue: y\n? port\n: 80\n"}},
+        pod(env=[{"name": "X", "value": '[{"name": "TOKEN", "valueFrom": {"b": 1}}, {"name": "A", "value": "b"}]'}]),
+        pod(env=[{"name": "X", "value": '[{"name": "A", "value": "b"}, {"name": "TOKEN", "value": "$(T)"}]'}]),
+        pod(env=[{"name": "X", "value": json.dumps({"a": "password: ENC[x]\ntoken: '%%env_T%%'\nauth: basic\n"})}]),
+        pod(env=[{"name": "X", "value": json.dumps([json.dumps({"a": "token:\npassword: ENC[x]\nb: C:\\new"})])}]),
+        pod(command=["sh", "-c", "agent run \\\n  --password-stdin \\\n  --token \\\n  $(TOKEN) --port 1"]),
+        {"kind": "ConfigMap", "data": {"x.xml": "<password>\n  </password><token>%%env_T%%</token><pass/>a</b>"}},
+        {"kind": "ConfigMap", "data": {"x.xml": '<p name="port" value="8080"/>\n<p name="token"/>'}},
+        {
+            "kind": "ConfigMap",
+            "data": {"x": "http://h:8080/a@b http://[::1]:80/a@b http://%%host%%:%%port%%/a@b h:p@x"},
+        },
+        {"kind": "ConfigMap", "data": {"x": "datadog:%%env_PW%%@tcp(db:3306)/x"}},
+        {"kind": "ConfigMap", "data": {"x": '{"oauths": {"auth": "basicbasic"}}'}},
         pod(args=["--bearer-token-auth", "true", "--port", "8125", "-config=/etc/datadog-agent/datadog.yaml"]),
         pod(image="registry/agent@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
         {"kind": "ServiceAccount", "automountServiceAccountToken": False, "secrets": [{"name": "a"}]},
@@ -345,6 +392,27 @@ def test_what_stands_around_a_secret_stays_readable() -> None:
     assert json.loads(text) == {"user": "joe", "password": str(MASKER.value(PLANTED)), "port": 5432}
     found = yaml.safe_load(MASKER.text(f"a: 1\npassword: '{PLANTED}'\nb: 2\n"))
     assert found == {"a": 1, "password": str(MASKER.value(PLANTED)), "b": 2}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: C:\\new\npassword: {PLANTED}\nb: 2\n",
+        f"- name: DB_PASSWORD\n  value: {PLANTED}\n- name: PORT\n  value: 80",
+        f"run \\\n --password \\\n  {PLANTED}",
+        f'x: y\ntoken: "{PLANTED}"\n',
+        f"communities: []\npasswords:\n- {PLANTED}\n- '{PLANTED}'\nport: 1\n",
+    ],
+)
+def test_a_text_inside_json_is_masked_as_it_would_be_alone(text: str, depth: int) -> None:
+    shown = packed = text
+    for _ in range(depth):
+        packed = json.dumps({"cfg": packed})
+    shown = MASKER.text(packed)
+    for _ in range(depth):
+        shown = json.loads(shown)["cfg"]
+    assert shown == MASKER.text(text) == text.replace(PLANTED, MASKER.value(PLANTED))
 
 
 def test_a_known_secret_is_found_anywhere_also_in_base64() -> None:
@@ -402,6 +470,9 @@ texts = st.text("ab01:=-'\" \n{}|>/*\\", max_size=30) | st.sampled_from(
         PLANTED, f"password: {PLANTED}\n", API_KEY, "--token abc", f"the token {PLANTED}.",
         f"basic_auth: [u, {PLANTED}]", f'{{"basic_auth": ["u", "{PLANTED}"]}}',
         f"https://hooks.slack.com/services/{PLANTED}", "AUTH=[a", "AUTH: [[b]",
+        f"- name: TOKEN\n  value: {PLANTED}\n", f'{{"value":"{PLANTED}","name":"TOKEN"}}', f"? token\n: {PLANTED}",
+        f'{{"a":"b: c\\ntoken: {PLANTED}\\n"}}', f"<token>{PLANTED}</token>", f"f(token='{PLANTED}')", "--token \\\na",
+        f"x://u:a/{PLANTED}@b@c/d", f"u:{PLANTED}@tcp(h)/d", '{"auths":{"auth":"dXNlcjpwbDRudGVk"}}',
     ]
 )  # fmt: skip
 trees = st.recursive(
@@ -465,7 +536,23 @@ def test_no_value_under_a_secret_key_survives_in_any_notation(secrets: dict[str,
         "token a",
         "basic_auth: [a, ",
         "hooks.slack.com/services/",
+        "name: a, value: ",
+        "(value:",
+        '"value":"\\',
+        "- name: token\n",
+        "  name: x\nvalue: y\n",
+        "<password> ",
+        "? token\n",
+        "\\",
+        "\\n",
+        '\\"',
+        "-a \\\n",
+        "a='",
+        "://a:b/",
+        "://a:@b@",
+        "(a:b@tcp",
+        "auths auth: a",
     ],
 )
 def test_a_megabyte_of_anything_costs_no_more_than_a_moment(piece: str) -> None:
-    MASKER.text(piece * (500_000 // len(piece)) + " password: x")
+    MASKER.text(piece * (500_000 // len(piece)) + " password: x name value auths </password> @tcp( ?")

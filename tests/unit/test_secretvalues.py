@@ -67,6 +67,12 @@ def test_all_that_hides_in_arguments_connection_strings_check_files_and_tags_is_
         {"datadog": {"confd": {"x.yaml": f"client_secret: |\n  {PLANTED}\n"}}},
         {"datadog": {"confd": {"x.json": f'{{"instances": [{{"auth_key": "{PLANTED}"}}]}}'}}},
         {"datadog": {"podAnnotations": {"a": f'{{"priv_key": "{PLANTED}"}}'}}},
+        {
+            "datadog": {
+                "env": [{"name": "PROFILES", "value": f'[{{"env":[{{"name":"DB_PASSWORD","value":"{PLANTED}"}}]}}]'}]
+            }
+        },
+        {"datadog": {"confd": {"x.yaml": f"env:\n- name: DB_PASSWORD\n  value: {PLANTED}\n"}}},
         {"extra": [{"kind": "Secret", "stringData": {"x": PLANTED}}]},
         {"kind": "ClusterRole", "rules": {"password": PLANTED}},
         {"kind": "Secret", "data": {"uid": COMMIT}},
@@ -100,6 +106,7 @@ def test_what_is_masked_is_refused(values: dict[str, Any]) -> None:
         {"datadog": {"otelCollector": {"config": "api:\n  api_key: ${env:DD_API_KEY}\n"}}},
         {"datadog": {"confd": {"x.yaml": "basic_auth: [u, '%%env_PW%%']\nauth_type: basic\n"}}},
         {"datadog": {"envDict": {"AUTHOR": "me", "PWD": "/home", "AUTH": "basic"}}},
+        {"datadog": {"env": [{"name": "PROFILES", "value": '[{"env":[{"name":"DB_PASSWORD","value":"$(PW)"}]}]'}]}},
         {"agents": {"image": {"tag": COMMIT, "pullSecrets": [{"name": "regcred"}]}}},
     ],
     ids=str,
