@@ -24,6 +24,8 @@ from tests.docs import jsonpage
 from tests.sandbox.api import ApiError
 from tests.sandbox.sandbox import Sandbox
 
+SMALL = Path(__file__).with_name("small.yaml")
+"""Three nodes instead of the eight of `kubeadm`, for tests of roll-outs in which their number says nothing."""
 API_KEY = "0123456789abcdef0123456789abcdef"
 """Made up, and valid for the API on loopback that the driver names; nothing is ever sent to Datadog."""
 
@@ -96,9 +98,14 @@ class Ddhelm:
         return "--chart", str(chart())
 
 
+def has_operator() -> bool:
+    """Whether the chart under test has the operator (from 3.157.0 on)."""
+    return facts.version_of(chart_.read(chart()).version) >= (3, 157, 0)
+
+
 def needs_operator() -> None:
-    """Skips a test of what only a chart with the operator has (from 3.157.0 on)."""
-    if facts.version_of(chart_.read(chart()).version) < (3, 157, 0):
+    """Skips a test of what only a chart with the operator has."""
+    if not has_operator():
         pytest.skip("this chart has no operator")
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from tests.cluster import policies
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import Ddhelm, agents_by_node, generations, needs_operator, revisions
+from tests.cluster.driver import SMALL, Ddhelm, agents_by_node, generations, has_operator, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.webhook import MIRROR, webhook
 from tests.sandbox.fixtures import Clusters, each_helm
@@ -39,13 +39,14 @@ def managers(field: dict[str, Any]) -> list[str]:
     return [by["manager"] for by in field["by"]]
 
 
+@pytest.mark.matrix  # the next test with the operator; after an upgrade and a restart test_restart.py
 @pytest.mark.parametrize(
     ("helm_version", "more"),
     [
-        pytest.param("3.22", (), marks=pytest.mark.matrix),  # the test of a webhook that came later begins with it
+        ("3.22", ()),
         ("4.3", ("--worker-set", "datadog.operator.enabled=true")),
-        pytest.param("4.3", (), marks=pytest.mark.matrix),
-        pytest.param("3.22", ("--worker-set", "datadog.operator.enabled=true"), marks=pytest.mark.matrix),
+        ("4.3", ()),
+        ("3.22", ("--worker-set", "datadog.operator.enabled=true")),
     ],
     ids=["helm-3", "helm-4-operator", "helm-4", "helm-3-operator"],
 )
@@ -66,7 +67,8 @@ def test_what_was_just_deployed_has_not_drifted(cluster: Clusters, helm_version:
 def test_each_change_is_found_with_its_author_and_its_fate(cluster: Clusters, helm_version: str) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, helm_version)
-    ddhelm.onboard()
+    ddhelm.onboard(*(("--worker-set", "datadog.operator.enabled=true") if has_operator() else ()))
+    assert found(ddhelm, code=0) == {}, "what was just deployed has not drifted"
     overwritten = "conflict" if helm_version == "4.3" else "overwritten"
     kubectl = sandbox.kubectl
     kubectl("-n", "datadog", "set", "env", f"daemonset/{AGENT}", "-c", "agent", "STRAY=1")
@@ -108,6 +110,14 @@ def test_each_change_is_found_with_its_author_and_its_fate(cluster: Clusters, he
     label = drift[f"Service {CLUSTER_AGENT}"]["fields"]["metadata.labels.team"]
     assert (managers(label), label["nextUpgrade"]) == (["kubectl-label"], "kept")
 
+    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
+    reader = str(sandbox.user_kubeconfig("reader", everything, namespace=""))
+    read = ddhelm("drift", "-o", "json", "--kubeconfig", reader, code=2).json["data"]
+    assert {f"{each['kind']} {each['name']}" for each in read["objects"]} == set(drift), "who may only read sees it too"
+    (same,) = (each["fields"] for each in read["objects"] if each["name"] == AGENT)
+    assert {field["path"] for field in same} == set(agent)
+    assert read["unread"]
+
     for command in (label["toRemove"], stray["toRemove"]):
         _shell(sandbox, helm_version, command)
     before = revisions(sandbox)
@@ -118,6 +128,15 @@ def test_each_change_is_found_with_its_author_and_its_fate(cluster: Clusters, he
     assert found(ddhelm, code=0) == {}
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     assert all(len(agents) == 1 for agents in agents_by_node(sandbox).values())
+
+    planted = "hunter2-hunter2"
+    kubectl("-n", "datadog", "set", "env", f"daemonset/{AGENT}", "-c", "agent", f"STRAY_PASSWORD={planted}")
+    standing = generations(sandbox)
+    left = ddhelm("drift", "--revert", "--yes", code=2)
+    assert all(planted not in ddhelm("drift", "-o", form, code=2).out for form in ("table", "json", "yaml"))
+    assert "to remove it: kubectl" in left.out
+    assert "Nothing to set back" in left.err
+    assert generations(sandbox) == standing, "what was added survives a revert"
 
 
 def _agent_environment(sandbox: Sandbox) -> list[dict[str, Any]]:
@@ -137,7 +156,7 @@ def _tags(sandbox: Sandbox, helm_version: str) -> str:
 @each_helm("3.22", matrix=["4.3"])
 def test_a_plan_says_what_becomes_of_each_field_and_that_is_what_happens(cluster: Clusters, helm_version: str) -> None:
     """A field kept, one overwritten or in conflict, one that the upgrade sets to what already stands there."""
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     tags = _tags(sandbox, helm_version)
@@ -187,27 +206,37 @@ def test_a_field_that_another_program_applied_at_its_value_is_told_before_it_sto
 
 
 @each_helm("3.22", matrix=["4.3"])
-def test_a_revert_over_a_failed_upgrade_says_what_of_it_goes(cluster: Clusters, helm_version: str) -> None:
-    """helm compares a rollback with the newest revision, whatever became of it."""
-    sandbox = cluster("kubeadm")
+def test_what_a_failed_upgrade_left_is_drift_written_by_helm_and_a_revert_says_what_of_it_goes(
+    cluster: Clusters, helm_version: str
+) -> None:
+    """Helm 3 upgrades from the last deployed revision: what a failed one changed stays until somebody looks.
+
+    A rollback it compares with the newest revision, whatever became of it.
+    """
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     budgets = "/apis/policy/v1/namespaces/datadog/poddisruptionbudgets"
-    fails = [
-        "--namespace",
-        "datadog",
-        "--reuse-values",
-        "--set",
-        "clusterAgent.pdb.create=true,agents.podLabels.team=a",
-    ]
-    helm(sandbox, helm_version, "upgrade", WORKER, ddhelm.chart()[1], *fails, code=1)
+    sets = "clusterAgent.pdb.create=true,datadog.logLevel=TRACE,agents.image.tag=7.99.9"
+    stuck = ("--reuse-values", "--set", sets, "--namespace", "datadog", "--wait", "--timeout", "3s")
+    workers = ("worker-1", "worker-2")  # `helm --wait` is content when all but maxUnavailable pods are ready
+    for node in workers:
+        sandbox.simulate(node, never_ready="ImagePullBackOff")
+    helm(sandbox, helm_version, "upgrade", WORKER, ddhelm.chart()[1], *stuck, code=1)
     assert revisions(sandbox)[WORKER][-1] == (2, "failed")
     assert len(sandbox.api_get(budgets)["items"]) == 1
-    sandbox.kubectl(
-        "-n", "datadog", "patch", "configmap", f"{AGENT}-installinfo", "-p", '{"data": {"install_info": "x"}}'
-    )
+    told = {by["manager"] for each in found(ddhelm).values() for f in each["fields"].values() for by in f["by"]}
+    assert told == {"helm"}
+    assert "revision 2 is `failed`" in ddhelm("drift", code=2).out
+    problem, *_ = ddhelm("status", "-o", "json", code=4).json["data"]["problems"]
+    assert f"release `{WORKER}` revision 2 is `failed`" in problem["text"]
+    assert "revision 1 is the last that was deployed" in problem["text"]
+
+    for node in workers:
+        sandbox.simulate(node, never_ready=None)
+        sandbox.kubectl("delete", "pods", "-n", "datadog", f"--field-selector=spec.nodeName={node}", "--wait=false")
     again = ddhelm("plan")
-    assert re.search(rf"{WORKER} +rollback to 1 +1 update, 1 delete, 1 restore", again.out), again.out
+    assert re.search(rf"{WORKER} +rollback to 1 .*1 delete", again.out), again.out
     reverted = ddhelm("drift", "--revert", "--yes")
     assert f"PodDisruptionBudget datadog/{CLUSTER_AGENT}" in reverted.out
     assert "1 delete" in reverted.out
@@ -215,45 +244,11 @@ def test_a_revert_over_a_failed_upgrade_says_what_of_it_goes(cluster: Clusters, 
     assert ddhelm("drift").code == 0
 
 
-def test_what_was_added_survives_a_revert_and_is_said_to(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
-    planted = "hunter2-hunter2"
-    sandbox.kubectl("-n", "datadog", "set", "env", f"daemonset/{AGENT}", "-c", "agent", f"STRAY_PASSWORD={planted}")
-    before = generations(sandbox)
-    left = ddhelm("drift", "--revert", "--yes", code=2)
-    assert all(planted not in ddhelm("drift", "-o", form, code=2).out for form in ("table", "json", "yaml"))
-    assert "to remove it: kubectl" in left.out
-    assert "Nothing to set back" in left.err
-    assert generations(sandbox) == before
-
-
-def test_an_autoscaler_is_named_and_never_adopted(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "3.22")
-    ddhelm.onboard()
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": CLUSTER_AGENT}
-    sandbox.loader.post(
-        "/apis/autoscaling/v2/namespaces/datadog/horizontalpodautoscalers",
-        {
-            "apiVersion": "autoscaling/v2",
-            "kind": "HorizontalPodAutoscaler",
-            "metadata": {"name": "dca"},
-            "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 3},
-        },
-    )
-    wait_for(lambda: sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 2, 60, "the autoscaler")
-    replicas = found(ddhelm)[f"Deployment {CLUSTER_AGENT}"]["fields"]["spec.replicas"]
-    assert [(by["manager"], by["subresource"]) for by in replicas["by"]] == [("kube-controller-manager", "scale")]
-    assert "HorizontalPodAutoscaler that sets it again" in ddhelm("drift", code=2).out
-    refused = ddhelm("drift", "--adopt", "--yes", code=3)
-    assert "an autoscaler writes it" in refused.err
-
-
 @each_helm("3.22", matrix=["4.3"])
-def test_scaled_by_hand_becomes_a_value_when_adopted(cluster: Clusters, helm_version: str) -> None:
-    sandbox = cluster("kubeadm")
+def test_scaled_by_hand_becomes_a_value_when_adopted_and_an_autoscaler_is_named_and_never_adopted(
+    cluster: Clusters, helm_version: str
+) -> None:
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     sandbox.kubectl("-n", "datadog", "scale", "deployment", CLUSTER_AGENT, "--replicas=2")
@@ -264,8 +259,26 @@ def test_scaled_by_hand_becomes_a_value_when_adopted(cluster: Clusters, helm_ver
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     assert sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 2
 
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": CLUSTER_AGENT}
+    sandbox.loader.post(
+        "/apis/autoscaling/v2/namespaces/datadog/horizontalpodautoscalers",
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "dca"},
+            "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 4},
+        },
+    )
+    wait_for(lambda: sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 3, 60, "the autoscaler")
+    replicas = found(ddhelm)[f"Deployment {CLUSTER_AGENT}"]["fields"]["spec.replicas"]
+    assert [(by["manager"], by["subresource"]) for by in replicas["by"]] == [("kube-controller-manager", "scale")]
+    assert "HorizontalPodAutoscaler that sets it again" in ddhelm("drift", code=2).out
+    refused = ddhelm("drift", "--adopt", "--yes", code=3)
+    assert "an autoscaler writes it" in refused.err
 
-@each_helm("4.3", matrix=["3.22"])
+
+@pytest.mark.matrix  # with Helm 4 test_failures.py, beside a field of another manager
+@each_helm("3.22", "4.3")
 def test_an_upgrade_says_beforehand_what_it_does_to_replicas_scaled_by_hand(
     cluster: Clusters, helm_version: str
 ) -> None:
@@ -285,51 +298,41 @@ def test_an_upgrade_says_beforehand_what_it_does_to_replicas_scaled_by_hand(
     assert sandbox.api_get(DEPLOYMENT)["spec"]["replicas"] == 1
 
 
-@each_helm("3.22", matrix=["4.3"])
-def test_the_label_of_an_admission_policy_is_drift_of_that_policy(cluster: Clusters, helm_version: str) -> None:
-    sandbox = cluster("kubeadm")
-    label_everything(sandbox)
-    ddhelm = Ddhelm(sandbox, helm_version)
-    ddhelm.onboard()
-    drift = found(ddhelm)
-    assert drift
-    assert {each["kind"] for each in drift.values()} == {"ConfigMap"}
-    for each in drift.values():
-        (field,) = each["fields"].values()
-        assert (field["path"], field["live"]) == (r"metadata.labels.billing", "team-x")
-        assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
-    assert "MutatingAdmissionPolicy `billing`" in ddhelm("drift", code=2).out
-    assert "Nothing to do" in ddhelm.onboard(key=None).out
-
-
-@each_helm("4.3", matrix=["3.22"])
+@pytest.mark.matrix  # the next test has the same drift, after an upgrade
+@each_helm("3.22", "4.3")
 def test_what_a_mutating_webhook_writes_is_drift_of_that_webhook_and_stays(
     cluster: Clusters, helm_version: str
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     with webhook(sandbox, "datadog"):
         ddhelm.onboard()
-        drift = found(ddhelm)
-        assert {each["kind"] for each in drift.values()} == {"ConfigMap", "DaemonSet"}
-        for each in drift.values():
-            for path, field in each["fields"].items():
-                label = each["kind"] == "ConfigMap"
-                assert path == "metadata.labels.billing" if label else path.endswith(".image")
-                assert field["live"] == ("team-x" if label else f"{MIRROR}{field['deployed']}")
-                assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
-        assert "MutatingWebhookConfiguration `team-x`" in ddhelm("drift", code=2).out
+        drift = drift_of_the_webhook(ddhelm, "ConfigMap", "DaemonSet")
         assert "Nothing to do" in ddhelm.onboard(key=None).out
         ddhelm.onboard("--set", "datadog.tags={a:b}", key=None)
         assert found(ddhelm).keys() == drift.keys()
 
 
-@each_helm("3.22", matrix=["4.3"])
+def drift_of_the_webhook(ddhelm: Ddhelm, *kinds: str) -> dict[str, dict[str, Any]]:
+    """Objects of these kinds, each field the webhook's and to stay."""
+    drift = found(ddhelm)
+    assert {each["kind"] for each in drift.values()} == set(kinds)
+    for each in drift.values():
+        for path, field in each["fields"].items():
+            label = each["kind"] == "ConfigMap"
+            assert path == "metadata.labels.billing" if label else path.endswith(".image")
+            assert field["live"] == ("team-x" if label else f"{MIRROR}{field['deployed']}")
+            assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
+    assert "MutatingWebhookConfiguration `team-x`" in ddhelm("drift", code=2).out
+    return drift
+
+
+@each_helm("4.3", matrix=["3.22"])
 def test_a_webhook_that_came_later_has_changed_nothing_until_something_is_written(
     cluster: Clusters, helm_version: str
 ) -> None:
     """No drift, nothing to repair; the plan of the next upgrade says what the webhook will make of it."""
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     with webhook(sandbox, "datadog"):
@@ -343,9 +346,7 @@ def test_a_webhook_that_came_later_has_changed_nothing_until_something_is_writte
         assert {each["name"] for step in planned for each in step["objects"]} == {
             name for name, version in after.items() if version != before[name]
         }
-        assert {each["kind"] for each in found(ddhelm).values()} == (
-            {"DaemonSet"} if helm_version == "3.22" else {"ConfigMap", "DaemonSet"}
-        )
+        drift_of_the_webhook(ddhelm, "DaemonSet", *(["ConfigMap"] if helm_version == "4.3" else []))
         assert "Nothing to do" in ddhelm.onboard(key=None).out
 
 
@@ -360,48 +361,32 @@ def _versions(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_what_a_failed_upgrade_left_behind_is_drift_written_by_helm(cluster: Clusters) -> None:
-    """Helm 3 compares with the last deployed revision: what a failed one changed stays until somebody looks."""
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "3.22")
-    ddhelm.onboard()
-    chart = ddhelm.chart()[1]
-    stuck = ["--reuse-values", "--set", "datadog.logLevel=TRACE,agents.image.tag=7.99.9", "--namespace", "datadog"]
-    for node in ("worker-1", "worker-2"):  # `helm --wait` is content when all but maxUnavailable pods are ready
-        sandbox.simulate(node, never_ready="ImagePullBackOff")
-    helm(sandbox, "3.22", "upgrade", WORKER, chart, *stuck, "--wait", "--timeout", "3s", code=1)
-    drift = found(ddhelm)
-    changed = {by["manager"] for each in drift.values() for f in each["fields"].values() for by in f["by"]}
-    assert changed == {"helm"}
-    assert "revision 2 is `failed`" in ddhelm("drift", code=2).out
-
-
-def test_somebody_who_may_only_read_sees_what_others_changed(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
-    sandbox.kubectl("-n", "datadog", "set", "image", f"daemonset/{AGENT}", "agent=example.com/other:1")
-    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
-    reader = str(sandbox.user_kubeconfig("reader", everything, namespace=""))
-    document = ddhelm("drift", "-o", "json", "--kubeconfig", reader, code=2).json["data"]
-    (only,) = document["objects"]
-    assert [field["path"] for field in only["fields"]] == ["spec.template.spec.containers[name=agent].image"]
-    assert document["unread"]
-
-
 @each_helm("3.22", matrix=["4.3"])
-def test_an_apiservice_is_repaired_only_where_helm_sets_it_back(cluster: Clusters, helm_version: str) -> None:
+def test_the_label_of_an_admission_policy_is_drift_of_that_policy_and_an_apiservice_is_repaired_where_helm_sets_it_back(
+    cluster: Clusters, helm_version: str
+) -> None:
     """Helm 3 sends the difference of two manifests for it: a repair made a revision in every run, and nothing else."""
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
+    label_everything(sandbox)
     ddhelm = Ddhelm(sandbox, helm_version)
     name, by_hand = "v1beta1.external.metrics.k8s.io", {"spec": {"groupPriorityMinimum": 2000}}
     ddhelm.onboard("--worker-set", "clusterAgent.metricsProvider.enabled=true")
     try:
+        drift = found(ddhelm)
+        assert drift
+        assert {each["kind"] for each in drift.values()} == {"ConfigMap"}
+        for each in drift.values():
+            (field,) = each["fields"].values()
+            assert (field["path"], field["live"]) == (r"metadata.labels.billing", "team-x")
+            assert (field["admission"], field["nextUpgrade"], field["by"]) == (True, "kept", [])
+        assert "MutatingAdmissionPolicy `billing`" in ddhelm("drift", code=2).out
+        assert "Nothing to do" in ddhelm.onboard(key=None).out
+
         sandbox.kubectl("patch", "apiservice", name, "--type=merge", "-p", json.dumps(by_hand))
         told = ddhelm.onboard(key=None).out
         if helm_version == "4.3":
             assert "1 restore" in told
-            assert found(ddhelm, code=0) == {}
+            assert found(ddhelm).keys() == drift.keys()
             return
         assert f"`kubectl edit apiservice.apiregistration.k8s.io {name}` sets it back" in told
         assert "Nothing to do" in told

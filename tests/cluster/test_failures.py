@@ -19,7 +19,7 @@ import pytest
 from ddhelm.record import seconds
 from tests.cluster import records
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, Ddhelm, Result, generations, recorded, revisions
+from tests.cluster.driver import API_KEY, SMALL, Ddhelm, Result, generations, recorded, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.sandbox.api import Json
 from tests.sandbox.fixtures import Clusters, each_helm
@@ -71,16 +71,16 @@ def assert_usable(ddhelm: Ddhelm, *flags: str) -> Result:
 
 
 def test_a_stalled_upgrade_is_explained_rolled_back_by_number_and_the_other_release_left(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "3.22")
     ddhelm.onboard()
-    sandbox.simulate("worker-3", **NO_SECRET)
+    sandbox.simulate("worker-2", **NO_SECRET)
     began = time.monotonic()
     failed = ddhelm.onboard(*TAG, "--timeout", "8s", code=4, key=None)
     assert time.monotonic() - began < BOUND
     assert 'secret "gone" not found' in failed.err
     assert f"`{WORKER}-datadog`" in failed.err
-    assert "`worker-3`" in failed.err
+    assert "`worker-2`" in failed.err
     assert f"release `{WORKER}` was rolled back to revision 1" in failed.err
     assert revisions(sandbox)[WORKER] == [(1, "superseded"), (2, "superseded"), (3, "deployed")]
     assert heads(sandbox)[CONTROL_PLANE] == (2, "deployed")
@@ -88,7 +88,7 @@ def test_a_stalled_upgrade_is_explained_rolled_back_by_number_and_the_other_rele
     assert told["rollback"] == {CONTROL_PLANE: 1}, "never to the revision that stalled, which Helm calls superseded"
     pasted(ddhelm, failed, CONTROL_PLANE)
     assert heads(sandbox)[CONTROL_PLANE] == (3, "deployed")
-    mend(sandbox, "worker-3")
+    mend(sandbox, "worker-2")
     assert "new:tag" not in ddhelm("values", "worker").out
     assert_usable(ddhelm, *TAG)
     assert "new:tag" in ddhelm("values", "worker").out
@@ -102,7 +102,7 @@ def pasted(ddhelm: Ddhelm, result: Result, release: str) -> None:
 
 def test_a_stalled_first_install_and_an_upgrade_with_no_rollback_are_kept_and_explained(cluster: Clusters) -> None:
     """The cause is a quota: no pod exists that could tell."""
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     sandbox.kubectl("create", "namespace", "datadog")
     sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
@@ -121,20 +121,21 @@ def test_a_stalled_first_install_and_an_upgrade_with_no_rollback_are_kept_and_ex
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     assert healthy(ddhelm), "it has waited until the controllers had tried again"
 
-    sandbox.simulate("control-plane-2", **NO_SECRET)
+    sandbox.simulate("control-plane-1", **NO_SECRET)
     kept = ddhelm.onboard("--control-plane-set", "datadog.tags={new:tag}", "--timeout", "8s", "--no-rollback", code=4)
     assert f"release `{CONTROL_PLANE}` is kept as it is (--no-rollback)" in kept.err
     assert heads(sandbox)[CONTROL_PLANE] == (2, "deployed")
-    mend(sandbox, "control-plane-2")
+    mend(sandbox, "control-plane-1")
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     wait_for(lambda: healthy(ddhelm), 60, "the agent that was mended")
     assert "new:tag" in ddhelm("values", "control-plane").out
 
 
-@each_helm("3.22", matrix=["4.3"])
+@pytest.mark.matrix  # test_drift.py: the plan over a failed upgrade takes away what it added
+@each_helm("3.22", "4.3")
 def test_what_a_failed_revision_added_goes_before_the_next_upgrade(cluster: Clusters, helm_version: str) -> None:
     """Helm itself compares with the last deployed revision only, and would leave it in the cluster for ever."""
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     confd = f"/api/v1/namespaces/datadog/configmaps/{WORKER}-datadog-confd"
@@ -222,7 +223,7 @@ def pending(sandbox: Sandbox, release: str = WORKER) -> bool:
 def test_an_interruption_during_helms_upgrade_is_told_and_the_next_run_goes_on(
     cluster: Clusters, start: Start, tmp_path: Path, helm_version: str, number: signal.Signals
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     path = ddhelm.environment["PATH"]
     slow_helm(ddhelm, tmp_path, "--wait")
@@ -251,7 +252,7 @@ def test_an_interruption_during_helms_upgrade_is_told_and_the_next_run_goes_on(
 def test_an_interruption_of_the_roll_out_says_that_both_releases_stand(
     cluster: Clusters, start: Start, number: signal.Signals
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     ddhelm.onboard()
     sandbox.simulate("worker-1", ready_after="120s")
@@ -276,7 +277,7 @@ def test_an_interruption_of_the_roll_out_says_that_both_releases_stand(
 
 
 def test_a_run_that_waited_for_the_lock_does_not_carry_out_an_old_plan(cluster: Clusters, start: Start) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "3.22")
     ddhelm.onboard()
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -295,18 +296,19 @@ def test_a_run_that_waited_for_the_lock_does_not_carry_out_an_old_plan(cluster: 
 def test_a_killed_run_holds_the_lock_until_it_expires_and_is_then_recovered(
     cluster: Clusters, start: Start, tmp_path: Path
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     ddhelm.onboard()
     path = ddhelm.environment["PATH"]
     pids = slow_helm(ddhelm, tmp_path, "--wait")
-    sandbox.simulate("worker-1", ready_after="120s")
+    for node in TWO_WORKERS:
+        sandbox.simulate(node, ready_after="120s")
     running = start(ddhelm, *TAG)
     wait_for(lambda: pending(sandbox), 60, "a pending revision")
     kill(running.process.pid, int(pids.read_text()))
     running.process.communicate()
     ddhelm.environment["PATH"] = path
-    mend(sandbox, "worker-1")
+    mend(sandbox, *TWO_WORKERS)
     refused = ddhelm.onboard(code=5, key=None)
     assert f"(pid {running.process.pid})" in refused.err
     assert "a run died at its work and still holds the lock" in refused.err
@@ -378,8 +380,12 @@ def abandoned(ddhelm: Ddhelm, release: str, *arguments: str) -> None:
 # --- what Kubernetes would refuse ------------------------------------------------------------------------------------
 
 
-def test_a_changed_selector_is_refused_before_helm_runs(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
+def test_what_the_api_would_refuse_stops_an_upgrade_before_helm_runs(cluster: Clusters) -> None:
+    """A selector that may not change, a field that another manager owns; a repair or `--force-conflicts` takes it back.
+
+    Replicas scaled by hand are no repair; the plan of an upgrade says what becomes of them.
+    """
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     ddhelm.onboard()
     before = heads(sandbox)
@@ -390,25 +396,32 @@ def test_a_changed_selector_is_refused_before_helm_runs(cluster: Clusters) -> No
     assert heads(sandbox) == before
     assert len(sandbox.writes()) == writes
 
-
-def test_a_field_that_another_manager_owns_stops_an_upgrade_and_a_repair_takes_it_back(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
     ours = image(sandbox)
     foreign(sandbox)
-    before = generations(sandbox)
+    standing = generations(sandbox)
     refused = ddhelm.onboard(*TAG, code=3, key=None)
     assert "`kubectl-set`" in refused.err
     assert "image" in refused.err
     assert "--force-conflicts" in refused.err
-    assert generations(sandbox) == before
-    assert heads(sandbox)[WORKER] == (1, "deployed")
+    assert generations(sandbox) == standing
+    assert heads(sandbox) == before
     assert "repair" in ddhelm.onboard(key=None).out
     assert image(sandbox) == ours
+
+    cluster_agent = f"{WORKER}-datadog-cluster-agent"
+    sandbox.kubectl("-n", "datadog", "scale", "deployment", cluster_agent, "--replicas=2")
+    before = heads(sandbox)
+    assert "Nothing to do" in ddhelm.onboard(key=None).out
+    planned = ddhelm("plan", "--no-logs", code=3)
+    assert "has 2 replicas and gets 1" in planned.out
+    assert f"~ Deployment datadog/{cluster_agent} (restore)\n      spec.replicas: 2 → 1" in planned.out
+    assert ".spec.replicas" in planned.err
+    assert heads(sandbox) == before
     foreign(sandbox)
     ddhelm.onboard(*TAG, "--force-conflicts", key=None)
     assert image(sandbox) == ours
+    deployment = sandbox.api_get(f"/apis/apps/v1/namespaces/datadog/deployments/{cluster_agent}")
+    assert deployment["spec"]["replicas"] == 1
     assert_usable(ddhelm)
 
 
@@ -440,7 +453,7 @@ def image(sandbox: Sandbox) -> str:
 
 
 def test_an_api_server_that_dies_during_the_roll_out_is_waited_for(cluster: Clusters, start: Start) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "3.22")
     sandbox.simulate("worker-1", ready_after="6s")
     running = start(ddhelm)
