@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from ddhelm import chart, recordsize
 from ddhelm.manifest import parse
 from ddhelm.masking import Masker
@@ -13,15 +15,11 @@ from tests.cluster.driver import Ddhelm
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.records import record
 from tests.sandbox.fixtures import Clusters, each_helm
+from tests.sandbox.sandbox import Sandbox
 
 
-@each_helm("4.3", matrix=["3.22"])
-def test_a_record_is_as_big_as_was_forecast_and_one_that_would_not_fit_is_refused(
-    cluster: Clusters, helm_version: str, tmp_path: Path
-) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, helm_version)
-    ddhelm.onboard()
+def records_are_as_forecast(sandbox: Sandbox) -> None:
+    """Those of the first revisions."""
     files = chart.read(chart_under_test()).files
     for name in (WORKER, CONTROL_PLANE):
         path = f"/api/v1/namespaces/datadog/secrets/sh.helm.release.v1.{name}.v1"
@@ -30,10 +28,25 @@ def test_a_record_is_as_big_as_was_forecast_and_one_that_would_not_fit_is_refuse
         manifest = parse(stored["manifest"], "datadog", Masker(b"k" * 32))
         told = recordsize.forecast(stored["config"], manifest, None, lambda: files)
         assert abs(told - size) < max(size * 0.03, recordsize._REST), (name, told, size)
-    big = tmp_path / "big.json"
+
+
+def one_that_would_not_fit_is_refused(ddhelm: Ddhelm, folder: Path) -> None:
+    big = folder / "big.json"
     big.write_text(
         json.dumps({"datadog": {"confd": {"big.yaml": f"# {base64.b64encode(os.urandom(640_000)).decode()}"}}})
     )
     refused = ddhelm("plan", "-f", str(big), code=3)
     assert "record-fits" in refused.err
     assert "a Secret holds 1,048,576" in refused.out
+
+
+@pytest.mark.matrix  # test_plan_file.py asks both of releases that it has
+@each_helm("3.22", "4.3")
+def test_a_record_is_as_big_as_was_forecast_and_one_that_would_not_fit_is_refused(
+    cluster: Clusters, helm_version: str, tmp_path: Path
+) -> None:
+    sandbox = cluster("kubeadm")
+    ddhelm = Ddhelm(sandbox, helm_version)
+    ddhelm.onboard()
+    records_are_as_forecast(sandbox)
+    one_that_would_not_fit_is_refused(ddhelm, tmp_path)
