@@ -9,7 +9,7 @@ import pytest
 import requests
 from cryptography import x509
 
-from tests.cluster.driver import Ddhelm
+from tests.cluster.driver import SMALL, Ddhelm
 from tests.cluster.names import CONTROL_PLANE
 from tests.cluster.node_agent import NAMES, NodeAgent
 from tests.sandbox.fixtures import Clusters
@@ -33,6 +33,12 @@ def secret(sandbox: Sandbox) -> dict[str, Any]:
     return sandbox.api_get(f"/api/v1/namespaces/datadog/secrets/{SECRET}")
 
 
+def namespace(sandbox: Sandbox) -> None:
+    """The one that a Secret is written into before anything is installed."""
+    sandbox.kubectl("create", "namespace", "datadog")
+    sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")
+
+
 def certificate(sandbox: Sandbox) -> x509.Certificate:
     return x509.load_pem_x509_certificate(base64.b64decode(secret(sandbox)["data"]["etcd-client.crt"]))
 
@@ -43,9 +49,9 @@ def pod_spec(sandbox: Sandbox, name: str) -> dict[str, Any]:
 
 
 def test_a_certificate_from_etcds_ca_brings_etcds_metrics(cluster: Clusters, tmp_path: Path) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "3.22")
-    ddhelm.onboard()
+    namespace(sandbox)
     assert "is not there" in ddhelm.onboard("--etcd-secret", SECRET, code=3).err
     made = ddhelm("certs", "issue", *ca(sandbox), "--secret", SECRET, "--days", "60", "-o", "json")
     assert made.json["data"]["secret"] == SECRET
@@ -84,7 +90,7 @@ def test_a_certificate_that_another_ca_signs_by_request_is_taken_in(cluster: Clu
 
     sandbox = cluster("kops")
     ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
+    namespace(sandbox)
     folder = tmp_path / "new"
     ddhelm("certs", "issue", "--csr-only", "--out", str(folder))
     request = x509.load_pem_x509_csr((folder / "etcd-client.csr").read_bytes())

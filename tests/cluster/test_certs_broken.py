@@ -2,24 +2,32 @@
 
 from pathlib import Path
 
-from tests.cluster.driver import Ddhelm, generations, recorded
-from tests.cluster.test_certs import SECRET, ca, certificate, pods
+from tests.cluster.driver import SMALL, Ddhelm, generations, recorded
+from tests.cluster.test_certs import SECRET, ca, certificate, namespace, pods
 from tests.cluster.test_rotate import words
 from tests.cluster.test_rotate_broken import without
 from tests.sandbox.fixtures import Clusters, each_helm
 
 
 @each_helm("3.22", matrix=["4.3"])
-def test_a_rotation_that_breaks_off_is_finished_and_the_same_pair_restarts_nothing(
+def test_an_import_is_recorded_a_rotation_that_breaks_off_is_finished_and_the_same_pair_restarts_nothing(
     cluster: Clusters, helm_version: str, tmp_path: Path
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     folder = tmp_path / "pair"
-    ddhelm.onboard()
+    namespace(sandbox)
     ddhelm("certs", "issue", *ca(sandbox), "--out", str(folder), "--days", "20")
     files = ("--dir", str(folder), "--ca", str(sandbox.pki.etcd.certificate))
+    known = len(recorded(sandbox))
+    unwritable = without(sandbox, "no-secrets", "secrets", verbs=("patch", "create"))
+    assert "forbidden" in words(ddhelm("certs", "import", *files, "--secret", SECRET, *unwritable, code=1))
     ddhelm("certs", "import", *files, "--secret", SECRET)
+    assert "is not overwritten" in words(ddhelm("certs", "import", *files, "--secret", SECRET, code=3))
+    runs = recorded(sandbox)[known:]
+    assert [(run["verb"], run["outcome"]) for run in runs] == [("certs import", "failed"), ("certs import", "done")]
+    assert all(SECRET in run["changes"][0]["what"] for run in runs)
+
     ddhelm.onboard("--etcd-secret", SECRET)
     mark, before = generations(sandbox), pods(sandbox)
     for flags in (files, ("--restart-only",)):
@@ -45,25 +53,7 @@ def test_a_rotation_that_breaks_off_is_finished_and_the_same_pair_restarts_nothi
     assert "Nothing to do" in words(ddhelm("certs", "rotate", "--restart-only", "--yes"))
 
     standing = certificate(sandbox)
-    unwritable = without(sandbox, "no-secrets", "secrets", verbs=("patch", "create"))
     refused = ddhelm("certs", "rotate", *ca(sandbox), "--yes", *unwritable, code=1)
     assert "holds the certificate" not in words(refused)
     assert "Nothing to do" in words(ddhelm("certs", "rotate", "--restart-only", "--yes")), "nothing was changed"
     assert certificate(sandbox) == standing
-
-
-def test_an_import_is_recorded_from_its_write_on(cluster: Clusters, tmp_path: Path) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
-    folder = tmp_path / "pair"
-    ddhelm("certs", "issue", *ca(sandbox), "--out", str(folder))
-    files = ("--dir", str(folder), "--ca", str(sandbox.pki.etcd.certificate), "--secret", SECRET)
-    known = len(recorded(sandbox))
-    unwritable = without(sandbox, "no-secrets", "secrets", verbs=("patch", "create"))
-    assert "forbidden" in words(ddhelm("certs", "import", *files, *unwritable, code=1))
-    ddhelm("certs", "import", *files)
-    assert "is not overwritten" in words(ddhelm("certs", "import", *files, code=3))
-    runs = recorded(sandbox)[known:]
-    assert [(run["verb"], run["outcome"]) for run in runs] == [("certs import", "failed"), ("certs import", "done")]
-    assert all(SECRET in run["changes"][0]["what"] for run in runs)

@@ -9,7 +9,7 @@ from ddhelm.actions.carry_out import How
 from ddhelm.actions.session import Session
 from ddhelm.actions.watch import Clock
 from ddhelm.errors import PreflightFailed
-from tests.cluster.driver import Ddhelm, generations, revisions
+from tests.cluster.driver import SMALL, Ddhelm, generations, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.test_rollout import hurried
 from tests.sandbox.build import tool
@@ -22,7 +22,7 @@ AGENT, CLUSTER_AGENT = f"{WORKER}-datadog", f"{WORKER}-datadog-cluster-agent"
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch, cluster: Clusters) -> Session:
     monkeypatch.setenv("PATH", str(tool("kubectl").parent), prepend=":")
-    return Session.open(kubeconfig=str(cluster("kubeadm").kubeconfig))
+    return Session.open(kubeconfig=str(cluster(SMALL).kubeconfig))
 
 
 def pods(sandbox: Sandbox) -> dict[str, set[str]]:
@@ -45,10 +45,10 @@ def restarted(session: Session, names: set[str], clock: Clock | None = None) -> 
 
 
 @each_helm("3.22", matrix=["4.3"])
-def test_named_workloads_get_new_pods_and_the_annotation_is_neither_drift_nor_a_change(
+def test_named_workloads_get_new_pods_the_annotation_is_no_change_and_what_replaces_no_pod_is_refused(
     cluster: Clusters, session: Session, helm_version: str
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     before = pods(sandbox)
@@ -74,18 +74,17 @@ def test_named_workloads_get_new_pods_and_the_annotation_is_neither_drift_nor_a_
     assert [bool(each.restarted) for each in restart.running(session)] == [True, True, False], "an upgrade keeps it"
     assert "no drift" in ddhelm("drift").out
 
-
-def test_what_would_replace_no_pod_is_refused_and_a_stall_is_explained(cluster: Clusters, session: Session) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
-    before = generations(sandbox)
+    standing = generations(sandbox)
     sandbox.kubectl("-n", "datadog", "rollout", "pause", f"deployment/{CLUSTER_AGENT}")
     with pytest.raises(PreflightFailed, match="is paused") as refused:
         restarted(session, {AGENT, CLUSTER_AGENT})
-    assert generations(sandbox)[f"daemonsets/{AGENT}"] == before[f"daemonsets/{AGENT}"], "nothing was half done"
+    assert generations(sandbox)[f"daemonsets/{AGENT}"] == standing[f"daemonsets/{AGENT}"], "nothing was half done"
     subprocess.run(
-        refused.value.hint.split(), env=sandbox.environment(helm="4.3"), check=True, capture_output=True, timeout=60
+        refused.value.hint.split(),
+        env=sandbox.environment(helm=helm_version),
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
     sandbox.simulate("worker-1", never_ready="CreateContainerConfigError", message='secret "ddhelm" not found')
     with pytest.raises(Exception, match='secret "ddhelm" not found') as stalled:

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.driver import API_KEY, Ddhelm, Result, generations, revisions
+from tests.cluster.driver import API_KEY, SMALL, Ddhelm, Result, generations, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
 from tests.cluster.test_restart import pods
 from tests.datadog_api.server import DatadogApi
@@ -43,7 +43,7 @@ def replaced(before: dict[str, set[str]], after: dict[str, set[str]]) -> set[str
 def test_keys_and_token_are_rotated_and_a_broken_run_is_finished(
     cluster: Clusters, datadog_api: DatadogApi, helm_version: str, tmp_path: Path
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard()
     everything, seen = {AGENT, CLUSTER_AGENT, CONTROL}, []
@@ -83,7 +83,7 @@ def test_keys_and_token_are_rotated_and_a_broken_run_is_finished(
     seen += [shown, refused, done, again, turned, history]
 
     sandbox.simulate("worker-1", never_ready="CreateContainerConfigError", message="no room")
-    stuck = ddhelm("rotate", "token", "--yes", "--timeout", "20s", code=4)
+    stuck = ddhelm("rotate", "token", "--yes", "--timeout", "10s", code=4)
     assert f"restarted and ready: {CLUSTER_AGENT}" in words(stuck)
     assert "may still run with the old one" in words(stuck)
     kept = value(sandbox, "token")
@@ -102,7 +102,7 @@ def test_keys_and_token_are_rotated_and_a_broken_run_is_finished(
 def test_a_secret_of_somebody_else_is_never_written_and_its_change_is_rolled_out(
     cluster: Clusters, datadog_api: DatadogApi
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     sandbox.kubectl("create", "namespace", "datadog")
     sandbox.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=privileged")

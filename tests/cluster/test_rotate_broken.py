@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ddhelm.actions.session import Session
 from ddhelm.errors import PlanStale
 from ddhelm.release import Rotatable
 from tests.agent.install import install
-from tests.cluster.driver import API_KEY, Ddhelm, recorded
+from tests.cluster.driver import API_KEY, SMALL, Ddhelm, recorded
 from tests.cluster.test_restart import pods
 from tests.cluster.test_rotate import AGENT, CLUSTER_AGENT, CONTROL, NEW, replaced, value, words
 from tests.datadog_api.server import DatadogApi
@@ -101,22 +102,10 @@ def test_a_token_rotation_that_breaks_off_shows_in_verify_and_is_finished(cluste
     assert all(token not in broken.out + broken.err + refused.out + refused.err for token in (old, made))
 
 
-def test_a_value_that_could_not_be_written_leaves_nothing_behind(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "3.22")
-    ddhelm.onboard()
-    old, before = sandbox.api_get(f"{SPACE}/secrets/ddhelm"), pods(sandbox)
-    refused = ddhelm("rotate", "token", "--yes", *without(sandbox, "no-secrets", "secrets"), code=1)
-    assert "forbidden" in words(refused)
-    assert "holds the new value" not in words(refused)
-    now = sandbox.api_get(f"{SPACE}/secrets/ddhelm")
-    assert (now["data"], now["metadata"].get("annotations")) == (old["data"], old["metadata"].get("annotations"))
-    assert pods(sandbox) == before
-    assert "has begun" not in ddhelm.onboard(key=None).out
-
-
-def test_a_token_that_is_made_anew_under_running_pods_is_told(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
+def test_a_token_that_is_made_anew_under_running_pods_is_told_and_a_lock_that_was_taken_stops_between_two_restarts(
+    cluster: Clusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     assert "had started" not in ddhelm.onboard().err
     sandbox.kubectl("delete", "secret", "-n", "datadog", "ddhelm")
@@ -128,11 +117,32 @@ def test_a_token_that_is_made_anew_under_running_pods_is_told(cluster: Clusters)
     ddhelm("rotate", "token", "--restart-only", "--yes")
     assert replaced(before, pods(sandbox)) == EVERYBODY
 
+    monkeypatch.setenv("PATH", str(tool("kubectl").parent), prepend=":")
+    session = Session.open(kubeconfig=str(sandbox.kubeconfig))
+    found = rotate.look(session, Rotatable.TOKEN)
+    assert [[each.target.name for each in phase] for phase in found.phases] == [[CLUSTER_AGENT], [AGENT, CONTROL]]
+    late = threading.Event()
+
+    def took(event: object) -> None:
+        if type(event).__name__ == "Restarting" and not late.is_set():
+            sandbox.loader.merge(LEASE, {"spec": {"holderIdentity": "somebody@else (pid 1)"}})
+            late.set()
+
+    # the clock runs ahead once the lock is gone, so that the next renewal is due
+    how = How(now=lambda: time.time() + (60 if late.is_set() else 0))
+    with pytest.raises(PlanStale, match="taken over by another run") as stopped:
+        rotate.carry_out(session, found, keys.new_token(session.secrets), how, took)
+    assert stopped.value.exit_code == 5
+    assert "Secret `ddhelm` holds the new value" in stopped.value.details
+    assert any(each.startswith("may still run with the old one:") and AGENT in each for each in stopped.value.details)
+    assert "ddhelm rotate token" in stopped.value.hint
+    assert sandbox.api_get(LEASE)["spec"]["holderIdentity"] == "somebody@else (pid 1)", "it is not ours to give back"
+
 
 def test_an_interrupted_rotation_says_what_was_done_and_which_key_to_keep(
     cluster: Clusters, datadog_api: DatadogApi, tmp_path: Path
 ) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     ddhelm.onboard()
     datadog_api.state.api_keys = {API_KEY, NEW}
@@ -167,42 +177,23 @@ def _waits(sandbox: Sandbox, node: str) -> bool:
     return any("waiting" in each["state"] for pod in found for each in pod["status"].get("containerStatuses", []))
 
 
-def test_a_lock_that_another_run_took_stops_it_between_two_restarts(
-    cluster: Clusters, monkeypatch: pytest.MonkeyPatch
+def test_a_value_that_could_not_be_written_leaves_nothing_and_an_application_key_restarts_the_cluster_agent_alone(
+    cluster: Clusters, datadog_api: DatadogApi
 ) -> None:
-    sandbox = cluster("kubeadm")
-    Ddhelm(sandbox, "4.3").onboard()
-    monkeypatch.setenv("PATH", str(tool("kubectl").parent), prepend=":")
-    session = Session.open(kubeconfig=str(sandbox.kubeconfig))
-    found = rotate.look(session, Rotatable.TOKEN)
-    assert [[each.target.name for each in phase] for phase in found.phases] == [[CLUSTER_AGENT], [AGENT, CONTROL]]
-    late = threading.Event()
-
-    def took(event: object) -> None:
-        if type(event).__name__ == "Restarting" and not late.is_set():
-            sandbox.loader.merge(LEASE, {"spec": {"holderIdentity": "somebody@else (pid 1)"}})
-            late.set()
-
-    import time
-
-    # the clock runs ahead once the lock is gone, so that the next renewal is due
-    how = How(now=lambda: time.time() + (60 if late.is_set() else 0))
-    with pytest.raises(PlanStale, match="taken over by another run") as stopped:
-        rotate.carry_out(session, found, keys.new_token(session.secrets), how, took)
-    assert stopped.value.exit_code == 5
-    assert "Secret `ddhelm` holds the new value" in stopped.value.details
-    assert any(each.startswith("may still run with the old one:") and AGENT in each for each in stopped.value.details)
-    assert "ddhelm rotate token" in stopped.value.hint
-    assert sandbox.api_get(LEASE)["spec"]["holderIdentity"] == "somebody@else (pid 1)", "it is not ours to give back"
-
-
-def test_an_application_key_restarts_the_cluster_agent_alone(cluster: Clusters, datadog_api: DatadogApi) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "3.22")
     datadog_api.state.app_keys = {APP_KEY, APP_KEY[::-1]}
     ddhelm.onboard("--set", "clusterAgent.metricsProvider.enabled=true", environment={"DD_APP_KEY": APP_KEY})
+    old, before = sandbox.api_get(f"{SPACE}/secrets/ddhelm"), pods(sandbox)
+    refused = ddhelm("rotate", "token", "--yes", *without(sandbox, "no-secrets", "secrets"), code=1)
+    assert "forbidden" in words(refused)
+    assert "holds the new value" not in words(refused)
+    now = sandbox.api_get(f"{SPACE}/secrets/ddhelm")
+    assert (now["data"], now["metadata"].get("annotations")) == (old["data"], old["metadata"].get("annotations"))
+    assert pods(sandbox) == before
+    assert "has begun" not in ddhelm.onboard(key=None).out
+
     assert value(sandbox, "app-key") == APP_KEY
-    before = pods(sandbox)
     done = ddhelm("rotate", "app-key", "--yes", environment={"DD_APP_KEY": APP_KEY[::-1]})
     assert value(sandbox, "app-key") == APP_KEY[::-1]
     assert value(sandbox, "api-key") == API_KEY
