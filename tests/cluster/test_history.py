@@ -9,9 +9,11 @@ from contextlib import contextmanager
 import pytest
 
 from tests.charts import is_stand_in, package
-from tests.cluster import policies
-from tests.cluster.driver import Ddhelm, agents_by_node, generations, needs_operator, revisions
+from tests.cluster import policies, records
+from tests.cluster.driver import SMALL, Ddhelm, agents_by_node, generations, needs_operator, recorded, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
+from tests.cluster.test_audit import here, told, verbs
+from tests.cluster.test_onboard import crds
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
@@ -26,27 +28,28 @@ def runs(ddhelm: Ddhelm) -> list[dict[str, int]]:
     return [{r["release"]: r["revision"] for r in run["revisions"]} for run in document["data"]["runs"]]
 
 
-def manifests(sandbox: Sandbox, helm_version: str) -> dict[str, str]:
-    """What Helm has stored as deployed, as text."""
-    from tests.cluster.by_hand import helm
-
-    return {
-        name: helm(sandbox, helm_version, "get", "manifest", name, "-n", "datadog").stdout
-        for name in (WORKER, CONTROL_PLANE)
-    }
+def manifests(sandbox: Sandbox) -> dict[str, str]:
+    """What Helm has stored with the newest revisions, as text."""
+    return {name: records.record(sandbox, name, rows[-1][0])["manifest"] for name, rows in revisions(sandbox).items()}
 
 
 @each_helm("4.3", matrix=["3.22"])
 def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_version: str) -> None:
-    sandbox = cluster("kubeadm")
+    """Manifests and settings: what flags said is remembered, changed by flags, and comes back with its revision."""
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     assert "ddhelm onboard" in ddhelm("history", code=1).err
-    ddhelm.onboard("--cluster-name", "first")
-    first, before = manifests(sandbox, helm_version), generations(sandbox)
+    remembered = ("--site", "https://app.datadoghq.eu", "--set", "datadog.tags={a:b}")
+    ddhelm.onboard("--cluster-name", "first", *remembered)
+    first, before = manifests(sandbox), generations(sandbox)
     nothing = ddhelm("rollback", "--yes", code=1)
     assert "no earlier revision" in nothing.err
-    ddhelm.onboard("--cluster-name", "second", key=None)
-    second = manifests(sandbox, helm_version)
+    changed = ddhelm.onboard("--cluster-name", "second", "--site", "us5", key=None)
+    assert "datadoghq.eu" in changed.out
+    second = manifests(sandbox)
+    values = ddhelm("values", "worker").out
+    assert all(each in values for each in ("clusterName: second", "site: us5.datadoghq.com", "a:b")), values
+    assert "second" not in ddhelm("values", "worker", "--reset-settings").out
     assert runs(ddhelm) == [{WORKER: 1, CONTROL_PLANE: 1}, {WORKER: 2, CONTROL_PLANE: 2}]
 
     shown = ddhelm("rollback", "--dry-run")
@@ -55,15 +58,15 @@ def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_
     assert revisions(sandbox)[WORKER][-1] == (2, "deployed")
     ddhelm("rollback", code=64)
     back = ddhelm("rollback", "--yes")
-    assert "8 of 8 nodes run exactly one agent" in back.out
-    assert manifests(sandbox, helm_version) == first
+    assert "3 of 3 nodes run exactly one agent" in back.out
+    assert manifests(sandbox) == first
     assert all(generations(sandbox)[name] > generation for name, generation in before.items())
     assert "clusterName: first" in ddhelm("values", "worker").out
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     assert ddhelm("drift").code == 0
 
     ddhelm("rollback", "--yes")
-    assert manifests(sandbox, helm_version) == second
+    assert manifests(sandbox) == second
     assert "clusterName: second" in ddhelm("values", "control-plane").out
     assert runs(ddhelm)[-1] == {WORKER: 4, CONTROL_PLANE: 4}
     assert "Nothing to do" in ddhelm("rollback", "4", "--yes").out
@@ -75,7 +78,7 @@ def test_both_releases_go_back_as_one_and_forward_again(cluster: Clusters, helm_
 
 @pytest.mark.matrix  # unit/test_timeline.py holds which revisions are one run
 def test_a_run_that_changed_one_release_is_undone_in_that_one(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     ddhelm.onboard("--only", "worker")
     ddhelm.onboard("--set", "datadog.tags={a:b}", key=None)
@@ -129,17 +132,20 @@ def test_after_a_change_that_failed_the_way_back_is_to_what_stood_before_it(
     cluster: Clusters, helm_version: str
 ) -> None:
     """Also where the rollback failed too: no revision is `deployed` then, and drift is told of all the same."""
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard("--cluster-name", "first")
     ddhelm.onboard("--cluster-name", "second", key=None)
     with no_daemonset_is_changed(sandbox):
         ddhelm.onboard("--cluster-name", "third", key=None, code=1)
-        assert revisions(sandbox)[WORKER][-1][1] == "failed"
+        newest, status = revisions(sandbox)[WORKER][-1]
+        assert status == "failed"
         assert ddhelm("history", "-o", "json").json["data"]["rollback"] == {WORKER: 2}
         shown = ddhelm("rollback", "--dry-run").out
         assert re.search(rf"{WORKER} +rollback to 2", shown)
         assert re.search(rf"{CONTROL_PLANE} +nothing", shown)
+        assert "never stood" in ddhelm("rollback", str(newest), "--only", "worker", "--yes", code=1).err
+        assert "has no revision 7; Helm has kept 1" in ddhelm("rollback", "7", "--yes", code=1).err
         ddhelm("rollback", "--yes", code=1)
     sandbox.kubectl("-n", "datadog", "delete", "configmap", f"{WORKER}-datadog-installinfo")
     drift = ddhelm("drift", code=2)
@@ -151,6 +157,7 @@ def test_after_a_change_that_failed_the_way_back_is_to_what_stood_before_it(
     assert f"{WORKER}-datadog-installinfo" in sandbox.kubectl("-n", "datadog", "get", "configmaps")
 
 
+@pytest.mark.matrix  # the test before refuses both
 def test_a_revision_that_is_not_there_or_never_stood_is_refused(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "3.22")
@@ -196,32 +203,38 @@ def test_another_chart_version_comes_back_with_its_revision(cluster: Clusters) -
     assert "datadog-3.999.0" in back.out
 
 
-@each_helm("3.22", matrix=["4.3"])
+@pytest.mark.matrix  # test_onboard.py: CRDs that were annotated by hand
+@each_helm("3.22", "4.3")
 def test_definitions_that_would_vanish_stop_a_rollback(cluster: Clusters, helm_version: str) -> None:
     needs_operator()
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     ddhelm.onboard("--worker-set", "datadog.operator.enabled=false")
     ddhelm.onboard("--worker-set", "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=false", key=None)
-    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    had = [c["metadata"]["name"] for c in sandbox.api_get(crds)["items"]]
+    had = crds(sandbox)
     assert had
     before = revisions(sandbox)
     refused = ddhelm("rollback", "--yes", code=3)
     assert "--delete-crds" in refused.err
     assert revisions(sandbox) == before
     ddhelm("rollback", "--yes", "--delete-crds")
-    assert [c["metadata"]["name"] for c in sandbox.api_get(crds)["items"]] != had
+    assert crds(sandbox) != had
 
 
 @each_helm("3.22", matrix=["4.3"])
 def test_definitions_that_were_kept_are_taken_in_again(cluster: Clusters, helm_version: str) -> None:
     """Client-side, helm's first try fails at them and its second does it: the plan and the outcome are one rollback."""
     needs_operator()
-    sandbox = cluster("kubeadm")
-    Ddhelm(sandbox, "3.22").onboard("--worker-set", "datadog.operator.enabled=true")
+    sandbox = cluster(SMALL)
+    kept = "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=true"
+    Ddhelm(sandbox, "3.22").onboard("--worker-set", kept)
+    had = crds(sandbox)
+    assert set(had.values()) == {"keep"}
+    sandbox.kubectl("annotate", "crd", next(iter(had)), "helm.sh/resource-policy-")
     ddhelm = Ddhelm(sandbox, helm_version)
-    ddhelm.onboard("--worker-set", "datadog.operator.enabled=false", key=None)
+    without = ddhelm.onboard("--worker-set", "datadog.operator.enabled=false", key=None)
+    assert "marks the CRDs to be kept" in without.out
+    assert crds(sandbox) == had, "also the one whose annotation was taken away"
     shown = ddhelm("rollback", "--dry-run").out
     assert "more stand already: not made, but taken into the release" in " ".join(shown.split())
     ddhelm("rollback", "--yes")
@@ -232,7 +245,8 @@ def test_definitions_that_were_kept_are_taken_in_again(cluster: Clusters, helm_v
 
 
 def test_the_lock_is_shown_and_only_taken_from_the_dead(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
+    """A run that it refuses leaves the cluster alone and is remembered here; taking it away is recorded there."""
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, "4.3")
     ddhelm.onboard()
     assert "Nobody holds the lock" in ddhelm("unlock").out
@@ -246,7 +260,13 @@ def test_the_lock_is_shown_and_only_taken_from_the_dead(cluster: Clusters) -> No
     alive = ddhelm("unlock", "--yes", code=5)
     assert "anna@host (pid 1)" in alive.out
     assert "--force" in alive.err
+    before = len(sandbox.writes())
     assert "lock" in ddhelm.onboard("--set", "datadog.tags={a:b}", key=None, code=5).err
+    assert len(sandbox.writes()) == before
+    assert verbs(here(sandbox)[1])[-1] == ("onboard", "failed")
+    refused = told(ddhelm)[-1]["audit"]
+    assert refused["onlyHere"]
+    assert "anna@host (pid 1)" in refused["message"]
     hold(time.time() - 600)
     ddhelm("unlock", code=64)
     freed = ddhelm("unlock", "--yes")
@@ -254,4 +274,5 @@ def test_the_lock_is_shown_and_only_taken_from_the_dead(cluster: Clusters) -> No
     assert not sandbox.api_get(LEASE)["spec"].get("holderIdentity")
     hold(time.time())
     ddhelm("unlock", "--yes", "--force")
+    assert recorded(sandbox)[-1]["changes"] == [{"what": "lock of anna@host (pid 1) taken away"}]
     assert "Nobody holds the lock" in ddhelm("unlock").out

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from tests.cluster.by_hand import helm
-from tests.cluster.driver import API_KEY, Ddhelm, agents_by_node, generations, needs_operator, revisions
+from tests.cluster.driver import API_KEY, SMALL, Ddhelm, agents_by_node, generations, needs_operator, revisions
 from tests.cluster.names import CONTROL_PLANE, WORKER
+from tests.cluster.test_uninstall import cluster_scoped
 from tests.sandbox.fixtures import Clusters, each_helm
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.waiting import wait_for
@@ -83,11 +84,13 @@ def test_a_kubeadm_cluster_is_onboarded_kept_repaired_and_left(cluster: Clusters
 
 def test_the_oldest_supported_helm_installs_keeps_and_removes(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
+    before = cluster_scoped(sandbox)
     ddhelm = Ddhelm(sandbox, "3.13")
     assert "8 of 8 nodes run exactly one agent" in ddhelm.onboard().out
     assert "Nothing to do" in ddhelm.onboard(key=None).out
     ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace")
     assert owners(sandbox) == {}
+    assert cluster_scoped(sandbox) == before, "all at once, the namespace too"
 
 
 def test_a_managed_cluster_gets_one_release_and_the_sentence_that_says_why(cluster: Clusters) -> None:
@@ -125,30 +128,6 @@ def test_a_single_node_without_taint_gets_exactly_one_agent_and_the_cluster_agen
     assert agent["status"]["readyReplicas"] == 1
 
 
-def test_a_half_finished_onboard_is_finished_by_the_next(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard("--only", "worker")
-    assert set(revisions(sandbox)) == {WORKER}
-    assert "8 of 8 nodes run exactly one agent" in ddhelm.onboard(key=None).out
-    assert revisions(sandbox) == {WORKER: [(1, "deployed")], CONTROL_PLANE: [(1, "deployed")]}
-
-
-def test_settings_are_remembered_and_changed_by_flags(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "3.22")
-    ddhelm.onboard("--cluster-name", "prod-1", "--site", "https://app.datadoghq.eu", "--set", "datadog.tags={a:b}")
-    assert "Nothing to do" in ddhelm.onboard(key=None).out
-    changed = ddhelm.onboard("--site", "us5", key=None)
-    assert "datadoghq.eu" in changed.out
-    values = ddhelm("values", "worker").out
-    assert "clusterName: prod-1" in values
-    assert "site: us5.datadoghq.com" in values
-    assert "a:b" in values
-    dropped = ddhelm("values", "worker", "--reset-settings").out
-    assert "prod-1" not in dropped
-
-
 @pytest.mark.matrix  # unit/test_earlier.py holds which settings count
 def test_what_was_given_for_one_release_alone_is_what_the_next_run_is_about(cluster: Clusters) -> None:
     """As somebody does who tries a value on the control plane first."""
@@ -170,26 +149,20 @@ def test_what_was_given_for_one_release_alone_is_what_the_next_run_is_about(clus
     assert "new:tag" in ddhelm("values", "control-plane").out, "a way back is nobody's wish for the next run"
 
 
-def test_a_dry_run_changes_nothing_at_all(cluster: Clusters) -> None:
+def test_a_dry_run_changes_nothing_at_all_and_without_a_terminal_a_change_needs_yes(cluster: Clusters) -> None:
     sandbox = cluster("kubeadm")
     ddhelm = Ddhelm(sandbox, "4.3")
     shown = ddhelm.onboard("--dry-run", key=None)
     assert "install" in shown.out
+    refused = ddhelm("onboard", *ddhelm.chart(), environment={"DD_API_KEY": API_KEY}, code=64)
+    assert "--yes" in refused.err
     assert sandbox.writes() == []
     assert not sandbox.api.find("/api/v1/namespaces/datadog")
 
 
-def test_without_a_terminal_a_change_needs_yes(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    refused = ddhelm("onboard", *ddhelm.chart(), environment={"DD_API_KEY": API_KEY}, code=64)
-    assert "--yes" in refused.err
-    assert sandbox.writes() == []
-
-
 @each_helm("4.3", matrix=["3.22"])
 def test_pods_are_replaced_for_an_order_and_not_for_a_spelling(cluster: Clusters, helm_version: str) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
     request = "agents.containers.agent.resources.requests.cpu"
     tags, team = {"name": "XX_TAGS", "value": "team:$(TEAM)"}, {"name": "TEAM", "value": "core"}
@@ -199,7 +172,7 @@ def test_pods_are_replaced_for_an_order_and_not_for_a_spelling(cluster: Clusters
 
     ddhelm.onboard(*env(tags, team), "--worker-set", f"{request}=1000m")
     before = generations(sandbox)
-    assert "rolls 5 node agents" in ddhelm.onboard(*env(team, tags), key=None).out
+    assert "rolls 2 node agents" in ddhelm.onboard(*env(team, tags), key=None).out
     rolled = generations(sandbox)
     agent = f"daemonsets/{WORKER}-datadog"
     assert rolled[agent] == before[agent] + 1
@@ -223,7 +196,8 @@ def crds(sandbox: Sandbox) -> dict[str, str | None]:
     return {each["name"]: each.get("annotations", {}).get("helm.sh/resource-policy") for each in metadata}
 
 
-@each_helm("3.22", matrix=["4.3"])
+@pytest.mark.matrix  # test_history.py, where they are taken in again
+@each_helm("3.22", "4.3")
 def test_crds_whose_annotation_was_taken_away_are_kept_all_the_same(cluster: Clusters, helm_version: str) -> None:
     needs_operator()
     sandbox = cluster("kubeadm")
@@ -238,20 +212,24 @@ def test_crds_whose_annotation_was_taken_away_are_kept_all_the_same(cluster: Clu
 
 
 @each_helm("4.3", matrix=["3.22"])
-def test_crds_that_were_annotated_by_hand_stop_nothing_and_only_the_others_go(
+def test_crds_that_would_vanish_stop_a_rollback_those_annotated_by_hand_stop_nothing_and_only_the_others_go(
     cluster: Clusters, helm_version: str
 ) -> None:
     needs_operator()
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     ddhelm = Ddhelm(sandbox, helm_version)
-    ddhelm.onboard("--worker-set", "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=false")
+    ddhelm.onboard(*_OPERATOR_OFF)
+    ddhelm.onboard("--worker-set", "datadog.operator.enabled=true,operator.datadogCRDs.keepCrds=false", key=None)
     had = sorted(crds(sandbox))
+    before = revisions(sandbox)
+    assert "--delete-crds" in ddhelm("rollback", "--yes", code=3).err
+    assert revisions(sandbox) == before
     sandbox.kubectl("annotate", "crd", *had, "helm.sh/resource-policy=keep")
     planned = ddhelm("plan", *ddhelm.chart(), *_OPERATOR_OFF, "-o", "json").json["data"]
     assert (planned["lostCrds"], planned["problems"]) == ([], [])
     assert [each["release"] for each in planned["steps"]] == [WORKER, CONTROL_PLANE]
     sandbox.kubectl("annotate", "crd", had[0], "helm.sh/resource-policy-")
-    done = ddhelm.onboard(*_OPERATOR_OFF, "--delete-crds", key=None)
+    done = ddhelm("rollback", "--yes", "--delete-crds")
     assert done.out.count("DELETES CustomResourceDefinition") == 1
     wait_for(lambda: sorted(crds(sandbox)) == had[1:], 60, "the CRD to go")
 

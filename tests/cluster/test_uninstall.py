@@ -87,6 +87,7 @@ def test_everything_of_ours_goes_in_the_end_and_nothing_else(cluster: Clusters, 
     plan = ddhelm("uninstall", "--dry-run", "-o", "json").json["data"]
     assert [each["name"] for each in plan["releases"]] == [CONTROL_PLANE, WORKER]
     assert set(revisions(sandbox)) == {CONTROL_PLANE, WORKER}, "a dry run changes nothing"
+    kinds_that_the_cluster_does_not_know_any_more_are_refused_before_helm_spoils_its_record(sandbox, ddhelm)
 
     told = ddhelm("uninstall", "--yes").out
     assert told.index(f"✓ release `{CONTROL_PLANE}` is gone") < told.index(f"✓ release `{WORKER}` is gone")
@@ -111,35 +112,16 @@ def test_everything_of_ours_goes_in_the_end_and_nothing_else(cluster: Clusters, 
     assert "Nothing to remove" in ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace").out
 
 
-def test_all_at_once(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    before = cluster_scoped(sandbox)
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
-    ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace")
-    assert cluster_scoped(sandbox) == before
-
-
-def test_a_namespace_that_ddhelm_did_not_make_stays(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    sandbox.kubectl("create", "namespace", "datadog")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
-    told = ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace").out
-    assert "ddhelm did not make it" in told
-    assert "datadog" in names(sandbox, "/api/v1/namespaces")
-    assert names(sandbox, f"{SPACE}/secrets") == set()
-
-
-def test_kinds_that_the_cluster_does_not_know_any_more_are_refused_before_helm_spoils_its_record(
-    cluster: Clusters,
+def kinds_that_the_cluster_does_not_know_any_more_are_refused_before_helm_spoils_its_record(
+    sandbox: Sandbox, ddhelm: Ddhelm
 ) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "4.3")
-    ddhelm.onboard()
+    old = "---\napiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nmetadata:\n  name: old\n"
 
     def age(record: dict[str, Any]) -> None:
-        record["manifest"] += "---\napiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nmetadata:\n  name: old\n"
+        record["manifest"] += old
+
+    def mend(record: dict[str, Any]) -> None:
+        record["manifest"] = record["manifest"].removesuffix(old)
 
     rewrite(sandbox, WORKER, age)
     before = len(sandbox.writes())
@@ -150,25 +132,13 @@ def test_kinds_that_the_cluster_does_not_know_any_more_are_refused_before_helm_s
     assert f"helm mapkubeapis --kube-context {ddhelm.context} {WORKER} --namespace datadog" in told.err
     assert len(sandbox.writes()) == before
     assert revisions(sandbox) == {CONTROL_PLANE: [(1, "deployed")], WORKER: [(1, "deployed")]}
-
-
-def test_a_release_that_a_kill_left_uninstalling_is_uninstalled(cluster: Clusters) -> None:
-    sandbox = cluster("kubeadm")
-    ddhelm = Ddhelm(sandbox, "3.22")
-    ddhelm.onboard()
-
-    def kill(record: dict[str, Any]) -> None:
-        record["info"]["status"] = "uninstalling"
-
-    rewrite(sandbox, CONTROL_PLANE, kill, "uninstalling")
-    assert "uninstalling" in ddhelm("uninstall", "--dry-run").out
-    ddhelm("uninstall", "--yes")
-    assert revisions(sandbox) == {}
-    assert names(sandbox, "/apis/apps/v1/namespaces/datadog/daemonsets") == set()
+    rewrite(sandbox, WORKER, mend)
 
 
 @each_helm("3.22", matrix=["4.3"])
-def test_what_a_failed_upgrade_left_of_the_revision_before_goes_too(cluster: Clusters, helm_version: str) -> None:
+def test_what_a_failed_upgrade_left_goes_too_and_a_release_that_a_kill_left_uninstalling(
+    cluster: Clusters, helm_version: str
+) -> None:
     sandbox = cluster("kubeadm")
     before = cluster_scoped(sandbox)
     ddhelm = Ddhelm(sandbox, helm_version)
@@ -179,7 +149,14 @@ def test_what_a_failed_upgrade_left_of_the_revision_before_goes_too(cluster: Clu
     helm(sandbox, helm_version, "upgrade", WORKER, str(chart()), *space, "--set", sets, code=1)
     assert revisions(sandbox)[WORKER] == [(1, "deployed"), (2, "failed")]
 
+    def kill(record: dict[str, Any]) -> None:
+        record["info"]["status"] = "uninstalling"
+
+    rewrite(sandbox, CONTROL_PLANE, kill, "uninstalling")
+    assert "uninstalling" in ddhelm("uninstall", "--dry-run").out
     told = ddhelm("uninstall", "--yes").out
+    assert revisions(sandbox) == {}
+    assert names(sandbox, "/apis/apps/v1/namespaces/datadog/daemonsets") == set()
     assert f"- deployment `{WORKER}-datadog-clusterchecks`" in told
     assert names(sandbox, "/apis/apps/v1/namespaces/datadog/deployments") == set()
     assert cluster_scoped(sandbox) - before == {"namespaces/datadog"}
@@ -218,7 +195,9 @@ def test_a_cluster_agent_that_does_not_stop_keeps_its_webhook_and_ends_in_bounde
     assert "datadog-webhook" not in names(sandbox, ADMISSION)
 
 
-def test_crds_that_hold_objects_stop_it_and_empty_ones_go(cluster: Clusters) -> None:
+def test_crds_that_hold_objects_stop_it_empty_ones_go_and_a_namespace_that_ddhelm_did_not_make_stays(
+    cluster: Clusters,
+) -> None:
     needs_operator()
     sandbox = cluster("kubeadm")
     sandbox.kubectl("create", "namespace", "datadog")
@@ -241,8 +220,12 @@ def test_crds_that_hold_objects_stop_it_and_empty_ones_go(cluster: Clusters) -> 
     assert "keepCrds" in told.err
     assert set(revisions(sandbox)) == {WORKER}
     sandbox.loader.delete(f"{path}/mine")
-    done = ddhelm("uninstall", "--yes").out
+    sandbox.kubectl("-n", "datadog", "create", "secret", "generic", "ddhelm")
+    done = ddhelm("uninstall", "--yes", "--delete-secrets", "--delete-namespace").out
     assert f"{len(crds)} of them empty CRDs" in done
+    assert "ddhelm did not make it" in done
+    assert "datadog" in names(sandbox, "/api/v1/namespaces")
+    assert names(sandbox, f"{SPACE}/secrets") == set()
     wait_for(
         lambda: not crds & names(sandbox, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"), 60, "CRDs to go"
     )
