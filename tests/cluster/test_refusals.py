@@ -48,7 +48,9 @@ def test_input_that_is_wrong_changes_nothing(kubeadm: Sandbox, tmp_path: Path) -
     refused(kubeadm, "--api-key-file", str(empty), code=3, says=["empty"])
     refused(kubeadm, "--api-key-file", str(two), code=3, says=["two"])
     refused(kubeadm, "--cluster-name", "Prod", code=3, says=["`Prod`"])
-    refused(kubeadm, "--set", f"datadog.apiKey={API_KEY[::-1]}", code=3, says=["datadog.apiKey"])
+    planted = API_KEY[::-1]
+    told = refused(kubeadm, "--set", f"datadog.apiKey={planted}", code=3, says=["datadog.apiKey"])
+    assert planted not in told.out + told.err
     refused(kubeadm, "--set", "agents.tolerations=3", code=3, says=WRONG_TYPE)
     refused(kubeadm, "--set", "dataDog.site=x", code=3, says=["dataDog", "datadog"])
     refused(kubeadm, "--chart", str(tmp_path / "chart.tgz"), code=3, says=["chart.tgz"])
@@ -62,20 +64,6 @@ def test_input_that_is_wrong_changes_nothing(kubeadm: Sandbox, tmp_path: Path) -
     refused(kubeadm, "--accept-uncovered", "a in", code=3, says=["a in"])
     refused(kubeadm, code=3, says=["HELM_DRIVER"], environment={"HELM_DRIVER": "configmap"})
     refused(kubeadm, code=64, says=["DD_API_KEY"], key=None)
-
-
-def test_a_key_never_shows_in_a_refusal(kubeadm: Sandbox) -> None:
-    planted = API_KEY[::-1]
-    told = refused(kubeadm, "--set", f"datadog.apiKey={planted}", code=3, says=["datadog.apiKey"])
-    assert planted not in told.out + told.err
-
-
-def test_a_namespace_that_rejects_the_agents_is_found_before_anything_is_written(kubeadm: Sandbox) -> None:
-    kubeadm.kubectl("create", "namespace", "datadog")
-    kubeadm.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=baseline")
-    refused(kubeadm, code=3, says=["baseline", "--label-namespace"])
-    done = Ddhelm(kubeadm, "4.3").onboard("--label-namespace")
-    assert "8 of 8 nodes run exactly one agent" in done.out
 
 
 def test_a_variable_that_is_set_twice_is_refused_where_helm_applies_server_side_alone(kubeadm: Sandbox) -> None:
@@ -105,7 +93,9 @@ def test_a_namespace_that_is_being_deleted_is_named(kubeadm: Sandbox) -> None:
     )
 
 
-def test_a_host_port_that_another_workload_holds_is_named_with_its_nodes(kubeadm: Sandbox) -> None:
+def test_a_host_port_that_is_taken_and_a_namespace_that_rejects_the_agents_are_found_before_anything_is_written(
+    kubeadm: Sandbox,
+) -> None:
     port = {"containerPort": 8125, "hostPort": 8125, "protocol": "UDP"}
     spec = {
         "tolerations": [{"operator": "Exists"}],
@@ -123,7 +113,13 @@ def test_a_host_port_that_another_workload_holds_is_named_with_its_nodes(kubeadm
     )
     says = ["host-ports-free", "`default/statsd` takes 8125/udp on 3 nodes", "control-plane-1"]
     refused(kubeadm, code=3, says=says)
-    Ddhelm(kubeadm, "4.3").onboard("--control-plane-set", "datadog.dogstatsd.port=8126")
+
+    kubeadm.kubectl("create", "namespace", "datadog")
+    kubeadm.kubectl("label", "namespace", "datadog", "pod-security.kubernetes.io/enforce=baseline")
+    other = ("--control-plane-set", "datadog.dogstatsd.port=8126")
+    refused(kubeadm, *other, code=3, says=["baseline", "--label-namespace"])
+    done = Ddhelm(kubeadm, "4.3").onboard(*other, "--label-namespace")
+    assert "8 of 8 nodes run exactly one agent" in done.out
 
 
 def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) -> None:
@@ -164,6 +160,7 @@ def test_another_agent_in_the_cluster_stops_it_and_is_named(kubeadm: Sandbox) ->
     refused(kubeadm, code=3, says=says)
 
 
+@pytest.mark.matrix  # the test of a reader asks it of a pair in `datadog`
 def test_the_pair_in_another_namespace_is_named_with_the_flag_that_was_left_out(kubeadm: Sandbox) -> None:
     ddhelm = Ddhelm(kubeadm, "4.3")
     ddhelm.onboard("--namespace", "monitoring")
@@ -221,6 +218,10 @@ def test_a_reader_may_look_and_is_told_what_it_may_not_do(kubeadm: Sandbox) -> N
     refused(kubeadm, "--kubeconfig", str(reader), code=3, says=["reader", "namespaces"])
     ddhelm = Ddhelm(kubeadm, "4.3")
     ddhelm.onboard()
+    elsewhere = ("--namespace", "monitoring", "--allow-second-agent")
+    told = refused(kubeadm, *elsewhere, code=3, says=["installed in namespace `datadog`"])
+    assert "`--namespace datadog`" in told.err
+    assert "not so:" not in told.err
     plan = ("plan", "--kubeconfig", str(reader), "--detailed-exitcode")
     assert "objects were not forecast (`reader` may not patch " in ddhelm(*plan).out
     assert "`reader` may not patch " in ddhelm(*plan, "--no-logs", code=3).err

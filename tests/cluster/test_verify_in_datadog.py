@@ -61,7 +61,9 @@ CHECKS = ("kube_apiserver_metrics", "kube_controller_manager", "kube_scheduler")
 ALL = dict.fromkeys((*CHECKS, "agents"), "arrived")
 
 
-def test_what_arrived_and_what_did_not(ddhelm: Ddhelm, datadog_api: DatadogApi) -> None:
+def test_what_arrived_and_what_did_not_with_keys_that_were_given_or_are_read_out_of_the_secret(
+    ddhelm: Ddhelm, datadog_api: DatadogApi
+) -> None:
     fill(datadog_api)
     found = asked(ddhelm, 0)
     assert states(found) == ALL
@@ -78,8 +80,7 @@ def test_what_arrived_and_what_did_not(ddhelm: Ddhelm, datadog_api: DatadogApi) 
     fill(datadog_api, hosts=0)
     assert asked(ddhelm, 6)["hosts"]["missing"] == 1
 
-
-def test_keys_are_read_out_of_the_secret_only_when_asked(ddhelm: Ddhelm, datadog_api: DatadogApi) -> None:
+    datadog_api.asked.clear()
     fill(datadog_api)
     assert asked(ddhelm, 0, keys=False)["skipped"] == "there is no application key"
     assert datadog_api.asked == []
