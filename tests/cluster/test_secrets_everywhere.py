@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.agent.install import install
 from tests.charts import chart, is_stand_in
-from tests.cluster.driver import Ddhelm
+from tests.cluster.driver import SMALL, Ddhelm
 from tests.cluster.test_secrets import API_KEY, APP_KEY, OURS, data
 from tests.cluster.witness import Witness, cluster_texts, forms
 from tests.docs.commandline import verbs
@@ -92,7 +92,7 @@ def lines(places: Places, etcd: int = 2379) -> list[tuple[str, list[str]]]:
         ("rotate", ["api-key", "--yes", "--api-key-file", str(places.folder / "new.api")]),
         ("rotate", ["app-key", "--yes", "--app-key-command", f"cat {places.folder / 'new.app'}"]),
         ("rotate", ["token", "--yes"]),
-        ("upgrade", ["--yes", "--set", "datadog.tags={a:b}"]),
+        ("upgrade", ["--yes", "--only", "control-plane", "--set", "datadog.tags={a:b}"]),
         ("drift", ["-o", "json"]),
         ("rollback", ["--yes"]),
         ("unlock", ["--yes"]),
@@ -163,7 +163,7 @@ def test_every_command_has_a_line_here(tmp_path: Path) -> None:
 
 @each_helm("4.3", matrix=["3.22"])
 def test_no_command_shows_or_leaves_a_secret(cluster: Clusters, tmp_path: Path, helm_version: str) -> None:
-    sandbox = cluster("kubeadm")
+    sandbox = cluster(SMALL)
     install(sandbox)
     (tmp_path / "witness").mkdir()
     witness = Witness(Ddhelm(sandbox, helm_version), tmp_path / "witness")
