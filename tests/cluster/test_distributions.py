@@ -30,11 +30,15 @@ MAJORS = [version for version in HELM_VERSIONS if version != "3.13"]
 UNCOVERED = {"eks-fargate": 3, "aks": 2, "managed": 2}
 
 
-ONBOARDED_ELSEWHERE = {"kubeadm", "managed", "k3s-single"}
-"""By test_onboard.py, with more questions: only the full matrix asks once more."""
+ONBOARDED_ELSEWHERE = {"kubeadm", "kops", "managed", "k3s-single"}
+"""By test_onboard.py and test_collect.py, with more questions: only the full matrix asks once more."""
 LIKE_ANOTHER = {
     *("ack", "cce", "doks", "gke", "iks", "oke", "tke"),  # managed, with other labels
-    *("docker-desktop", "kind", "tkg"),  # kubeadm, with other evidence
+    *("anthos-bare-metal", "cluster-api", "docker-desktop", "kind", "minikube", "tkg"),  # kubeadm, with other evidence
+    "aks",  # eks-fargate: managed, with nodes that get no agent
+    *("k3s", "rke2"),  # rke2-split, with nodes that are all alike
+    "rke1",  # k0s: a control plane that the API does not show
+    "openshift3",  # microk8s: checks are left out
 }
 """Their own is recognised and rendered in tests/helm/test_every_distribution.py; the rest is as with another."""
 
