@@ -120,6 +120,7 @@ def empty(api: Api, baseline: set[str]) -> None:
     Raises TimeoutError naming what is left.
     """
     end = time.monotonic() + TIMEOUT
+    rounds = 0
     while left := [found for found in inventory(api) if not _stays(found, baseline)]:
         if time.monotonic() > end:
             names = ", ".join(found.identity for found in left[:10])
@@ -127,6 +128,9 @@ def empty(api: Api, baseline: set[str]) -> None:
         for wave in _waves(left):
             _delete_all(api, wave)
         at_once(lambda found: _finalize(api, found), [found for found in left if found.kind.plural == "namespaces"])
+        rounds += 1
+        if rounds > 1:  # what is left waits for a controller, and each look costs the API server 80 requests
+            time.sleep(0.2)
 
 
 def _stays(found: Found, baseline: set[str]) -> bool:
