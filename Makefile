@@ -13,7 +13,7 @@ BIN := .venv/bin
 # One worker more than cores, each with a control plane of its own (2 GB): a test waits for its cluster a sixth of its time.
 # Two more were no faster: 16 min 52 s against 16 min 31 s on two cores.
 # ARGS='-n0' runs all in one process, as a debugger wants.
-WORKERS = --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadgroup
+WORKERS = --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4
 
 help:  # Say what each target does
 	@grep -hE '^[a-z-]+:.*  # ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  # /  \1\t/' | expand -t 15

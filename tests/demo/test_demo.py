@@ -16,7 +16,6 @@ from tests.sandbox import build, control, supervisor
 from tests.sandbox.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("demo")  # one demo, taken down by the last test
 
 
 def bare_environment(home: Path) -> dict[str, str]:
@@ -79,7 +78,15 @@ def first(folder: Path, home: Path, chart: str) -> str:
     return done.stdout
 
 
-def test_the_demo_ends_with_the_status_table_and_how_to_look_around(first: str) -> None:
+def test_a_demo_from_its_first_command_to_its_last(first: str, folder: Path, home: Path, chart: str) -> None:
+    """One test: each worker of pytest would start a demo of its own."""
+    it_ends_with_the_status_table_and_how_to_look_around(first)
+    every_command_that_it_prints_works_as_it_stands(first, folder, home)
+    a_second_one_onboards_again_and_ends_with_the_table(first, folder, home, chart)
+    demo_down_leaves_no_process_and_no_file(folder, home)
+
+
+def it_ends_with_the_status_table_and_how_to_look_around(first: str) -> None:
     table, _, farewell = first.partition("Look around")
     assert "✓ 8 of 8 nodes run exactly one agent" in table
     assert "✓ 9 of 9 agents report" in table
@@ -88,7 +95,7 @@ def test_the_demo_ends_with_the_status_table_and_how_to_look_around(first: str) 
     assert "make demo-down" in farewell
 
 
-def test_every_command_that_the_demo_prints_works_as_it_stands(first: str, folder: Path, home: Path) -> None:
+def every_command_that_it_prints_works_as_it_stands(first: str, folder: Path, home: Path) -> None:
     printed = commands(first)
     assert {shlex.split(line)[0].rsplit("/", 1)[1] for line in printed} == {"ddhelm", "helm", "kubectl"}
     for line in printed:
@@ -111,14 +118,14 @@ def test_every_command_that_the_demo_prints_works_as_it_stands(first: str, folde
     assert json.loads(listed.stdout) == [], "the last command was to take the releases away"
 
 
-def test_a_second_demo_onboards_again_and_ends_with_the_table(first: str, folder: Path, home: Path, chart: str) -> None:
+def a_second_one_onboards_again_and_ends_with_the_table(first: str, folder: Path, home: Path, chart: str) -> None:
     done = demo("up", folder, home, "--chart", chart)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8 of 8 nodes run exactly one agent" in done.stdout
     assert commands(done.stdout) == commands(first)
 
 
-def test_demo_down_leaves_no_process_and_no_file(first: str, folder: Path, home: Path) -> None:
+def demo_down_leaves_no_process_and_no_file(folder: Path, home: Path) -> None:
     running = control.recorded(Layout(folder / "cluster")).values()
     assert all(runs(*process) for process in running)
     done = demo("down", folder, home)

@@ -11,7 +11,6 @@ import pytest
 import ddhelm
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("wheel")  # built and installed once
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
@@ -43,7 +42,15 @@ def run(command: list[str | Path], cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_wheel_carries_every_file_of_layers_and_nothing_of_the_tests(wheel: Path) -> None:
+def test_the_wheel_carries_what_it_needs_and_works_once_installed(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    """One test: each worker of pytest would build and install it."""
+    it_carries_every_file_of_layers_and_nothing_of_the_tests(wheel)
+    assert run([installed / "ddhelm", "--version"], tmp_path).split()[-1] == ddhelm.__version__
+    assert "KUBECONFIG" in run([installed / "ddhelm", "explain", "no-kubeconfig"], tmp_path)
+    it_reads_the_layers_it_came_with(installed, tmp_path)
+
+
+def it_carries_every_file_of_layers_and_nothing_of_the_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     layers = {str(path.relative_to(ROOT)) for path in (ROOT / "charts-values").rglob("*.yaml")}
     assert layers
@@ -52,15 +59,7 @@ def test_the_wheel_carries_every_file_of_layers_and_nothing_of_the_tests(wheel: 
     assert {name.split("/")[0] for name in names} == {"ddhelm", f"ddhelm-{ddhelm.__version__}.dist-info"}
 
 
-def test_an_installed_ddhelm_says_its_version_from_any_folder(installed: Path, tmp_path: Path) -> None:
-    assert run([installed / "ddhelm", "--version"], tmp_path).split()[-1] == ddhelm.__version__
-
-
-def test_an_installed_ddhelm_explains_its_errors(installed: Path, tmp_path: Path) -> None:
-    assert "KUBECONFIG" in run([installed / "ddhelm", "explain", "no-kubeconfig"], tmp_path)
-
-
-def test_an_installed_ddhelm_reads_the_layers_it_came_with(installed: Path, tmp_path: Path) -> None:
+def it_reads_the_layers_it_came_with(installed: Path, tmp_path: Path) -> None:
     program = (
         "import ddhelm.library as library\n"
         "loaded = library.load()\n"
