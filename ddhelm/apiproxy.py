@@ -40,7 +40,6 @@ _NOT_ASKED = "^(POST|PUT|DELETE)$"
 
 _ANY = "application/json, */*"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 _BLOCK = 256 * 1024
 
@@ -57,7 +56,7 @@ class Question(Reserved, frozen=True):
     """A GET of ``path``; with a ``body`` the dry run of a server-side apply to it, which ``query`` says more of.
 
     ``bare``: only the metadata of each object, for lists of Secrets whose data nobody wants. ``piecewise`` is handed
-    the body as it arrives, which is then held by nobody: protobuf, or JSON from a server that does not write that.
+    the body as it arrives, which is then held by nobody.
     """
 
     unshown: ClassVar[tuple[str, ...]] = (
@@ -82,11 +81,6 @@ class Question(Reserved, frozen=True):
     def method(self) -> str:
         """The HTTP method."""
         return "GET" if self.body is None else "PATCH"
-
-    @property
-    def form(self) -> str:
-        """The form in which the answer is wanted, ``""`` for JSON like any other."""
-        return _PROTOBUF if self.piecewise is not None else _METADATA if self.bare else ""
 
     @property
     def target(self) -> str:
@@ -316,7 +310,7 @@ class _Line:
         connection.putrequest(question.method, question.target, skip_accept_encoding=True)
         if question.piecewise is not None:
             connection.putheader("Accept-Encoding", "gzip")  # a twentieth goes through the socket, and we unpack faster
-        connection.putheader("Accept", ", ".join(filter(None, (question.form, _ANY))))
+        connection.putheader("Accept", f"{_METADATA}, {_ANY}" if question.bare else _ANY)
         if question.body is not None:
             connection.putheader("Content-Type", "application/apply-patch+yaml")
             connection.putheader("Content-Length", str(len(question.body)))

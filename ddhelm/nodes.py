@@ -131,11 +131,11 @@ class Nodes:
 
     def _annotation(self, key: str, value: str) -> str:
         if (known := self._shown.get((key, value))) is None:
-            known = self._shown[key, value] = self._one(shown(key, value))
+            known = self._shown[key, value] = self._one(_annotation(key, value))
         return known
 
 
-def shown(key: str, value: str) -> str:
+def _annotation(key: str, value: str) -> str:
     """What is kept of an annotation: masked before it is cut, since half a secret has no shape; the same in every run,
     so that facts can be compared.
     """

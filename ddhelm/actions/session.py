@@ -30,7 +30,7 @@ def silent(_event: object) -> None:
 
 
 def _nodes(pieces: Iterable[bytes]) -> "tuple[Node, ...]":
-    from ddhelm.nodeproto import nodes_of
+    from ddhelm.nodes import nodes_of
 
     return nodes_of(pieces)
 
