@@ -112,9 +112,11 @@ def _walk(value: Any, shape: Shape, path: Path) -> Iterator[tuple[Path, Any, Sha
     if value is None and not (isinstance(shape, dict) and path and isinstance(path[-1], int)):
         return
     if isinstance(shape, dict) and isinstance(value, dict):
+        every = shape.get(_EACH)
         for key, below in value.items():
-            inner = shape.get(_EACH) or shape.get(key)
-            if inner is not None:
+            inner = every or shape.get(key)
+            # most values are scalars of the right type: no call for them
+            if inner is not None and _WORDS.get(type(below)) != inner:
                 yield from _walk(below, inner, (*path, key))
     elif isinstance(shape, list) and isinstance(value, list):
         for index, item in enumerate(value):
