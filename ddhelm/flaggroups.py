@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ddhelm import flags
+from ddhelm import flags, lean
 from ddhelm.errors import UsageError
 from ddhelm.pasting import typed as pastable
 
@@ -196,6 +196,8 @@ class _Taking:
         self._command, self._groups, self._formats = command, groups, formats
 
     def __call__(self, **given: Any) -> None:
+        # it takes from there what `typing` has too, from 3.11 on (msgspec 0.23): 4 ms of each command
+        lean.without("typing_extensions", "msgspec")
         spelled = {p.name: _spelled(p.name, p.annotation) for p in self._parameters}
         _refuse_empty(given, spelled)
         _refuse_two_on_stdin(given, spelled)

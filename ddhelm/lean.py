@@ -1,6 +1,7 @@
 """Loads a package without the modules that it imports and that nothing here makes it use."""
 
 import builtins
+import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,21 @@ def load(name: str, left_out: Mapping[str, object]) -> Any:
             del sys.modules[name]
             raise
         return sys.modules[name]
+
+
+def without(missing: str, name: str) -> None:
+    """Import the package ``name`` as it is where ``missing``, which it can do without, is not installed.
+
+    Nothing where either has been imported.
+    """
+    with _lock:
+        if missing in sys.modules or name in sys.modules:
+            return
+        sys.modules[missing] = None  # type: ignore[assignment]  # what Python takes for "there is none"
+        try:
+            importlib.import_module(name)
+        finally:
+            del sys.modules[missing]
 
 
 def _importer(left_out: Mapping[str, object]) -> Any:

@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from ddhelm import tree
 from ddhelm.admission import Pattern, expected, in_passing
-from ddhelm.applying import Refusal
 from ddhelm.claim import LiveObject
 from ddhelm.drift import BOOKKEEPING
 from ddhelm.managedfields import entries, was_scaled
@@ -25,6 +24,7 @@ from ddhelm.steps import kept
 from ddhelm.workloads import REPLICAS, Workload, workload
 
 if TYPE_CHECKING:  # a plan without a cluster needs no kubectl
+    from ddhelm.applying import Refusal
     from ddhelm.kubectl import Kubectl
 
 MANAGER = "helm"
@@ -36,7 +36,7 @@ class Read(Struct, frozen=True):
 
     live: Live
     objects: Mapping[Identity, LiveObject]
-    refusals: tuple[Refusal, ...] = ()
+    refusals: "tuple[Refusal, ...]" = ()
     workloads: tuple[Workload, ...] = ()
     standing: Mapping[Identity, Object] = {}
     forecast: Mapping[Identity, Object] = {}
@@ -169,7 +169,7 @@ def live_object(obj: Object) -> LiveObject:
     )
 
 
-def unforeseen(refusals: Iterable[Refusal]) -> tuple[str, ...]:
+def unforeseen(refusals: "Iterable[Refusal]") -> tuple[str, ...]:
     """One line per object that the API server refuses."""
     return tuple(f"{refusal.object[1]} {refusal.object[3]}: {refusal.error.message}" for refusal in refusals)
 

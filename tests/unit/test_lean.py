@@ -60,3 +60,25 @@ assert Runner().run(Command(("/bin/echo", "again"))).out == "again\\n"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_package_is_imported_as_where_another_is_not_installed() -> None:
+    """msgspec takes from typing_extensions what typing has; whoever wants that package afterwards gets it."""
+    program = (
+        "import sys; from ddhelm import lean; lean.without('typing_extensions', 'msgspec')\n"
+        "assert 'msgspec' in sys.modules and 'typing_extensions' not in sys.modules\n"
+        "from typing import NotRequired, TypedDict\nfrom msgspec import Struct, json\n"
+        "class Inner(TypedDict):\n a: int\n b: NotRequired[str]\n"
+        "class Outer(Struct):\n inner: Inner\n"
+        'print(json.decode(b\'{"inner": {"a": 1}}\', type=Outer))\n'
+        "import typing_extensions; lean.without('typing_extensions', 'json'); assert 'typing_extensions' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "Outer(inner={'a': 1})\n"
+
+
+def test_a_package_that_cannot_do_without_leaves_nothing(package: Path) -> None:
+    package.write_text("import no_such_thing\n")
+    with pytest.raises(ModuleNotFoundError):
+        lean.without("no_such_thing", "lean_package")
+    assert not {"no_such_thing", "lean_package"} & sys.modules.keys()
