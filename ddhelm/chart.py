@@ -90,6 +90,8 @@ def _metadata(path: Path) -> Mapping[str, Any]:
 
     from ddhelm import goyaml
 
+    if path.is_dir() and not (path / "Chart.yaml").is_file():  # before anything in it is read: it may be any folder
+        raise _bad(path, "it has no Chart.yaml")
     text = next((content for name, content in _contents(path) if name == "Chart.yaml"), None)
     if text is None:
         raise _bad(path, "it has no Chart.yaml")

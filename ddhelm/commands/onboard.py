@@ -226,7 +226,7 @@ def _nothing(prepared: Prepared, screen: "Console") -> None:
     """Say that there is nothing to do; the plan above has shown the rest, and no second read is paid for."""
     scaled = rescaled(prepared.plan.steps, prepared.desired, prepared.standing, prepared.deployed)
     but = ", but for what was scaled" if scaled else ""
-    screen.print(f"\nNothing to do: both releases are as wanted, and so is every object of theirs{but}.")
+    screen.print(f"\nNothing to do: both releases are as wanted, and so is all that they set in the cluster{but}.")
 
 
 def given_keys(session: Session, options: Options) -> Mapping[str, Key]:

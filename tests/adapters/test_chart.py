@@ -61,6 +61,12 @@ def test_a_folder_says_the_same(tmp_path: Path) -> None:
     assert dict(unpacked.files) == dict(packed.files)
 
 
+def test_a_folder_that_is_no_chart_is_told_so_whatever_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(6 * 1024 * 1024))
+    with pytest.raises(ConfigError, match=r"it has no Chart\.yaml"):
+        read(tmp_path)
+
+
 def test_one_file_is_read_without_those_behind_it(tmp_path: Path) -> None:
     path = archive(tmp_path / "c.tgz", {**FILES, "charts/broken-1.0.0.tgz": b"\x1f\x8b\x08\0broken"})
     chart = read(path)
