@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from ddhelm import claim, coverage, facts, profile, recordsize, tree
-from ddhelm.actions import agents, live, rights
+from ddhelm.actions import agents, live, reading, rights
 from ddhelm.actions.prepared import Prepared
 from ddhelm.actions.reading import Cluster
 from ddhelm.actions.request import Request
@@ -225,11 +225,8 @@ def covered_after(session: Session, made: Prepared) -> coverage.Coverage:
     their loss once it is.
     """
     manifests = {one.release.name: one.manifest for one in made.desired}
-    manifests |= {
-        name: state.manifest
-        for name, state in made.deployed.items()
-        if name not in manifests and state.head.status != "uninstalled"
-    }
+    others = reading.standing(made.deployed)
+    manifests |= {name: state.manifest for name, state in others.items() if name not in manifests}
     whole = pair(session.access.namespace, control_plane=made.profile.control_plane_release)
     absent = [release.name for release in whole if release.name not in manifests]
     return covered_by(session, made.cluster.facts.nodes, made.settings, manifests, absent)
