@@ -32,7 +32,8 @@ def on_host_network(context: ProofContext) -> Iterator[Finding]:
 def collected_once(context: ProofContext) -> Iterator[Finding]:
     """What a file collects from is left alone by autodiscovery, whose own file for the same check is in the image."""
     for release, agent in _control_plane_agents(context):
-        with_file = [check for file, check in _FILES.items() if file in dict(_of_components(release, agent))]
+        files = dict(_of_components(release, agent))
+        with_file = [check for file, check in _FILES.items() if file in files]
         containers = pod_spec(agent).get("containers") or ()
         container = next(each for each in containers if each.get("name") == AGENT_CONTAINER)
         variable = environment(container).get(_IGNORED, {})
