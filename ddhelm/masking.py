@@ -140,14 +140,13 @@ _ELEMENT = (
     r"(?P<value>[^<\s][^<]*?)(?P<tail>(?:\]\]>)?</(?:[\w.-]{1,99}:)?(?P=key)>)"
 )
 _LINE = re.compile(
-    r"""(?P<lead>[ \t]*(?:-[ \t]+)*)"""
-    r"""(?P<head>["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
+    rf"""(?P<lead>[ \t]*(?:-[ \t]+)*)(?P<head>["']?(?P<key>{_KEY})["']?[ \t]*[:=][ \t]*)(?P<value>\S.*)"""
 )
 _STRING = re.compile(r'''(?<!\\)"((?:[^"\\\n]++|\\.)++)"''')
 # YAML's long form of a key and its value: `? password`, and `: …` below.
 _ASKED = rf"""[ \t]*(?:-[ \t]+)*\?[ \t]+["']?(?P<key>{_KEY})["']?[ \t]*"""
 _ANSWER = r"(?P<lead>[ \t]*)(?P<head>:[ \t]+)(?P<value>\S.*)"
-_BARE = re.compile(r"""(?P<lead>[ \t]*(?:-[ \t]+)*)["']?(?P<key>[A-Za-z_][\w./-]{0,99}+)["']?[ \t]*:[ \t]*""")
+_BARE = re.compile(rf"""(?P<lead>[ \t]*(?:-[ \t]+)*)["']?(?P<key>{_KEY})["']?[ \t]*:[ \t]*""")
 _ITEM = re.compile(r"(?P<lead>[ \t]*)(?P<dash>-[ \t]+)?(?!.*:(?:\s|$))(?P<value>[^\s#{}\[\]|>&*!?-].*)")
 _OPTION = re.compile(
     r"(?P<head>(?<![\w-])--?(?P<key>[A-Za-z][\w.-]{0,99}+)"
