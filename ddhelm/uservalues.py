@@ -5,7 +5,7 @@ Order and precedence are Helm's and do not follow the command line: files, then 
 documents in one file (Helm 3 and 4 differ), and values that look like secrets. No message shows a value that does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -93,10 +93,8 @@ def gather(sources: Sequence[Source]) -> UserValues:
     for source in sources:
         if source.kind == "file":
             reader.file(source)
-    for kind in ORDER:
-        for source in sources:
-            if source.kind == kind:
-                reader.flag(kind, source)
+    for kind, source in _flags(sources):
+        reader.flag(kind, source)
     return UserValues(Layer(NAME, reader.tree, reader.reasons), tuple(reader.notes), tuple(reader.parts))
 
 
@@ -107,21 +105,23 @@ def onto(stored: Tree, sources: Sequence[Source]) -> Tree:
     secret together, such as the value of an environment variable that has its name already.
     """
     parts = []
-    for kind in ORDER:
-        for source in sources:
-            if source.kind != kind:
-                continue
-            files = _files(source) if kind == "set-file" else {}
-            alone = setflags.apply(kind, source.name, {}, files)
-            try:
-                applied = setflags.apply(kind, source.name, stored, files)
-            except setflags.SetError:
-                applied = merge(stored, alone)
-            parts.append(Part(source.flag or f"--{kind}", alone, problems=_secrets(alone, applied, stored)))
-            stored = applied
+    for kind, source in _flags(sources):
+        files = _files(source) if kind == "set-file" else {}
+        alone = setflags.apply(kind, source.name, {}, files)
+        try:
+            applied = setflags.apply(kind, source.name, stored, files)
+        except setflags.SetError:
+            applied = merge(stored, alone)
+        parts.append(Part(source.flag or f"--{kind}", alone, problems=_secrets(alone, applied, stored)))
+        stored = applied
     if any(part.problems for part in parts):
         raise error(parts)
     return stored
+
+
+def _flags(sources: Sequence[Source]) -> Iterator[tuple[setflags.Kind, Source]]:
+    """The sources that are flags, in the order in which Helm heeds them."""
+    return ((kind, source) for kind in ORDER for source in sources if source.kind == kind)
 
 
 def _secrets(alone: Tree, applied: Tree, before: Tree) -> tuple[Problem, ...]:
